@@ -1,0 +1,81 @@
+# Everything a checkout needs. A fresh machine needs Python >= 3.11, git and make.
+#   make run     install into .venv, then run holdfast
+#   make test    install into .venv, then run the tests
+# Another interpreter: make test PYTHON=python3.13      Arguments: make run ARGS="sessions --json"
+
+PYTHON ?= python3
+ARGS   ?=
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test lint types contract kill-sweep fuzz bench lock clean
+
+help:
+	@sed -n '2,5s/^# *//p' Makefile
+	@echo "Also: lint, types, contract, kill-sweep, bench, lock, clean"
+
+# ── the environment: each stamp is made once and again only when its inputs change ──────────────
+
+$(VENV)/.created:
+	@command -v $(PYTHON) >/dev/null || { echo "'$(PYTHON)' was not found. Holdfast needs Python 3.11 or newer; name yours with: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Holdfast needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Name a newer one with: make PYTHON=/path/to/python3")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments; install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# The package is installed editable: a changed source file needs no new install.
+$(VENV)/.run: $(VENV)/.created requirements-run.lock pyproject.toml
+	$(PIP) install --require-hashes -r requirements-run.lock
+	$(PIP) install --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements.lock
+	$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP) install --editable '.[bench]'
+	@touch $@
+
+# ── what to do with it ──────────────────────────────────────────────────────────────────────────
+
+run: $(VENV)/.run
+	@$(BIN)/holdfast $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -q $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contract: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+# Kill the writer at every write-side system call, start it again, and look. Linux, needs strace.
+kill-sweep: $(VENV)/.dev
+	$(BIN)/python -m tests.crash.sweep $(ARGS)
+
+fuzz: $(VENV)/.dev
+	@test -d tests/fuzz || { echo "there is no tests/fuzz yet" >&2; exit 1; }
+	$(BIN)/python -m pytest -q tests/fuzz $(ARGS)
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# Renew the locks after a change of dependencies; needs `uv`. For one lock that fits Python 3.11 to 3.13.
+COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+          --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+lock:
+	$(COMPILE) --extra dev --upgrade --output-file requirements.lock
+	$(COMPILE) --constraints requirements.lock --output-file requirements-run.lock
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,69 @@
+"""What every test may ask for: a home of its own, and the command run as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPO_ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = REPO_ROOT.parent / "shared" / "data"
+RUN_LIMIT_S = 120
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if SHARED_DATA.is_dir():
+        return
+    absent = pytest.mark.skip(reason="the large recordings (../shared/data) are not on this machine")
+    for item in items:
+        if item.get_closest_marker("needs_shared"):
+            item.add_marker(absent)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty Holdfast home; nothing of the real user is visible to the test or to what it starts."""
+    for name in [name for name in os.environ if name.startswith(("HOLDFAST_", "CLAUDE", "CODEX_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    user = tmp_path / "user"
+    user.mkdir()
+    path = tmp_path / "holdfast-home"
+    monkeypatch.setenv("HOME", str(user))
+    monkeypatch.setenv("HOLDFAST_HOME", str(path))
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    for forcing_colour in ("FORCE_COLOR", "CLICOLOR_FORCE"):
+        monkeypatch.delenv(forcing_colour, raising=False)
+    return path
+
+
+@pytest.fixture
+def run(home: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `holdfast ARGS` in a process of its own, as a user would, in an empty working directory."""
+    assert os.environ["HOLDFAST_HOME"] == str(home)
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+
+    def run_holdfast(
+        *args: str | Path, stdin: str = "", env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "holdfast", *map(str, args)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=RUN_LIMIT_S,
+            cwd=workspace,
+            env=os.environ | (env or {}),
+            check=False,
+        )
+
+    return run_holdfast
