@@ -1,0 +1,167 @@
+"""Every error Holdfast raises, in one tree.
+
+    HoldfastError                    exit 1   base of all; carries a `hint`: what to do next
+    ├── UsageError                   exit 2   the command or call was written wrongly
+    │   ├── SettingError             exit 2   a setting has an unknown name or a bad value
+    │   ├── InvalidEvent             exit 2   an event does not fit its kind (strict mode)
+    │   ├── IllegalTransition        exit 2   a status may not follow another
+    │   └── AmbiguousId              exit 2   a prefix fits more than one id
+    ├── NotFound                     exit 3   no such session, agent or path
+    ├── HomeError                    exit 10  the home cannot be used
+    │   ├── HomeOutdated             exit 11  written by an earlier development version
+    │   └── HomeFromFuture           exit 12  written by a newer Holdfast
+    ├── JournalError                 exit 20
+    │   ├── AppendFailed             exit 21  the record was not written (nothing was acknowledged)
+    │   └── BlobDamaged              exit 22  a blob's content does not match its name
+    ├── StoreError                   exit 30
+    │   ├── StoreBusy                exit 31  another process holds the writer's lock
+    │   └── StoreFromFuture          exit 32  written by a newer Holdfast
+    └── DoctorFoundFaults            exit 40  `holdfast doctor` found something to act on
+
+Exit code 0 is success, 130 an interrupt (Ctrl-C). `docs/reference/exit-codes.md` lists them; a test compares.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class HoldfastError(Exception):
+    """Base of all errors: a message that says what and where, and a hint that says what to do next."""
+
+    exit_code: int = 1
+    hint: str | None = None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        if hint is not None:
+            self.hint = hint
+
+
+class UsageError(HoldfastError):
+    """The command line or the call was written wrongly."""
+
+    exit_code = 2
+
+
+class SettingError(UsageError):
+    """A setting has an unknown name or a value that is not accepted."""
+
+    def __init__(self, key: str, value: object, origin: str, why: str) -> None:
+        super().__init__(f"setting {key} = {value!r} (from {origin}): {why}")
+        self.hint = "`holdfast config` lists every setting, its unit and its accepted values"
+
+
+class InvalidEvent(UsageError):
+    """An event does not fit the kind it claims."""
+
+    def __init__(self, kind: str, why: str) -> None:
+        super().__init__(f"event {kind!r}: {why}")
+        self.kind = kind
+        self.why = why
+        self.hint = "docs/reference/events.md lists each kind with its fields"
+
+
+class IllegalTransition(UsageError):
+    """A status may not follow another."""
+
+    def __init__(self, before: str, after: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"status {before!r} cannot become {after!r}")
+        nexts = ", ".join(allowed) or "nothing: it is final, trying again is a new span"
+        self.hint = f"after {before!r} may come: {nexts}"
+
+
+class AmbiguousId(UsageError):
+    """A prefix fits more than one id."""
+
+    def __init__(self, prefix: str, matches: list[str]) -> None:
+        super().__init__(f"{prefix!r} fits {len(matches)} sessions: {', '.join(matches[:5])}")
+        self.hint = "give more characters of the id"
+
+
+class NotFound(HoldfastError):
+    """No such session, agent or path."""
+
+    exit_code = 3
+
+
+class HomeError(HoldfastError):
+    """The home directory cannot be used."""
+
+    exit_code = 10
+
+
+class HomeOutdated(HomeError):
+    """The home was written by an earlier development version."""
+
+    exit_code = 11
+
+
+class HomeFromFuture(HomeError):
+    """The home was written by a newer Holdfast."""
+
+    exit_code = 12
+
+
+class JournalError(HoldfastError):
+    """The journal could not be read or written."""
+
+    exit_code = 20
+
+
+class AppendFailed(JournalError):
+    """A record was not written. Nothing was acknowledged; what stood before is intact."""
+
+    exit_code = 21
+
+    def __init__(self, segment: Path, why: str) -> None:
+        super().__init__(f"{segment}: the record was not written: {why}")
+        self.hint = "make room or repair access, then run the same command again; nothing was lost"
+
+
+class BlobDamaged(JournalError):
+    """A blob's content does not match the SHA-256 it is named by."""
+
+    exit_code = 22
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.hint = "every record is intact; `holdfast doctor` lists damaged blobs"
+
+
+class StoreError(HoldfastError):
+    """The store (the rebuildable database of answers) could not be used."""
+
+    exit_code = 30
+
+
+class StoreBusy(StoreError):
+    """Another process holds the writer's lock."""
+
+    exit_code = 31
+
+
+class StoreFromFuture(StoreError):
+    """The store was written by a newer Holdfast."""
+
+    exit_code = 32
+
+
+class DoctorFoundFaults(HoldfastError):
+    """`holdfast doctor` found something to act on."""
+
+    exit_code = 40
+
+
+def tree() -> list[type[HoldfastError]]:
+    """Every error class, parents first."""
+    out: list[type[HoldfastError]] = []
+    todo: list[type[HoldfastError]] = [HoldfastError]
+    while todo:
+        cls = todo.pop(0)
+        out.append(cls)
+        todo[:0] = cls.__subclasses__()
+    return out

@@ -1,0 +1,258 @@
+"""Payloads that say what ran: sessions, turns, messages, model calls, tools, agents, processes, spans.
+
+Times are UTC microseconds (`_us`), durations milliseconds (`_ms`), tokens counts. None is always "unknown",
+never 0.
+"""
+
+from typing import Any
+
+import msgspec
+
+from holdfast.events.base import Amount, Count, Data, Whole
+
+
+class SessionNoted(Data, kw_only=True, omit_defaults=True):
+    """Facts about a session, in any number of pieces.
+
+    Of several titles the highest `title_rank` wins (a person's over a generated one). `own` marks a session
+    that Holdfast itself caused, such as a judge's.
+    """
+
+    title: str | None = None
+    title_rank: Whole = 0
+    cwd: str | None = None
+    git_branch: str | None = None
+    tool_version: str | None = None
+    entrypoint: str | None = None
+    own: bool = False
+
+
+class SessionStarted(Data, kw_only=True, omit_defaults=True):
+    """`reason` is why it began: startup, resume, clear, fork. `goal` is what the user wants of it."""
+
+    title: str | None = None
+    goal: str | None = None
+    cwd: str | None = None
+    reason: str | None = None
+
+
+class SessionEnded(Data, kw_only=True, omit_defaults=True):
+    """`reason` is the source's own word: logout, token_limit, clear."""
+
+    reason: str | None = None
+
+
+class SessionSummarised(Data, kw_only=True, omit_defaults=True):
+    """`phase` is start or end: which end of the session the summary was written at."""
+
+    text: str | None = None
+    phase: str | None = None
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class CostReported(Data, kw_only=True, omit_defaults=True):
+    """The tool's own account of a session so far. `models` is its breakdown by model, as it came."""
+
+    cost_usd: Amount | None = None
+    models: dict[str, Any] = msgspec.field(default_factory=dict)
+    duration_ms: Count | None = None
+
+
+class TurnStarted(Data, kw_only=True, omit_defaults=True):
+    """`text` is the prompt. `origin` is who gave it: human, agent, hook, schedule."""
+
+    text: str | None = None
+    origin: str | None = None
+
+
+class TurnEnded(Data, kw_only=True, omit_defaults=True):
+    """`status` is an execution status."""
+
+    status: str
+    reason: str | None = None
+
+
+class MessageSent(Data, kw_only=True, omit_defaults=True):
+    """`role` is user, assistant, system or agent; `reply_to` the id of the message answered."""
+
+    role: str = "agent"
+    text: str
+    sender: str | None = None
+    recipient: str | None = None
+    reply_to: str | None = None
+    thinking: bool = False
+
+
+class LlmCalled(Data, kw_only=True, omit_defaults=True):
+    """One answer of a model; the last report for a `message_id` wins.
+
+    `input_tokens` counts uncached input only. Cache writes are split by the lifetime bought, 5 minutes or 1
+    hour. `final` is False while the answer is still streaming, when its counts may still grow.
+    """
+
+    message_id: str | None = None
+    model: str | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_read_tokens: Count | None = None
+    cache_write_5m_tokens: Count | None = None
+    cache_write_1h_tokens: Count | None = None
+    stop_reason: str | None = None
+    final: bool = True
+    speed: str | None = None
+    service_tier: str | None = None
+    web_searches: Count = 0
+
+
+class ToolStarted(Data, kw_only=True, omit_defaults=True):
+    """`input` is the head of the arguments as text; `path` the file the call is about."""
+
+    tool: str
+    input: str | None = None
+    path: str | None = None
+    operation: str | None = None
+    description: str | None = None
+
+
+class ToolEnded(Data, kw_only=True, omit_defaults=True):
+    """`status` is an execution status; `output` the head of the result as text; `child_agent` the native id
+    of the agent that the call started.
+    """
+
+    status: str
+    tool: str | None = None
+    output: str | None = None
+    error_type: str | None = None
+    exit_code: Whole | None = None
+    duration_ms: Count | None = None
+    child_agent: str | None = None
+    lines_added: Count | None = None
+    lines_removed: Count | None = None
+    operation: str | None = None
+
+
+class ToolUsed(Data, kw_only=True, omit_defaults=True):
+    """Start and end of a tool call in one event.
+
+    `status` is an execution status, None when the source does not say how it went. `input` is the arguments
+    as text, `output` the result or its summary. `started_at` and `ended_at` are ISO 8601 as the source wrote
+    them.
+    """
+
+    tool: str
+    status: str | None = None
+    operation: str | None = None
+    input: str | None = None
+    path: str | None = None
+    description: str | None = None
+    agent_type: str | None = None
+    output: str | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    exit_code: Whole | None = None
+    duration_ms: Count | None = None
+    started_at: str | None = None
+    ended_at: str | None = None
+    tokens_consumed: Count | None = None
+    files_accessed: list[str] = msgspec.field(default_factory=list)
+
+
+class CodeExecuted(Data, kw_only=True, omit_defaults=True):
+    """Code that an agent ran, start and end in one event; `status` is an execution status, None when
+    unknown.
+    """
+
+    language: str | None = None
+    code: str | None = None
+    status: str | None = None
+    exit_code: Whole | None = None
+    output: str | None = None
+    error_type: str | None = None
+    duration_ms: Count | None = None
+
+
+class AgentStarted(Data, kw_only=True, omit_defaults=True):
+    """`agent_type` names the definition, `parent_tool` the span of the tool call that started it,
+    `parent_agent` the native id of the agent that did, `depth` how many agents stand above it. `reason` is
+    why it was called, `prompt` what it was told. `context` is what it knew: token counts and file names,
+    as they came.
+    """
+
+    agent_type: str | None = None
+    name: str | None = None
+    description: str | None = None
+    parent_tool: str | None = None
+    parent_agent: str | None = None
+    depth: Count | None = None
+    model: str | None = None
+    background: bool | None = None
+    reason: str | None = None
+    prompt: str | None = None
+    user_request: str | None = None
+    expected_outcome: str | None = None
+    tokens_consumed: Count | None = None
+    context: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class AgentEnded(Data, kw_only=True, omit_defaults=True):
+    """`status` is an execution status, `reason` why it ended so, `result` what it answered."""
+
+    status: str
+    reason: str | None = None
+    result: str | None = None
+    name: str | None = None
+    parent_agent: str | None = None
+    duration_ms: Count | None = None
+    tokens_consumed: Count | None = None
+    context: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class SpanStarted(Data, kw_only=True, omit_defaults=True):
+    """Any span that has no kind of event of its own, such as a phase or a step; `span_kind` says which
+    it is.
+    """
+
+    span_kind: str
+    name: str | None = None
+    description: str | None = None
+
+
+class SpanEnded(Data, kw_only=True, omit_defaults=True):
+    """`status` is an execution status."""
+
+    status: str
+    span_kind: str | None = None
+    reason: str | None = None
+    duration_ms: Count | None = None
+
+
+class SpanLinked(Data, kw_only=True, omit_defaults=True):
+    """An edge from the event's span to `target`, another span; `link_kind` is one of the link kinds."""
+
+    link_kind: str
+    target: str
+    condition: str | None = None
+
+
+class ProcessStarted(Data, kw_only=True, omit_defaults=True):
+    """`start_ticks` is the kernel's start time in clock ticks since boot; with `boot_id` and `pid` it is an
+    identity.
+    """
+
+    process_id: str | None = None
+    pid: Count | None = None
+    host: str | None = None
+    boot_id: str | None = None
+    start_ticks: Count | None = None
+    argv: list[str] = msgspec.field(default_factory=list)
+    cwd: str | None = None
+
+
+class ProcessEnded(Data, kw_only=True, omit_defaults=True):
+    """`signal` is the number of the signal that ended it, None if none did."""
+
+    process_id: str | None = None
+    pid: Count | None = None
+    exit_code: Whole | None = None
+    signal: Count | None = None
+    reason: str | None = None

@@ -1,0 +1,313 @@
+"""Payloads that say what the work was: files, decisions, errors, checks, tasks, cases, checkpoints, costs.
+
+Times are UTC microseconds (`_us`), durations milliseconds (`_ms`), money US dollars (`_usd`). None is always
+"unknown", never 0.
+"""
+
+from typing import Any
+
+import msgspec
+
+from holdfast.events.base import Amount, Count, Data, Share
+
+
+class FileChanged(Data, kw_only=True, omit_defaults=True):
+    """`operation` is create, modify, delete, rename or read. Hashes are as the source gives them.
+
+    `lines` is the length of the file afterwards, `lines_changed` how many of them differ. `rationale` is why.
+    """
+
+    operation: str
+    path: str
+    old_path: str | None = None
+    hash_before: str | None = None
+    hash_after: str | None = None
+    size_bytes: Count | None = None
+    lines: Count | None = None
+    lines_changed: Count | None = None
+    diff: str | None = None
+    diff_summary: str | None = None
+    language: str | None = None
+    task: str | None = None
+    rationale: str | None = None
+
+
+class Option(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One of the choices of a decision; `confidence` from 0 to 1."""
+
+    choice: str
+    reasoning: str | None = None
+    confidence: Share | None = None
+
+
+class DecisionMade(Data, kw_only=True, omit_defaults=True):
+    """`selected` is one of `options` where options are given. `confidence` runs from 0 to 1."""
+
+    question: str
+    options: list[Option] = msgspec.field(default_factory=list)
+    selected: str | None = None
+    rationale: str | None = None
+    confidence: Share | None = None
+    alternatives: list[str] = msgspec.field(default_factory=list)
+
+
+class ErrorRaised(Data, kw_only=True, omit_defaults=True):
+    """`severity` is debug, info, warning, error or critical. `attempted_fix` is what was tried, `fix_result`
+    its outcome.
+    """
+
+    error_type: str | None = None
+    message: str
+    severity: str = "error"
+    recoverable: bool | None = None
+    stack_trace: str | None = None
+    attempted_fix: str | None = None
+    fix_successful: bool | None = None
+    fix_result: dict[str, Any] = msgspec.field(default_factory=dict)
+    recovery_time_ms: Count | None = None
+    context: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class ContextCompacted(Data, kw_only=True, omit_defaults=True):
+    """The context was summarised to make room. `trigger` is auto or manual."""
+
+    trigger: str | None = None
+    tokens_before: Count | None = None
+    tokens_after: Count | None = None
+
+
+class ContextSnapshot(Data, kw_only=True, omit_defaults=True):
+    """What an agent's context held.
+
+    `tokens_after` are in use now, `tokens_consumed` since `tokens_before`, `tokens_remaining` still free of
+    `token_budget`. `agents_invoked`, `tasks_completed` and `files_modified` are either how many or which.
+    """
+
+    trigger: str | None = None
+    tokens_before: Count | None = None
+    tokens_after: Count | None = None
+    tokens_consumed: Count | None = None
+    tokens_remaining: Count | None = None
+    token_budget: Count | None = None
+    files_in_context: list[str] = msgspec.field(default_factory=list)
+    files_in_context_count: Count | None = None
+    memory_mb: Amount | None = None
+    agents_invoked: Count | list[Any] | None = None
+    tasks_completed: Count | list[Any] | None = None
+    files_modified: Count | list[Any] | None = None
+    current_phase: str | None = None
+    current_task: str | None = None
+    active_agents: list[str] = msgspec.field(default_factory=list)
+    key_context: list[Any] = msgspec.field(default_factory=list)
+
+
+class Check(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One check of a validation; `result` is pass, fail, warning or skipped."""
+
+    name: str
+    result: str
+    actual: Any = None
+    required: Any = None
+
+
+class ValidationCompleted(Data, kw_only=True, omit_defaults=True):
+    """`result` is pass, fail, warning or skipped. `target` is what was measured against what threshold."""
+
+    validation_type: str | None = None
+    result: str
+    task: str | None = None
+    target: dict[str, Any] = msgspec.field(default_factory=dict)
+    checks: list[Check] = msgspec.field(default_factory=list)
+    failures: list[Any] = msgspec.field(default_factory=list)
+    warnings: list[Any] = msgspec.field(default_factory=list)
+    metrics: dict[str, Any] = msgspec.field(default_factory=dict)
+    action_required: bool | str | None = None
+
+
+class SuiteStarted(Data, kw_only=True, omit_defaults=True):
+    """A test run begins."""
+
+    suite: str
+    task_id: str | None = None
+
+
+class SuiteCompleted(Data, kw_only=True, omit_defaults=True):
+    """A test run is over; `result` is pass, fail, warning or skipped. The other counts are of tests."""
+
+    suite: str
+    result: str
+    task_id: str | None = None
+    passed: Count | None = None
+    failed: Count | None = None
+    skipped: Count | None = None
+    duration_ms: Count | None = None
+
+
+class TaskStarted(Data, kw_only=True, omit_defaults=True):
+    """`eta_minutes` is the expected duration in minutes."""
+
+    task_id: str
+    name: str | None = None
+    stage: str | None = None
+    summary: str | None = None
+    owner: str | None = None
+    eta_minutes: Amount | None = None
+
+
+class TaskProgressed(Data, kw_only=True, omit_defaults=True):
+    """`progress_pct` runs from 0 to 100."""
+
+    task_id: str
+    stage: str | None = None
+    previous_stage: str | None = None
+    summary: str | None = None
+    progress_pct: Amount | None = None
+
+
+class TaskCompleted(Data, kw_only=True, omit_defaults=True):
+    """`status` is an execution status: a task may also end failed or cancelled."""
+
+    task_id: str
+    status: str
+    name: str | None = None
+    summary: str | None = None
+    duration_ms: Count | None = None
+
+
+class HandoffMade(Data, kw_only=True, omit_defaults=True):
+    """One agent passed the work to another; `text` is the packet that was handed over."""
+
+    sender: str | None = None
+    recipient: str | None = None
+    reason: str | None = None
+    text: str | None = None
+    task: str | None = None
+
+
+class CaseOpened(Data, kw_only=True, omit_defaults=True):
+    """Something waits for a decision: `case_kind` is approval, alert, conflict, deployment or budget.
+
+    `risk_score` runs from 0 to 1. `action` is required or blocked. `operation_hash` binds a decision to one
+    exact operation. After `expires_us` (UTC microseconds) a decision no longer counts.
+    """
+
+    case_id: str
+    case_kind: str = "approval"
+    summary: str | None = None
+    requester: str | None = None
+    tool: str | None = None
+    operation: str | None = None
+    operation_hash: str | None = None
+    path: str | None = None
+    action: str | None = None
+    profile: str | None = None
+    risk_score: Share | None = None
+    reasons: list[str] = msgspec.field(default_factory=list)
+    requires_network: bool | None = None
+    requires_bash: bool | None = None
+    modifies_tests: bool | None = None
+    expires_us: Count | None = None
+
+
+class CaseDecided(Data, kw_only=True, omit_defaults=True):
+    """`decision` is granted or denied; `decided_at` is ISO 8601 as the source wrote it."""
+
+    case_id: str
+    decision: str
+    actor: str | None = None
+    reason: str | None = None
+    operation_hash: str | None = None
+    decided_at: str | None = None
+
+
+class CaseClosed(Data, kw_only=True, omit_defaults=True):
+    """Nothing more is expected of the case: it was carried out, withdrawn, or it expired."""
+
+    case_id: str
+    reason: str | None = None
+
+
+class DefinitionRevised(Data, kw_only=True, omit_defaults=True):
+    """An agent's definition file changed. `operation` is create, modify, delete, rename or restore; hashes
+    are SHA-256.
+
+    `tier` is which of the configured roots the file lies in.
+    """
+
+    name: str
+    operation: str
+    path: str | None = None
+    tier: str | None = None
+    hash_before: str | None = None
+    hash_after: str | None = None
+    size_bytes: Count | None = None
+    author: str | None = None
+    reason: str | None = None
+
+
+class AssessmentMade(Data, kw_only=True, omit_defaults=True):
+    """A judgement on an agent over an input range.
+
+    `alignment` is on_track, drifting, off_track, blocked or unknown; `confidence` runs from 0 to 1.
+    `input_source` with `input_from` and `input_to` (byte offsets) is what was judged, `method` by which rule
+    or model.
+    """
+
+    alignment: str
+    confidence: Share | None = None
+    method: str | None = None
+    summary: str | None = None
+    reasons: list[str] = msgspec.field(default_factory=list)
+    evidence: list[Any] = msgspec.field(default_factory=list)
+    input_source: str | None = None
+    input_from: Count | None = None
+    input_to: Count | None = None
+    action: str | None = None
+
+
+class CheckpointNoted(Data, kw_only=True, omit_defaults=True):
+    """`scope` is what the checkpoint can restore: state, code or full. `trigger` is what caused it."""
+
+    checkpoint_id: str
+    trigger: str | None = None
+    scope: str | None = None
+    note: str | None = None
+    reason: str | None = None
+    size_bytes: Count | None = None
+    duration_ms: Count | None = None
+
+
+class CostTracked(Data, kw_only=True, omit_defaults=True):
+    """What something cost, by a program's own account. `period` is hourly, daily, weekly, monthly or
+    session.
+    """
+
+    cost_usd: Amount | None = None
+    model: str | None = None
+    provider: str | None = None
+    operation: str | None = None
+    period: str | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    total_tokens: Count | None = None
+
+
+class StateChanged(Data, kw_only=True, omit_defaults=True):
+    """A program's own object moved between states of its own; the words are the program's."""
+
+    entity: str | None = None
+    entity_id: str | None = None
+    before: str | None = None
+    after: str
+    reason: str | None = None
+    actor: str | None = None
+
+
+class NoticeRaised(Data, kw_only=True, omit_defaults=True):
+    """Anything worth a line that is neither an error nor a case; `severity` as for errors, `topic` groups
+    notices.
+    """
+
+    topic: str | None = None
+    text: str | None = None
+    severity: str = "info"
