@@ -1,0 +1,225 @@
+r"""The journal's record format, version 1. `docs/format.md` says the same for other languages.
+
+A segment (`journal/00000001.jsonl`, numbers rising) is a file of lines that end in one LF byte. An append writes
+LF + record + LF in one `write`, so every record stands at the start of a line whatever the writer before it
+left half-written; empty lines mean nothing. A record is one JSON object, its members in this order:
+
+    {"v":1,"id":"...","t":1795259242112000,"s":"claude.transcript","p":["9f0c...",0,412],"b":{...},"c":"0a1b2c3d"}
+
+    v   format version: 1
+    id  UUID of the record. The same id twice is the same record (it was appended again): fold one
+    t   time received, UTC microseconds
+    s   source: who wrote it and which translator reads it
+    p   optional position in the source: [file id, first byte, byte after the last one], line end included
+    e   optional line end of the source line when it is not LF: "\r\n"
+    exactly one of, the body as received after redaction:
+    b   one line of valid UTF-8 JSON, byte for byte (it neither begins nor ends with white space, holds no CR,
+        and is nested at most 200 deep)
+    x   any other valid UTF-8, as a JSON string
+    y   anything else, as base64
+    f   {"sha256":"...","size":n}: the bytes are in blobs/<sha256>
+    z   reserved: what a tombstone keeps of a body that was removed
+    c   CRC-32 (zlib) of every byte of the line before `,"c":"`, eight lower-case hex digits
+
+A line that is not empty and does not end in a `c` that fits is damage: readers skip to the next line, report the
+byte range and go on. A last line without its LF may still be in the making: readers leave it. A record with a
+higher `v` whose `c` fits is not damage; it is from a newer Holdfast.
+
+The first record a writer puts into a new segment has source "holdfast.segment" and body
+{"format":1,"host":"<uuid>","redaction":n}. Sealed segments (compressed, chained by SHA-256) will carry their
+chain in a file of their own beside the segment, so nothing in a record has to change for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from typing import NamedTuple
+
+import msgspec
+
+VERSION = 1
+SUFFIX_BYTES = 16  # `,"c":"` + 8 hex digits + `"}`
+DEPTH_LIMIT = 200  # jq 1.6 stops at 256 levels, CPython's json between 1,000 and 100,000
+SEGMENT_SOURCE = "holdfast.segment"
+
+_OPENING = b"[{"
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_WHITE = b" \t\r\n"
+
+
+class BlobRef(msgspec.Struct, frozen=True):
+    """Where a body too large for a line is kept."""
+
+    sha256: str
+    size: int
+
+
+class Position(NamedTuple):
+    """Where a record stood in its source: bytes [start, end) of the file with this id."""
+
+    file: str
+    start: int
+    end: int
+
+
+class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One decoded record. `body_bytes()` gives the body back unless it is a blob."""
+
+    v: int
+    id: str
+    t: int
+    s: str
+    p: Position | None = None
+    e: str = "\n"
+    b: msgspec.Raw = msgspec.Raw(b"")
+    x: str | None = None
+    y: str | None = None
+    f: BlobRef | None = None
+
+    def body_bytes(self) -> bytes | None:
+        """The body's exact bytes; None when they are in a blob (`f`)."""
+        if self.x is not None:
+            return self.x.encode()
+        if self.y is not None:
+            return base64.b64decode(self.y)
+        return None if self.f is not None else bytes(self.b)
+
+
+_as_raw = msgspec.json.Decoder(msgspec.Raw).decode
+_as_record = msgspec.json.Decoder(Record).decode
+_text = msgspec.json.Encoder().encode
+
+
+def is_plain_json(body: bytes) -> bool:
+    """Whether `body` may stand in a record as it is: valid JSON on one line, UTF-8, not too deep."""
+    if not body or body[0] in _WHITE or body[-1] in _WHITE or b"\n" in body or b"\r" in body:
+        return False
+    try:
+        _as_raw(body)
+        body.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return body.count(b"[") + body.count(b"{") <= DEPTH_LIMIT or _depth(body) <= DEPTH_LIMIT
+
+
+def _depth(body: bytes) -> int:
+    """Nesting of valid JSON, or a number above the limit.
+
+    Peeling matching pairs off the brackets alone gives a bound in a few passes; brackets inside strings can only
+    make it too high, and then the text is walked once.
+    """
+    rest, rounds = body.translate(None, _NOT_BRACKETS), 0
+    while rest and rounds <= DEPTH_LIMIT:
+        peeled = rest.replace(b"[]", b"").replace(b"{}", b"")
+        if len(peeled) == len(rest):
+            break
+        rest, rounds = peeled, rounds + 2  # one pass may peel "[{}]" at once: two levels
+    bound = rounds + len(rest)
+    return bound if bound <= DEPTH_LIMIT else _walked_depth(body)
+
+
+def _walked_depth(body: bytes) -> int:
+    depth = deepest = 0
+    in_string = escaped = False
+    for byte in body:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_string = False
+        elif byte == 0x22:
+            in_string = True
+        elif byte in _OPENING:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def body_member(body: bytes) -> bytes:
+    """The `b`, `x` or `y` member for a body, without leading comma."""
+    if is_plain_json(body):
+        return b'"b":' + body
+    try:
+        return b'"x":' + _text(body.decode())
+    except UnicodeDecodeError:
+        return b'"y":"' + base64.b64encode(body) + b'"'
+
+
+def blob_member(ref: BlobRef) -> bytes:
+    """The `f` member that names a blob."""
+    return b'"f":' + _text(ref)
+
+
+def encode(
+    record_id: str,
+    time_us: int,
+    source: str,
+    member: bytes,
+    position: Position | None = None,
+    line_end: str = "\n",
+) -> bytes:
+    """Write one record as a line without its LF. `member` comes from `body_member` or `blob_member`.
+
+    `record_id` and `source` are ours and plain ASCII; the file id of a position too.
+    """
+    head = f'{{"v":1,"id":"{record_id}","t":{time_us},"s":"{source}",'
+    if position is not None:
+        head += f'"p":["{position[0]}",{position[1]},{position[2]}],'
+    if line_end != "\n":
+        head += f'"e":{_text(line_end).decode()},'
+    sealed = head.encode() + member
+    return b'%b,"c":"%08x"}' % (sealed, zlib.crc32(sealed))
+
+
+class Damaged(Exception):  # noqa: N818 - control flow between `decode` and the reader, never shown
+    """A line is not a record; `why` names what does not fit."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Newer(Exception):  # noqa: N818 - as above
+    """An intact record of a format version this code does not know."""
+
+
+def decode(line: bytes) -> Record:
+    """Read one line (without its LF).
+
+    Raises:
+        Damaged: the line is not an intact record.
+        Newer: it is intact, but its `v` is higher than ours.
+    """
+    if line[-SUFFIX_BYTES:-10] != b',"c":"' or line[-2:] != b'"}':
+        raise Damaged("no checksum at its end")
+    try:
+        claimed = int.from_bytes(binascii.unhexlify(line[-10:-2]), "big")
+    except binascii.Error as exc:
+        raise Damaged("its checksum is not hexadecimal") from exc
+    if zlib.crc32(memoryview(line)[:-SUFFIX_BYTES]) != claimed:
+        raise Damaged("checksum does not fit")
+    try:
+        record = _as_record(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise _why_unreadable(line, exc) from exc
+    if record.v != VERSION:
+        raise Newer
+    return record
+
+
+class _Version(msgspec.Struct):
+    v: int
+
+
+def _why_unreadable(line: bytes, exc: Exception) -> Damaged | Newer:
+    try:
+        newer = msgspec.json.decode(line, type=_Version).v > VERSION
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        newer = False
+    return Newer() if newer else Damaged(f"checksum fits, but it cannot be read: {exc}")

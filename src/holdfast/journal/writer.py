@@ -1,0 +1,307 @@
+"""Append records so that an acknowledged one survives the writer's death.
+
+What a returned `append` promises:
+    the record survives `kill -9` of this process; with `durable=True` it also survives a power cut.
+    Without it, a power cut may take what was appended since the last group sync (`fsync_interval_s`, 1 s).
+
+How:
+    One append is one `write(2)` on a descriptor opened with O_APPEND. Writers of any number of processes share a
+    segment and never wait for each other: each holds a shared lock on the segment it writes, so that nobody
+    seals it; who finds the segment full creates the next one with O_EXCL and moves on.
+    A short write is not continued; the whole record is appended again.
+    A failed fsync is not retried on the same file, because the kernel reports an error once and then forgets
+    (measured on ext4: the second fsync returns success). A new segment is opened and everything appended
+    since the last good sync is appended again, under the same ids.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+from holdfast import clock, redact
+from holdfast.errors import AppendFailed
+from holdfast.ids import uuid7
+from holdfast.journal import blobs, format as fmt, segments
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+UNSYNCED_LIMIT_BYTES = 8 << 20  # what may be kept in memory for a failed fsync; reaching it syncs at once
+_ATTEMPTS = 3  # whole-record attempts after short writes; the second one normally names the cause (ENOSPC)
+
+_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
+
+
+class Writer:
+    """Appends to one journal. Safe for threads; a forked child opens its own descriptor at its first append.
+
+    Args:
+        directory: the journal's directory; must exist.
+        blob_directory: where bodies over `inline_limit_bytes` go.
+        host: the host id, written at the start of each segment this writer creates.
+        segment_size_bytes: a segment at least this long is left for the next one.
+        fsync_interval_s: group sync by a background thread; 0 leaves syncing to `sync` and `durable=True`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        blob_directory: Path,
+        host: str,
+        *,
+        segment_size_bytes: int = 64 << 20,
+        inline_limit_bytes: int = 256 << 10,
+        fsync_interval_s: float = 1.0,
+    ) -> None:
+        self._directory = directory
+        self._blobs = blob_directory
+        self._host = host
+        self._segment_size_bytes = segment_size_bytes
+        self._inline_limit_bytes = inline_limit_bytes
+        self._fsync_interval_s = fsync_interval_s
+        self._reset()
+        _writers.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+        self._fd = -1
+        self._segment = 0
+        self._full = False
+        self._unsynced: list[bytes] = []
+        self._unsynced_bytes = 0
+        self._stop = threading.Event()
+        self._syncer: threading.Thread | None = None
+        self.sync_failures = 0
+
+    # ── appending ──
+
+    def append(
+        self,
+        source: str,
+        body: bytes,
+        *,
+        record_id: str | None = None,
+        position: fmt.Position | None = None,
+        durable: bool = False,
+    ) -> str:
+        """Append one record; when this returns its id, the record survives the death of this process.
+
+        Raises:
+            AppendFailed: nothing was acknowledged; earlier records are intact.
+        """
+        record_id = record_id or uuid7()
+        line = self.line(source, body, record_id, position)
+        with self._lock:
+            self._write(b"\n" + line + b"\n")
+            if durable:
+                self._sync()
+            elif self._syncer is None and self._fsync_interval_s > 0:
+                self._start_syncer()
+        return record_id
+
+    def append_lines(self, lines: Sequence[bytes]) -> None:
+        """Append many records made by `line` in one write: all are acknowledged, or none."""
+        if not lines:
+            return
+        with self._lock:
+            self._write(b"\n" + b"\n\n".join(lines) + b"\n")
+
+    def line(
+        self,
+        source: str,
+        body: bytes,
+        record_id: str,
+        position: fmt.Position | None = None,
+        line_end: str = "\n",
+    ) -> bytes:
+        """Encode one record: its body through the redaction door, a large body into a blob first.
+
+        Raises:
+            AppendFailed: the blob could not be written.
+        """
+        body = redact.body(body)
+        if len(body) <= self._inline_limit_bytes:
+            member = fmt.body_member(body)
+        else:
+            try:
+                member = fmt.blob_member(blobs.put(self._blobs, body))
+            except OSError as exc:
+                raise AppendFailed(self._blobs, exc.strerror or str(exc)) from exc
+        return fmt.encode(record_id, clock.now_us(), source, member, position, line_end)
+
+    def _write(self, data: bytes) -> None:
+        """Append `data` whole, in one write."""
+        if self._unsynced_bytes + len(data) > UNSYNCED_LIMIT_BYTES:
+            self._sync()
+        if self._fd < 0 or self._full:
+            self._move_on()
+        self._write_whole(data)
+        self._unsynced.append(data)
+        self._unsynced_bytes += len(data)
+        self._full = os.lseek(self._fd, 0, os.SEEK_CUR) >= self._segment_size_bytes
+
+    def _write_whole(self, data: bytes) -> None:
+        for _ in range(_ATTEMPTS):
+            try:
+                if os.write(self._fd, data) == len(data):
+                    return
+            except OSError as exc:
+                raise AppendFailed(self._path(), exc.strerror or str(exc)) from exc
+        raise AppendFailed(self._path(), f"only a part of it fitted, {_ATTEMPTS} times")
+
+    # ── segments ──
+
+    def _path(self) -> Path:
+        return segments.path(self._directory, self._segment)
+
+    def _move_on(self) -> None:
+        """Leave a full segment (or none) for the newest one that has room, or for a new one."""
+        self._sync()
+        if self._fd >= 0 and self._full:
+            self._leave()
+        while self._fd < 0:
+            newest = segments.numbers(self._directory)[-1:]
+            if not newest or not self._join(newest[0]):
+                self._create((newest or [0])[0] + 1)
+
+    def _leave(self) -> None:
+        os.close(self._fd)
+        self._fd, self._full = -1, False
+
+    def _join(self, number: int) -> bool:
+        """Take part in an existing segment, unless it is full or somebody seals it."""
+        try:
+            fd = os.open(segments.path(self._directory, number), _APPEND)
+        except OSError as exc:
+            raise AppendFailed(segments.path(self._directory, number), exc.strerror or str(exc)) from exc
+        if not _lock_shared(fd) or os.fstat(fd).st_size >= self._segment_size_bytes:
+            os.close(fd)
+            return False
+        self._fd, self._segment = fd, number
+        return True
+
+    def _create(self, number: int) -> None:
+        """Create a segment, unless another writer was quicker; its first record says whose it is."""
+        path = segments.path(self._directory, number)
+        try:
+            fd = os.open(path, _APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return
+        except OSError as exc:
+            raise AppendFailed(path, exc.strerror or str(exc)) from exc
+        _lock_shared(fd)
+        self._fd, self._segment, self._full = fd, number, False
+        body = f'{{"format":{fmt.VERSION},"host":"{self._host}","redaction":{redact.LEVEL}}}'.encode()
+        header = fmt.encode(uuid7(), clock.now_us(), fmt.SEGMENT_SOURCE, fmt.body_member(body))
+        try:
+            self._write_whole(b"\n" + header + b"\n")
+            blobs.sync_directory(self._directory)
+        except (AppendFailed, OSError):
+            self._leave()
+            raise
+
+    # ── syncing ──
+
+    def sync(self) -> None:
+        """Make everything appended so far survive a power cut.
+
+        Raises:
+            AppendFailed: the disk refused, also in a new segment.
+        """
+        with self._lock:
+            self._sync()
+
+    def _sync(self) -> None:
+        if not self._unsynced:
+            return
+        try:
+            _fsync(self._fd)
+        except OSError as exc:
+            self._rescue(exc)
+        self._unsynced, self._unsynced_bytes = [], 0
+
+    def _rescue(self, cause: OSError) -> None:
+        """After a failed fsync: append everything since the last good one to a new segment, and sync that."""
+        self.sync_failures += 1
+        self._leave()
+        try:
+            while self._fd < 0:
+                self._create((segments.numbers(self._directory)[-1:] or [0])[0] + 1)
+            self._write_whole(b"".join(self._unsynced))
+            _fsync(self._fd)
+        except (OSError, AppendFailed) as exc:
+            raise AppendFailed(self._path(), f"fsync failed ({cause.strerror}), and again: {exc}") from exc
+
+    def _start_syncer(self) -> None:
+        self._syncer = threading.Thread(target=self._sync_until_idle, name="holdfast-fsync", daemon=True)
+        self._syncer.start()
+
+    def _sync_until_idle(self) -> None:
+        """Sync once an interval, without holding up appenders; end when an interval brought nothing new."""
+        while True:
+            self._stop.wait(self._fsync_interval_s)
+            with self._lock:
+                batch, self._unsynced, self._unsynced_bytes = self._unsynced, [], 0
+                if not batch or self._fd < 0:
+                    self._syncer = None
+                    return
+                fd = os.dup(self._fd)
+            try:
+                _fsync(fd)
+            except OSError as exc:
+                with self._lock, contextlib.suppress(AppendFailed):
+                    self._unsynced[:0] = batch
+                    self._rescue(exc)
+                    self._unsynced, self._unsynced_bytes = [], 0
+            finally:
+                os.close(fd)
+
+    def close(self) -> None:
+        """Sync and release the segment. Appending again is allowed and opens it anew."""
+        with self._lock:
+            self._stop.set()
+            try:
+                self._sync()
+            finally:
+                if self._fd >= 0:
+                    self._leave()
+                self._stop = threading.Event()
+
+    def _after_fork(self) -> None:
+        """In a forked child: give back the inherited descriptor; the parent's records are the parent's to sync."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._reset()
+
+
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _lock_shared(fd: int) -> bool:
+    """Say that this segment is being written; False when somebody is sealing it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _fsync(fd: int) -> None:
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: fsync alone does not reach the platter
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(fd)
+
+
+def _forget_after_fork() -> None:
+    for writer in list(_writers):
+        writer._after_fork()  # noqa: SLF001 - same module
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
