@@ -1,0 +1,216 @@
+"""The store's SQLite file: opening, versions, transactions, and the one writer's lock.
+
+`store.db` is a symbolic link to the current generation, `store-<n>.db`. A rebuild writes the next generation
+and renames a new link over the old one, so that a reader never meets a database beside another one's
+write-ahead log. Whoever still reads the old generation keeps it until done.
+
+One process writes and checkpoints, under `writer.lock`; everybody else opens read-only. SQLite comes with apsw,
+because the interpreter's own is often older than 3.51.3, which repaired a race that corrupts WAL databases.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from holdfast.errors import StoreError, StoreFromFuture
+from holdfast.store.statements import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCHEMA_VERSION = 1  # of the tables; a migration takes an older store here
+PROJECTION_VERSION = 1  # of how events are folded; an older store is folded again
+LINK = "store.db"
+LOCK = "writer.lock"
+_GENERATION = re.compile(r"store-(\d+)\.db\Z")
+_BUSY_MS = 5_000
+_CACHE_KIB = 16_384
+
+
+class Unreadable(StoreError):
+    """The store's file is damaged. It is derived from the journal and can be folded again."""
+
+    exit_code = 30
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.hint = "`holdfast rebuild` folds the journal into a new store; nothing recorded is lost"
+
+
+def generation_path(home: Path, number: int) -> Path:
+    """The file of one generation."""
+    return home / f"store-{number:04d}.db"
+
+
+def generations(home: Path) -> list[int]:
+    """The generations that lie in the home, rising."""
+    return sorted(int(found[1]) for name in os.listdir(home) if (found := _GENERATION.match(name)))  # noqa: PTH208
+
+
+def current(home: Path) -> int | None:
+    """The generation that `store.db` points to; None when there is no store yet."""
+    try:
+        found = _GENERATION.match(os.readlink(home / LINK))
+    except OSError:
+        return None
+    number = int(found[1]) if found else None
+    return number if number is not None and generation_path(home, number).exists() else None
+
+
+def publish(home: Path, number: int) -> None:
+    """Make a generation the current one, in one rename, and drop the others."""
+    temporary = home / f".{LINK}.new"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(generation_path(home, number).name)
+    temporary.replace(home / LINK)
+    for other in generations(home):
+        if other != number:
+            remove(home, other)
+
+
+def remove(home: Path, number: int) -> None:
+    """Delete one generation with what SQLite keeps beside it."""
+    path = generation_path(home, number)
+    for suffix in ("-wal", "-shm", "-journal", ""):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def create(path: Path) -> apsw.Connection:
+    """Make an empty store at `path` and open it for writing."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    db = _connect(path, apsw.SQLITE_OPEN_READWRITE)
+    with transaction(db):
+        db.execute(text("schema"))
+        db.execute(
+            "INSERT INTO meta VALUES ('schema_version', ?), ('projection_version', ?)",
+            (str(SCHEMA_VERSION), str(PROJECTION_VERSION)),
+        )
+    return db
+
+
+def open_writer(path: Path) -> apsw.Connection:
+    """Open a generation for writing; the caller holds the writer's lock.
+
+    Raises:
+        Unreadable: the file is damaged.
+        StoreFromFuture: a newer Holdfast wrote it.
+    """
+    db = _connect(path, apsw.SQLITE_OPEN_READWRITE)
+    _check_version(db, path)
+    return db
+
+
+def open_reader(home: Path) -> apsw.Connection:
+    """Open the current generation for reading only.
+
+    Raises:
+        StoreError: there is none yet.
+        Unreadable, StoreFromFuture: as `open_writer`.
+    """
+    number = current(home)
+    if number is None:
+        raise StoreError(f"{home}: there is no store yet", hint="run `holdfast import`")
+    path = generation_path(home, number)
+    db = _connect(path, apsw.SQLITE_OPEN_READWRITE)  # a WAL reader must be able to make the -shm file
+    db.execute("PRAGMA query_only = 1")
+    _check_version(db, path)
+    return db
+
+
+def _connect(path: Path, flags: int) -> apsw.Connection:
+    try:
+        db = apsw.Connection(str(path), flags=flags)
+        db.set_busy_timeout(_BUSY_MS)
+        db.execute("PRAGMA journal_mode = WAL").get  # noqa: B018 - reading the answer runs the statement
+        db.execute(
+            "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;"
+            f"PRAGMA cache_size = -{_CACHE_KIB}"
+        )
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    except apsw.Error as exc:
+        raise Unreadable(path, str(exc)) from exc
+    return db
+
+
+def _check_version(db: apsw.Connection, path: Path) -> None:
+    try:
+        found = versions(db)
+    except apsw.Error as exc:
+        raise Unreadable(path, str(exc)) from exc
+    if found["schema_version"] > SCHEMA_VERSION or found["projection_version"] > PROJECTION_VERSION:
+        error = StoreFromFuture(f"{path}: written by a newer Holdfast")
+        error.hint = "upgrade this one (`pip install --upgrade holdfast`); the journal is not affected"
+        raise error
+
+
+def versions(db: apsw.Connection) -> dict[str, int]:
+    """`schema_version` and `projection_version` of an open store; 0 where it does not say."""
+    found = dict.fromkeys(("schema_version", "projection_version"), 0)
+    for key, value in db.execute("SELECT key, value FROM meta"):
+        if key in found:
+            found[key] = int(value)
+    return found
+
+
+@contextlib.contextmanager
+def transaction(db: apsw.Connection) -> Iterator[None]:
+    """All of the block's writes, or none."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def checkpoint(db: apsw.Connection, *, truncate: bool = False) -> None:
+    """Move the write-ahead log into the database as far as readers allow. Only the writer calls this."""
+    mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
+    with contextlib.suppress(apsw.BusyError):
+        db.wal_checkpoint(mode=mode)
+
+
+@contextlib.contextmanager
+def writer_lock(home: Path, wait_ms: int = 0) -> Iterator[bool]:
+    """Try to become the home's one writer for the block; yields whether it worked.
+
+    The kernel frees the lock when its holder dies, however it dies.
+    """
+    fd = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield _lock_within(fd, wait_ms)
+    finally:
+        os.close(fd)
+
+
+def _lock_within(fd: int, wait_ms: int) -> bool:
+    deadline_ns = time.monotonic_ns() + wait_ms * 1_000_000
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic_ns() >= deadline_ns:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
+def rows(db: apsw.Connection, sql: str, **values: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - SQL values
+    """Run a query and give its rows as dictionaries."""
+    cursor = db.execute(sql, values)
+    try:
+        names = [column[0] for column in cursor.get_description()]
+    except apsw.ExecutionCompleteError:  # no rows: nothing to describe
+        return []
+    return [dict(zip(names, row, strict=True)) for row in cursor]

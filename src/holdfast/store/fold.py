@@ -1,0 +1,584 @@
+"""Fold events into rows, so that any order of arrival gives the same rows.
+
+`Fold` collects what one batch of records says and writes it with few statements. It decides nothing about order:
+rivals are settled in SQL by comparison (`sql/fold.sql`), counts are kept by triggers (`sql/schema.sql`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from holdfast import events as ev, pricing
+from holdfast.store.statements import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import apsw
+
+FORK_SLACK_US = 5_000_000  # a copied line is at least this much older than the fork's own first record
+_FAR_US = 2**63 - 1
+_SQL = statements("fold")
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+# How much a source's word on an end counts: a summary written afterwards (a resumed session marks cut calls)
+# yields to the thing's own report.
+AFTERTHOUGHT_RANK, REPORT_RANK = 1, 2
+
+
+class _Seen:
+    """What a batch says about one session."""
+
+    __slots__ = ("agents", "cwd", "entry_us", "first_us", "id", "last_us", "latest", "own", "title")
+
+    def __init__(self, session_id: int) -> None:
+        self.id = session_id
+        self.first_us: int | None = None
+        self.last_us: int | None = None
+        self.entry_us: int | None = None
+        self.own: tuple[int, int] | None = None
+        self.latest: tuple[int, str, str, str] | None = None
+        self.cwd: tuple[int, str] | None = None
+        self.title: tuple[int, int, str] | None = None
+        self.agents: dict[str, list[int | None]] = {}
+
+    def at(self, agent: str, time_us: int | None) -> None:
+        span = self.agents.get(agent)
+        if span is None:
+            self.agents[agent] = [time_us, time_us]
+        elif time_us is not None:
+            if span[0] is None or time_us < span[0]:
+                span[0] = time_us
+            if span[1] is None or time_us > span[1]:
+                span[1] = time_us
+
+
+def _lowest(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else min(a, b)
+
+
+def _highest(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else max(a, b)
+
+
+class Fold:
+    """Folds events into one open store. Call `add` for each event, then `write` inside a transaction.
+
+    Args:
+        db: the store, opened for writing.
+        head_chars: texts in rows are cut to this length; the journal keeps them whole.
+    """
+
+    def __init__(self, db: apsw.Connection, head_chars: int) -> None:
+        self._db = db
+        self._head = head_chars
+        self._ids: dict[str, int] = {}
+        self._seen: dict[str, _Seen] = {}
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._handlers: dict[str, Callable[[ev.Event, _Seen, Any], None]] = {
+            "session.noted": self._session_noted,
+            "session.started": self._session_started,
+            "session.cost_reported": self._session_cost,
+            "llm.called": self._llm_called,
+            "tool.started": self._tool_started,
+            "tool.ended": self._tool_ended,
+            "tool.used": self._tool_used,
+            "turn.started": self._turn_started,
+            "agent.started": self._agent_started,
+            "agent.ended": self._agent_ended,
+            "span.linked": self._linked,
+        }
+
+    # ── taking in ──
+
+    def add(self, event: ev.Event, segment: int, offset_bytes: int) -> None:
+        """Take in one event that was read from the record at this place of the journal."""
+        seen = self._seen.get(event.session) or self._first_sight(event.session)
+        time_us = event.time_us
+        if time_us is not None:
+            seen.first_us = _lowest(seen.first_us, time_us)
+            seen.last_us = _highest(seen.last_us, time_us)
+        handler = self._handlers.get(event.kind)
+        if handler is not None:
+            handler(event, seen, event.data)
+            return
+        kind = ev.KINDS.get(event.kind)
+        if kind is not None and kind.span_kind not in (None, "turn"):
+            self._generic_span(event, seen, kind)
+        seen.at(event.agent, time_us)
+        self._tell(event, seen, segment, offset_bytes)
+
+    def _first_sight(self, key: str) -> _Seen:
+        session_id = self._ids.get(key)
+        if session_id is None:
+            source, _, native = key.partition(":")
+            values = {"key": key, "source": source, "native": native}
+            session_id = self._ids[key] = self._db.execute(_SQL["session_id"], values).get
+        seen = self._seen[key] = _Seen(session_id)
+        return seen
+
+    def row(self, statement: str, **values: Any) -> None:  # noqa: ANN401 - SQL values
+        """Add a row for one of the statements of `sql/fold.sql`."""
+        self._rows.setdefault(statement, []).append(values)
+
+    def _cut(self, text: str | None) -> str | None:
+        return text if text is None or len(text) <= self._head else text[: self._head] + "…"
+
+    def _tell(self, event: ev.Event, seen: _Seen, segment: int, offset_bytes: int) -> None:
+        data = msgspec.to_builtins(event.data)
+        self.row(
+            "event_told",
+            id=event.id,
+            session_id=seen.id,
+            kind=event.kind,
+            agent=event.agent,
+            span=event.span,
+            position=event.order,
+            time_us=event.time_us,
+            data=_encode(self._cut_all(data)).decode(),
+            segment=segment,
+            offset_bytes=offset_bytes,
+        )
+
+    def _cut_all(self, value: Any) -> Any:  # noqa: ANN401 - JSON
+        if isinstance(value, str):
+            return self._cut(value)
+        if isinstance(value, dict):
+            return {key: self._cut_all(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._cut_all(item) for item in value]
+        return value
+
+    # ── one kind each ──
+
+    def _session_noted(self, event: ev.Event, seen: _Seen, data: ev.SessionNoted) -> None:
+        time_us = event.time_us
+        if data.own and time_us is not None:
+            seen.own = min(seen.own or (event.order, time_us), (event.order, time_us))
+        elif data.tool_version is not None:
+            seen.entry_us = _highest(seen.entry_us, time_us)
+            seen.at(event.agent, time_us)
+            latest = (
+                -1 if time_us is None else time_us,
+                data.tool_version,
+                data.git_branch or "",
+                data.entrypoint or "",
+            )
+            if seen.latest is None or latest > seen.latest:
+                seen.latest = latest
+        if data.cwd is not None:
+            cwd = (_FAR_US if time_us is None else time_us, data.cwd)
+            if seen.cwd is None or cwd < seen.cwd:
+                seen.cwd = cwd
+        if data.title:
+            self._title(seen, data.title_rank, event.order, data.title)
+
+    def _title(self, seen: _Seen, rank: int, order: int, text: str) -> None:
+        title = (rank, order, self._cut(" ".join(text.split())) or "")
+        if seen.title is None or title > seen.title:
+            seen.title = title
+
+    def _session_started(self, event: ev.Event, seen: _Seen, data: ev.SessionStarted) -> None:
+        if data.title or data.goal:
+            self._title(seen, 3, event.order, data.title or data.goal or "")
+        if data.cwd is not None:
+            seen.cwd = min(seen.cwd or (_FAR_US, data.cwd), (event.time_us or _FAR_US, data.cwd))
+        seen.at(event.agent, event.time_us)
+        self._tell(event, seen, 0, 0)
+
+    def _session_cost(self, event: ev.Event, seen: _Seen, data: ev.CostReported) -> None:
+        self.row("session_cost", session_id=seen.id, time_us=event.order, cost_usd=data.cost_usd)
+        self._tell(event, seen, 0, 0)
+
+    def _llm_called(self, event: ev.Event, seen: _Seen, data: ev.LlmCalled) -> None:
+        seen.at(event.agent, event.time_us)
+        values = {
+            "id": data.message_id or event.span or event.id,
+            "session_id": seen.id,
+            "agent": event.agent,
+            "position": event.order,
+            "time_us": event.time_us,
+            "usage_us": -1 if event.time_us is None else event.time_us,
+            "model": data.model,
+            "final": int(data.final),
+            "stop_reason": data.stop_reason,
+            "input_tokens": data.input_tokens,
+            "output_tokens": data.output_tokens,
+            "cache_read_tokens": data.cache_read_tokens,
+            "cache_write_5m_tokens": data.cache_write_5m_tokens,
+            "cache_write_1h_tokens": data.cache_write_1h_tokens,
+            "cost_pico": _cost(data),
+        }
+        self.row("llm_called", **values)
+        self.row("llm_usage", **values)
+
+    def _turn_started(self, event: ev.Event, seen: _Seen, data: ev.TurnStarted) -> None:
+        seen.at(event.agent, event.time_us)
+        if data.text and not event.agent:
+            self._title(seen, 1, -event.order, data.text)
+        self._start(event, seen, "turn", name=data.origin, text=data.text)
+
+    def _start(
+        self,
+        event: ev.Event,
+        seen: _Seen,
+        kind: str,
+        *,
+        name: str | None,
+        text: str | None = None,
+        path: str | None = None,
+        operation: str | None = None,
+    ) -> None:
+        self.row(
+            "span_started",
+            id=event.span or event.id,
+            session_id=seen.id,
+            kind=kind,
+            agent=event.agent,
+            name=name,
+            parent=event.parent,
+            position=event.order,
+            start_us=event.time_us,
+            input=self._cut(text),
+            path=path,
+            operation=operation,
+        )
+
+    def _tool_started(self, event: ev.Event, seen: _Seen, data: ev.ToolStarted) -> None:
+        seen.at(event.agent, event.time_us)
+        self._start(
+            event,
+            seen,
+            "tool",
+            name=data.tool,
+            text=data.input or data.description,
+            path=data.path,
+            operation=data.operation,
+        )
+
+    def _tool_ended(self, event: ev.Event, seen: _Seen, data: ev.ToolEnded) -> None:
+        seen.at(event.agent, event.time_us)
+        rank = AFTERTHOUGHT_RANK if data.status == "interrupted" else REPORT_RANK
+        self._end(
+            event,
+            seen,
+            "tool",
+            status=data.status,
+            rank=rank,
+            name=data.tool,
+            output=data.output,
+            operation=data.operation,
+            error_type=data.error_type,
+            exit_code=data.exit_code,
+            duration_ms=data.duration_ms,
+            lines_added=data.lines_added,
+            lines_removed=data.lines_removed,
+        )
+
+    def _end(
+        self,
+        event: ev.Event,
+        seen: _Seen,
+        kind: str,
+        *,
+        status: str,
+        rank: int = REPORT_RANK,
+        name: str | None = None,
+        output: str | None = None,
+        operation: str | None = None,
+        **more: Any,  # noqa: ANN401 - the columns of `span` that only some ends know
+    ) -> None:
+        values = {
+            "id": event.span or event.id,
+            "session_id": seen.id,
+            "kind": kind,
+            "agent": event.agent,
+            "name": name,
+            "position": event.order,
+            "end_us": event.time_us,
+            "status": status,
+            "status_rank": rank,
+            "status_us": -1 if event.time_us is None else event.time_us,
+            "output": self._cut(output),
+            "operation": operation,
+            "error_type": more.get("error_type"),
+            "exit_code": more.get("exit_code"),
+            "duration_ms": more.get("duration_ms"),
+            "lines_added": more.get("lines_added"),
+            "lines_removed": more.get("lines_removed"),
+        }
+        self.row("span_touched", **values)
+        self.row("span_ended", **values)
+
+    def _tool_used(self, event: ev.Event, seen: _Seen, data: ev.ToolUsed) -> None:
+        seen.at(event.agent, event.time_us)
+        self._start(
+            event,
+            seen,
+            "tool",
+            name=data.tool,
+            text=data.input or data.description,
+            path=data.path,
+            operation=data.operation,
+        )
+        if data.status is not None:
+            self._end(
+                event,
+                seen,
+                "tool",
+                status=data.status,
+                output=data.output or data.error_message,
+                error_type=data.error_type,
+                exit_code=data.exit_code,
+                duration_ms=data.duration_ms,
+            )
+
+    def _agent_started(self, event: ev.Event, seen: _Seen, data: ev.AgentStarted) -> None:
+        seen.at(event.agent, event.time_us)
+        self.row(
+            "agent_started",
+            session_id=seen.id,
+            agent=event.agent,
+            agent_type=data.agent_type,
+            name=data.name,
+            description=self._cut(data.description or data.reason),
+            parent_tool=data.parent_tool,
+            parent_agent=data.parent_agent,
+            depth=data.depth,
+            model=data.model,
+            background=None if data.background is None else int(data.background),
+        )
+
+    def _agent_ended(self, event: ev.Event, seen: _Seen, data: ev.AgentEnded) -> None:
+        """An end alone makes no agent: background commands are announced in the same words."""
+        self.row(
+            "agent_ended",
+            session_id=seen.id,
+            agent=event.agent,
+            status=data.status,
+            status_rank=REPORT_RANK,
+            status_us=-1 if event.time_us is None else event.time_us,
+            reason=self._cut(data.reason),
+        )
+
+    def _linked(self, event: ev.Event, seen: _Seen, data: ev.SpanLinked) -> None:
+        if event.span:
+            self.row(
+                "link_told",
+                session_id=seen.id,
+                source_span=event.span,
+                target_span=data.target,
+                kind=data.link_kind,
+            )
+
+    def _generic_span(self, event: ev.Event, seen: _Seen, kind: ev.Kind) -> None:
+        """Tasks, code runs, approvals: what starts and ends by the registry's word."""
+        data = event.data
+        name = next(
+            (text for field in ("name", "task_name", "task", "language", "subject") if (text := _text(data, field))),
+            None,
+        )
+        if kind.phase != "end":
+            self._start(event, seen, str(kind.span_kind), name=name, text=_text(data, "code") or _text(data, "summary"))
+        status = _text(data, "status")
+        if kind.phase != "start" and status:
+            self._end(
+                event,
+                seen,
+                str(kind.span_kind),
+                status=status,
+                name=name,
+                output=_text(data, "output") or _text(data, "summary"),
+                error_type=_text(data, "error_type"),
+                exit_code=getattr(data, "exit_code", None),
+                duration_ms=getattr(data, "duration_ms", None),
+            )
+
+    # ── writing ──
+
+    def write(self) -> None:
+        """Write everything taken in, and settle what belongs to forks. Runs inside the caller's transaction."""
+        for seen in self._seen.values():
+            self._write_session(seen)
+        for statement in _WRITE_ORDER:
+            if found := self._rows.get(statement):
+                self._db.executemany(_SQL[statement], found)
+        touched = {seen.id for seen in self._seen.values()}
+        self._seen, self._rows = {}, {}
+        _settle(self._db, touched)
+
+    def forget(self) -> None:
+        """Drop what was taken in, after a transaction that failed."""
+        self._seen, self._rows, self._ids = {}, {}, {}
+
+    def _write_session(self, seen: _Seen) -> None:
+        db = self._db
+        db.execute(
+            _SQL["session_seen"],
+            {
+                "session_id": seen.id,
+                "first_us": seen.first_us,
+                "last_us": seen.last_us,
+                "last_entry_us": seen.entry_us,
+            },
+        )
+        if seen.own:
+            db.execute(
+                _SQL["session_own"],
+                {"session_id": seen.id, "own_position": seen.own[0], "own_from_us": seen.own[1]},
+            )
+        if seen.title:
+            rank, order, title = seen.title
+            db.execute(
+                _SQL["session_title"],
+                {"session_id": seen.id, "title": title, "title_rank": rank, "title_order": order},
+            )
+        if seen.cwd:
+            db.execute(
+                _SQL["session_cwd"], {"session_id": seen.id, "cwd_us": seen.cwd[0], "cwd": seen.cwd[1]}
+            )
+        if seen.latest:
+            latest_us, version, branch, entrypoint = seen.latest
+            values = {"latest_us": latest_us, "tool_version": version, "git_branch": branch or None}
+            db.execute(
+                _SQL["session_latest"], {"session_id": seen.id, "entrypoint": entrypoint or None, **values}
+            )
+        for agent, (first_us, last_us) in seen.agents.items():
+            self.row("agent_seen", session_id=seen.id, agent=agent, first_us=first_us, last_us=last_us)
+
+
+_WRITE_ORDER = (
+    "session_cost",
+    "agent_seen",
+    "agent_started",
+    "agent_ended",
+    "span_started",
+    "span_touched",
+    "span_ended",
+    "llm_called",
+    "llm_usage",
+    "event_told",
+    "link_told",
+    "source_declared",
+    "source_read",
+    "kept_more",
+    "problem_seen",
+)
+
+
+def _text(data: ev.Data, field: str) -> str | None:
+    value = getattr(data, field, None)
+    return value if isinstance(value, str) and value else None
+
+
+def _cost(data: ev.LlmCalled) -> int | None:
+    if data.model is None or data.input_tokens is None or data.output_tokens is None:
+        return None
+    return pricing.price(
+        data.model,
+        data.input_tokens,
+        data.output_tokens,
+        data.cache_read_tokens or 0,
+        data.cache_write_5m_tokens or 0,
+        data.cache_write_1h_tokens or 0,
+        web_searches=data.web_searches,
+        speed=data.speed,
+    )
+
+
+# ── forks ──
+
+
+def _settle(db: apsw.Connection, touched: set[int]) -> None:
+    """Decide, for sessions that share lines, to whom each shared row belongs.
+
+    A fork copies lines under its own session id. In the fork they are older than its first own record (one that
+    is never copied); where no such record tells, the session that ended first is the original.
+    """
+    for session_id in sorted(touched):
+        values = {"session_id": session_id, "slack_us": FORK_SLACK_US}
+        if db.execute(_SQL["own_before"], values).fetchall():
+            for statement in ("inherit_spans", "inherit_llm", "inherit_events"):
+                db.execute(_SQL[statement], values)
+    pairs = db.execute(_SQL["kin_open"], {"touched": _encode(sorted(touched)).decode()}).fetchall()
+    done: set[int] = set()
+    for low, high in pairs:
+        if low not in done:
+            done |= _settle_family(db, _family(db, low))
+        db.execute(_SQL["kin_settled"], {"low": low, "high": high})
+
+
+def _family(db: apsw.Connection, session_id: int) -> set[int]:
+    """All sessions that share lines with this one, directly or through others."""
+    family, todo = {session_id}, [session_id]
+    while todo:
+        for pair in db.execute(_SQL["kin_of"], {"session_id": todo.pop()}).fetchall():
+            for other in pair:
+                if other not in family:
+                    family.add(other)
+                    todo.append(other)
+    return family
+
+
+def _settle_family(db: apsw.Connection, family: set[int]) -> set[int]:
+    members = _encode(sorted(family)).decode()
+    ages = {row[0]: _Age(row[1], row[2], (row[3] or 0, row[4])) for row in db.execute(
+        _SQL["session_ages"], {"sessions": members}
+    ).fetchall()}
+    origin: dict[int, tuple[int, str, int]] = {}
+    for table in ("span", "llm", "event"):
+        for holders in _shared_rows(db, table, members):
+            owner = _owner(holders, ages)
+            for holder in holders:
+                wanted = int(holder.session_id != owner)
+                if wanted and owner is not None:
+                    mark = (holder.time_us or 0, holder.id, owner)
+                    origin[holder.session_id] = max(origin.get(holder.session_id, mark), mark)
+                if wanted != holder.inherited:
+                    values = {"inherited": wanted, "id": holder.id, "session_id": holder.session_id}
+                    db.execute(_SQL[f"mark_{table}"], values)
+    for session_id in family:
+        found = origin.get(session_id)
+        db.execute(_SQL["session_forked"], {"session_id": session_id, "origin": found[2] if found else None})
+    return family
+
+
+class _Age(NamedTuple):
+    """What tells whether a session is a fork: its first own record, and when it ended."""
+
+    own_position: int | None
+    own_from_us: int | None
+    ended: tuple[int, str]
+
+
+class _Holder(NamedTuple):
+    """A row that more than one session holds."""
+
+    id: str
+    session_id: int
+    agent: str
+    position: int
+    time_us: int | None
+    inherited: int
+
+
+def _shared_rows(db: apsw.Connection, table: str, members: str) -> Iterable[list[_Holder]]:
+    name = "shared_llm" if table == "llm" else f"shared_{table}s"
+    shared: dict[str, list[_Holder]] = {}
+    for row in db.execute(_SQL[name], {"sessions": members}).fetchall():
+        shared.setdefault(row[0], []).append(_Holder(*row))
+    return shared.values()
+
+
+def _owner(holders: list[_Holder], ages: dict[int, _Age]) -> int | None:
+    """The session a shared row belongs to; None when every holder copied it from one we have not seen."""
+    candidates = [(ages[h.session_id].ended, h.session_id) for h in holders if not _copied(h, ages[h.session_id])]
+    return min(candidates)[1] if candidates else None
+
+
+def _copied(holder: _Holder, age: _Age) -> bool:
+    if holder.agent or holder.time_us is None or age.own_position is None or age.own_from_us is None:
+        return False
+    return holder.position > age.own_position and holder.time_us < age.own_from_us - FORK_SLACK_US

@@ -1,0 +1,252 @@
+"""The projection: read the journal after the cursor, translate, fold; rows and cursor commit together.
+
+What a source's records mean is known to its translator, which `home` hands in. A translator is a plain function of
+one record; it raises nothing and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from holdfast.errors import BlobDamaged
+from holdfast.journal import blobs, reader
+from holdfast.journal.format import SEGMENT_SOURCE
+from holdfast.store import database
+from holdfast.store.fold import Fold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import apsw
+
+    from holdfast.events import Event
+    from holdfast.journal.format import Record
+
+FILE_SOURCE = "holdfast.file"  # body {"id":…,"source":…,"path":…,"generation":n}: says which file an id stands for
+_BATCH_RECORDS = 2_000
+_BATCH_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record as a translator gets it."""
+
+    body: bytes
+    record_id: str
+    received_us: int
+    file: str
+    path: str | None
+    start: int
+
+
+@dataclass(slots=True)
+class Translation:
+    """What a translator understood: events, types it keeps without reading them, and what it could not read."""
+
+    events: list[Event] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class Translator(Protocol):
+    """Turns one record into events. Pure; never raises."""
+
+    def __call__(self, entry: Entry) -> Translation: ...
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a projection run did. `done` is False when it stopped at its limit."""
+
+    records: int = 0
+    body_bytes: int = 0
+    damaged: int = 0
+    done: bool = True
+
+
+class Projector:
+    """Folds a journal into an open store.
+
+    Args:
+        db: the store, opened for writing under the writer's lock.
+        journal, blob_directory: where the records and large bodies are.
+        translators: one for each source.
+        head_chars: how much of a text is kept in a row.
+    """
+
+    def __init__(
+        self,
+        db: apsw.Connection,
+        journal: Path,
+        blob_directory: Path,
+        translators: Mapping[str, Translator],
+        head_chars: int,
+    ) -> None:
+        self._db = db
+        self._journal = journal
+        self._blobs = blob_directory
+        self._translators = translators
+        self._fold = Fold(db, head_chars)
+        self._paths: dict[str, str | None] = dict(db.execute("SELECT id, path FROM source_file"))
+        self._cursor: dict[int, int] = dict(db.execute("SELECT segment, offset_bytes FROM cursor"))
+
+    def catch_up(
+        self,
+        report: Callable[[Progress], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> Progress:
+        """Fold everything the journal holds after the cursor.
+
+        Args:
+            report: called after each batch.
+            stop: asked after each batch; True ends the run early, what was folded stays.
+        """
+        progress = Progress()
+        batch = _Batch()
+        for item in reader.read(self._journal, self._cursor):
+            self._take(item, batch, progress)
+            if batch.records >= _BATCH_RECORDS or batch.body_bytes >= _BATCH_BYTES:
+                self._commit(batch)
+                batch = _Batch()
+                if report:
+                    report(progress)
+                if stop and stop():
+                    progress.done = False
+                    return progress
+        if batch.cursor:
+            self._commit(batch)
+            if report:
+                report(progress)
+        database.checkpoint(self._db)
+        return progress
+
+    def _take(self, item: reader.Found | reader.Damage, batch: _Batch, progress: Progress) -> None:
+        batch.cursor[item.segment] = item.end
+        batch.records += 1
+        if isinstance(item, reader.Damage):
+            progress.damaged += 1
+            self._problem(f"journal segment {item.segment}", item.start, item.end, item.why)
+            return
+        progress.records += 1
+        record = item.record
+        if record.s == SEGMENT_SOURCE:
+            return
+        if record.s == FILE_SOURCE:
+            self._declare(record)
+            return
+        try:
+            body = record.body_bytes()
+            if body is None and record.f is not None:
+                body = blobs.get(self._blobs, record.f)
+        except BlobDamaged as exc:
+            self._problem(f"journal segment {item.segment}", item.start, item.end, str(exc))
+            return
+        assert body is not None
+        batch.body_bytes += len(body)
+        progress.body_bytes += len(body)
+        if record.p is not None:
+            batch.files.setdefault(record.p.file, _FileRead(record.s)).saw(record, body)
+        self._translate(item, record, body, batch)
+
+    def _translate(self, item: reader.Found, record: Record, body: bytes, batch: _Batch) -> None:
+        translator = self._translators.get(record.s)
+        file = record.p.file if record.p else ""
+        if translator is None:
+            batch.kept[file, f"source {record.s}"] += 1
+            return
+        start = record.p.start if record.p else (item.segment << 40) | item.start
+        entry = Entry(body, record.id, record.t, file, self._paths.get(file), start)
+        translation = translator(entry)
+        for event in translation.events:
+            self._fold.add(event, item.segment, item.start)
+        for kept in translation.kept:
+            batch.kept[file, kept] += 1
+        if translation.problems:
+            end = record.p.end if record.p else item.end
+            place = self._paths.get(file) or (f"file {file}" if file else f"journal segment {item.segment}")
+            for why in translation.problems:
+                self._problem(place, start, end, why)
+
+    def _declare(self, record: Record) -> None:
+        try:
+            body = msgspec.json.decode(record.body_bytes() or b"", type=_Declared)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        self._paths[body.id] = body.path
+        self._fold.row(
+            "source_declared", id=body.id, source=body.source, path=body.path, generation=body.generation
+        )
+
+    def _problem(self, place: str, start: int, end: int, why: str) -> None:
+        self._fold.row("problem_seen", place=place, start_byte=start, end_byte=end, why=why)
+
+    def _commit(self, batch: _Batch) -> None:
+        for file, read in batch.files.items():
+            self._fold.row("source_read", id=file, **read.values())
+        for (file, kept), count in batch.kept.items():
+            self._fold.row("kept_more", file=file, type=kept, records=count)
+        try:
+            with database.transaction(self._db):
+                self._fold.write()
+                for segment, offset in batch.cursor.items():
+                    self._db.execute(
+                        "INSERT INTO cursor VALUES (?, ?) ON CONFLICT DO UPDATE SET offset_bytes = excluded.offset_bytes",
+                        (segment, offset),
+                    )
+        except BaseException:
+            self._fold.forget()
+            raise
+        self._cursor.update(batch.cursor)
+
+
+class _Declared(msgspec.Struct):
+    id: str
+    source: str
+    path: str
+    generation: int = 0
+
+
+class _FileRead:
+    """How far a batch read one source file, and how its last line checks."""
+
+    __slots__ = ("body", "end", "records", "source", "start", "tail")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.records = self.start = self.end = 0
+        self.body = b""
+        self.tail = "\n"
+
+    def saw(self, record: Record, body: bytes) -> None:
+        assert record.p is not None
+        self.records += 1
+        if record.p.end > self.end:
+            self.start, self.end, self.body, self.tail = record.p.start, record.p.end, body, record.e
+
+    def values(self) -> dict[str, int | str]:
+        crc = zlib.crc32(self.tail.encode(), zlib.crc32(self.body))
+        return {
+            "source": self.source,
+            "consumed_bytes": self.end,
+            "last_start": self.start,
+            "last_crc": crc,
+            "records": self.records,
+        }
+
+
+class _Batch:
+    """What has been taken in since the last commit."""
+
+    __slots__ = ("body_bytes", "cursor", "files", "kept", "records")
+
+    def __init__(self) -> None:
+        self.cursor: dict[int, int] = {}
+        self.files: dict[str, _FileRead] = {}
+        self.kept: Counter[tuple[str, str]] = Counter()
+        self.records = self.body_bytes = 0

@@ -1,0 +1,228 @@
+-- Statements that fold events into rows. Rival values are settled by comparison, so arrival order does not matter.
+
+-- name: session_id
+INSERT INTO session (key, source, native) VALUES (:key, :source, :native)
+ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING id;
+
+-- name: session_seen
+UPDATE session SET
+    first_us = coalesce(min(first_us, :first_us), first_us, :first_us),
+    last_us = coalesce(max(last_us, :last_us), last_us, :last_us),
+    last_entry_us = coalesce(max(last_entry_us, :last_entry_us), last_entry_us, :last_entry_us)
+WHERE id = :session_id;
+
+-- name: session_own
+-- The first record that is never copied into a fork, by its place in the transcript.
+UPDATE session SET own_position = :own_position, own_from_us = :own_from_us
+WHERE id = :session_id AND (own_position IS NULL
+    OR (:own_position, :own_from_us) < (own_position, own_from_us));
+
+-- name: session_title
+UPDATE session SET title = :title, title_rank = :title_rank, title_order = :title_order
+WHERE id = :session_id
+    AND (:title_rank, :title_order, :title) > (title_rank, title_order, coalesce(title, ''));
+
+-- name: session_cwd
+UPDATE session SET cwd = :cwd, cwd_us = :cwd_us
+WHERE id = :session_id AND (:cwd_us, :cwd) < (cwd_us, coalesce(cwd, :cwd || x'ff'));
+
+-- name: session_latest
+UPDATE session SET
+    git_branch = :git_branch, tool_version = :tool_version, entrypoint = :entrypoint, latest_us = :latest_us
+WHERE id = :session_id
+    AND (:latest_us, coalesce(:tool_version, ''), coalesce(:git_branch, ''), coalesce(:entrypoint, ''))
+    > (latest_us, coalesce(tool_version, ''), coalesce(git_branch, ''), coalesce(entrypoint, ''));
+
+-- name: session_cost
+UPDATE session SET reported_us = :time_us, reported_cost_usd = :cost_usd
+WHERE id = :session_id AND (:time_us, :cost_usd) > (reported_us, coalesce(reported_cost_usd, -1));
+
+-- name: agent_seen
+INSERT INTO agent (session_id, agent, first_us, last_us) VALUES (:session_id, :agent, :first_us, :last_us)
+ON CONFLICT DO UPDATE SET
+    first_us = coalesce(min(first_us, excluded.first_us), first_us, excluded.first_us),
+    last_us = coalesce(max(last_us, excluded.last_us), last_us, excluded.last_us);
+
+-- name: agent_started
+INSERT INTO agent (session_id, agent, agent_type, name, description, parent_tool, parent_agent, depth, model, background)
+VALUES (:session_id, :agent, :agent_type, :name, :description, :parent_tool, :parent_agent, :depth, :model, :background)
+ON CONFLICT DO UPDATE SET
+    agent_type = coalesce(max(agent_type, excluded.agent_type), agent_type, excluded.agent_type),
+    name = coalesce(max(name, excluded.name), name, excluded.name),
+    description = coalesce(max(description, excluded.description), description, excluded.description),
+    parent_tool = coalesce(max(parent_tool, excluded.parent_tool), parent_tool, excluded.parent_tool),
+    parent_agent = coalesce(max(parent_agent, excluded.parent_agent), parent_agent, excluded.parent_agent),
+    depth = coalesce(max(depth, excluded.depth), depth, excluded.depth),
+    model = coalesce(max(model, excluded.model), model, excluded.model),
+    background = coalesce(max(background, excluded.background), background, excluded.background);
+
+-- name: agent_ended
+INSERT INTO agent (session_id, agent, status, status_rank, status_us, reason)
+VALUES (:session_id, :agent, :status, :status_rank, :status_us, :reason)
+ON CONFLICT DO UPDATE SET
+    status = excluded.status, status_rank = excluded.status_rank, status_us = excluded.status_us,
+    reason = excluded.reason
+WHERE (excluded.status_rank, excluded.status_us, excluded.status, coalesce(excluded.reason, ''))
+    > (status_rank, status_us, coalesce(status, ''), coalesce(reason, ''));
+
+-- name: span_started
+INSERT INTO span (id, session_id, kind, agent, name, parent, position, start_us, input, path, operation)
+VALUES (:id, :session_id, :kind, :agent, :name, :parent, :position, :start_us, :input, :path, :operation)
+ON CONFLICT DO UPDATE SET
+    kind = min(kind, excluded.kind),
+    agent = max(agent, excluded.agent),
+    name = coalesce(max(name, excluded.name), name, excluded.name),
+    parent = coalesce(max(parent, excluded.parent), parent, excluded.parent),
+    position = min(position, excluded.position),
+    start_us = coalesce(min(start_us, excluded.start_us), start_us, excluded.start_us),
+    input = coalesce(max(input, excluded.input), input, excluded.input),
+    path = coalesce(max(path, excluded.path), path, excluded.path),
+    operation = coalesce(max(operation, excluded.operation), operation, excluded.operation);
+
+-- name: span_touched
+-- An end may arrive before its start: make the row, then `span_ended` decides whose end counts.
+INSERT INTO span (id, session_id, kind, agent, name, position, end_position, operation)
+VALUES (:id, :session_id, :kind, :agent, :name, :position, :position, :operation)
+ON CONFLICT DO UPDATE SET
+    kind = min(kind, excluded.kind),
+    agent = max(agent, excluded.agent),
+    name = coalesce(max(name, excluded.name), name, excluded.name),
+    position = min(position, excluded.position),
+    end_position = coalesce(min(end_position, excluded.end_position), excluded.end_position),
+    operation = coalesce(max(operation, excluded.operation), operation, excluded.operation);
+
+-- name: span_ended
+UPDATE span SET
+    end_us = :end_us, status = :status, status_rank = :status_rank, status_us = :status_us, output = :output,
+    error_type = :error_type, exit_code = :exit_code, duration_ms = :duration_ms,
+    lines_added = :lines_added, lines_removed = :lines_removed
+WHERE id = :id AND session_id = :session_id
+    AND (:status_rank, :status_us, :status, coalesce(:output, ''))
+    > (status_rank, status_us, coalesce(status, ''), coalesce(output, ''));
+
+-- name: llm_called
+INSERT INTO llm (id, session_id, agent, position, end_position, start_us, end_us, model, final, stop_reason, usage_us,
+    input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cost_pico)
+VALUES (:id, :session_id, :agent, :position, :position, :time_us, :time_us, :model, :final, :stop_reason, :usage_us,
+    :input_tokens, :output_tokens, :cache_read_tokens, :cache_write_5m_tokens, :cache_write_1h_tokens, :cost_pico)
+ON CONFLICT DO UPDATE SET
+    agent = max(agent, excluded.agent),
+    position = min(position, excluded.position),
+    end_position = max(end_position, excluded.end_position),
+    start_us = coalesce(min(start_us, excluded.start_us), start_us, excluded.start_us),
+    end_us = coalesce(max(end_us, excluded.end_us), end_us, excluded.end_us);
+
+-- name: llm_usage
+-- The last line of a message holds its usage; a line with a stop reason is later than one without.
+UPDATE llm SET
+    model = :model, final = :final, stop_reason = :stop_reason, usage_us = :usage_us,
+    input_tokens = :input_tokens, output_tokens = :output_tokens, cache_read_tokens = :cache_read_tokens,
+    cache_write_5m_tokens = :cache_write_5m_tokens, cache_write_1h_tokens = :cache_write_1h_tokens,
+    cost_pico = :cost_pico
+WHERE id = :id AND session_id = :session_id
+    AND (:final, :usage_us, coalesce(:output_tokens, -1), coalesce(:input_tokens, -1),
+        coalesce(:cache_read_tokens, -1), coalesce(:cache_write_5m_tokens, -1),
+        coalesce(:cache_write_1h_tokens, -1), coalesce(:stop_reason, ''), coalesce(:model, ''))
+    > (final, usage_us, coalesce(output_tokens, -1), coalesce(input_tokens, -1),
+        coalesce(cache_read_tokens, -1), coalesce(cache_write_5m_tokens, -1),
+        coalesce(cache_write_1h_tokens, -1), coalesce(stop_reason, ''), coalesce(model, ''));
+
+-- name: event_told
+INSERT INTO event (id, session_id, kind, agent, span, position, time_us, data, segment, offset_bytes)
+VALUES (:id, :session_id, :kind, :agent, :span, :position, :time_us, :data, :segment, :offset_bytes)
+ON CONFLICT DO UPDATE SET position = min(position, excluded.position);
+
+-- name: link_told
+INSERT INTO link (session_id, source_span, target_span, kind)
+VALUES (:session_id, :source_span, :target_span, :kind) ON CONFLICT DO NOTHING;
+
+-- name: source_declared
+INSERT INTO source_file (id, source, path, generation) VALUES (:id, :source, :path, :generation)
+ON CONFLICT DO UPDATE SET source = excluded.source, path = excluded.path, generation = excluded.generation;
+
+-- name: source_read
+INSERT INTO source_file (id, source, consumed_bytes, last_start, last_crc, records)
+VALUES (:id, :source, :consumed_bytes, :last_start, :last_crc, :records)
+ON CONFLICT DO UPDATE SET
+    records = records + excluded.records,
+    last_start = CASE WHEN excluded.consumed_bytes > consumed_bytes THEN excluded.last_start ELSE last_start END,
+    last_crc = CASE WHEN excluded.consumed_bytes > consumed_bytes THEN excluded.last_crc ELSE last_crc END,
+    consumed_bytes = max(consumed_bytes, excluded.consumed_bytes);
+
+-- name: kept_more
+INSERT INTO kept (file, type, records) VALUES (:file, :type, :records)
+ON CONFLICT DO UPDATE SET records = records + excluded.records;
+
+-- name: problem_seen
+INSERT INTO problem (place, start_byte, end_byte, why) VALUES (:place, :start_byte, :end_byte, :why)
+ON CONFLICT DO NOTHING;
+
+-- name: cursor_moved
+INSERT INTO cursor (segment, offset_bytes) VALUES (:segment, :offset_bytes)
+ON CONFLICT DO UPDATE SET offset_bytes = excluded.offset_bytes;
+
+-- name: own_before
+-- Copied lines of a fork stand behind its first own record, but are older.
+SELECT id FROM session WHERE id = :session_id AND first_us < own_from_us - :slack_us;
+
+-- name: inherit_spans
+UPDATE span SET inherited = 1
+FROM (SELECT own_position, own_from_us - :slack_us AS before_us FROM session WHERE id = :session_id) AS own
+WHERE span.session_id = :session_id AND span.agent = '' AND NOT inherited
+    AND span.position > own.own_position AND coalesce(start_us, end_us) < own.before_us;
+
+-- name: inherit_llm
+UPDATE llm SET inherited = 1
+FROM (SELECT own_position, own_from_us - :slack_us AS before_us FROM session WHERE id = :session_id) AS own
+WHERE llm.session_id = :session_id AND llm.agent = '' AND NOT inherited
+    AND llm.position > own.own_position AND start_us < own.before_us;
+
+-- name: inherit_events
+UPDATE event SET inherited = 1
+FROM (SELECT own_position, own_from_us - :slack_us AS before_us FROM session WHERE id = :session_id) AS own
+WHERE event.session_id = :session_id AND event.agent = '' AND NOT inherited
+    AND event.position > own.own_position AND time_us < own.before_us;
+
+-- name: kin_open
+SELECT low, high FROM kin WHERE NOT settled
+UNION SELECT low, high FROM kin WHERE low IN (SELECT value FROM json_each(:touched))
+UNION SELECT low, high FROM kin WHERE high IN (SELECT value FROM json_each(:touched));
+
+-- name: kin_of
+SELECT low, high FROM kin WHERE low = :session_id OR high = :session_id;
+
+-- name: kin_settled
+UPDATE kin SET settled = 1 WHERE low = :low AND high = :high;
+
+-- name: session_ages
+SELECT id, own_position, own_from_us, last_entry_us, key FROM session WHERE id IN (SELECT value FROM json_each(:sessions));
+
+-- name: shared_spans
+SELECT id, session_id, agent, position, coalesce(start_us, end_us), inherited FROM span
+WHERE session_id IN (SELECT value FROM json_each(:sessions)) AND id IN (
+    SELECT id FROM span WHERE session_id IN (SELECT value FROM json_each(:sessions))
+    GROUP BY id HAVING count(*) > 1);
+
+-- name: shared_llm
+SELECT id, session_id, agent, position, start_us, inherited FROM llm
+WHERE session_id IN (SELECT value FROM json_each(:sessions)) AND id IN (
+    SELECT id FROM llm WHERE session_id IN (SELECT value FROM json_each(:sessions))
+    GROUP BY id HAVING count(*) > 1);
+
+-- name: shared_events
+SELECT id, session_id, agent, position, time_us, inherited FROM event
+WHERE session_id IN (SELECT value FROM json_each(:sessions)) AND id IN (
+    SELECT id FROM event WHERE session_id IN (SELECT value FROM json_each(:sessions))
+    GROUP BY id HAVING count(*) > 1);
+
+-- name: mark_span
+UPDATE span SET inherited = :inherited WHERE id = :id AND session_id = :session_id;
+
+-- name: mark_llm
+UPDATE llm SET inherited = :inherited WHERE id = :id AND session_id = :session_id;
+
+-- name: mark_event
+UPDATE event SET inherited = :inherited WHERE id = :id AND session_id = :session_id;
+
+-- name: session_forked
+UPDATE session SET forked_from = :origin WHERE id = :session_id AND forked_from IS NOT :origin;
