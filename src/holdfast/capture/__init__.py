@@ -1,0 +1,1 @@
+"""Sources: per source one translator from records to events."""

@@ -1,0 +1,309 @@
+"""Find Claude Code's history on disk and read what is new in it.
+
+`find` lists transcripts and subagents' meta files, newest first. `Reader` turns the bytes behind a file's cursor into
+journal lines. Where reading goes on comes from the store, which has it from the journal: append and cursor
+advance are one act.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from holdfast.capture.claude_transcripts import META_SOURCE, SOURCE
+from holdfast.errors import NotFound
+from holdfast.ids import derived, short
+from holdfast.journal.format import Position
+from holdfast.store.project import FILE_SOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from holdfast.journal.writer import Writer
+
+_CHUNK_BYTES = 1 << 20
+_BATCH_BYTES = 4 << 20
+_SNIFF_BYTES = 64 << 10
+_META_LIMIT_BYTES = 1 << 20
+_TRANSCRIPT_NAME = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|agent-[^/]*)\.jsonl\Z")
+_META_NAME = re.compile(r"agent-[^/]*\.meta\.json\Z")
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file as it was found: sizes in bytes, time of the last change in ns."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    is_meta: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file or directory that could not be looked at, and why."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a file was recorded: its id in the journal, its generation, and how its last line checks."""
+
+    file: str
+    generation: int
+    consumed_bytes: int
+    last_start: int
+    last_crc: int
+
+
+def find(paths: Iterable[Path]) -> tuple[list[SourceFile], list[Unreadable]]:
+    """Everything to read below the paths, sessions with the newest change first, and what could not be looked at.
+
+    Raises:
+        NotFound: a path does not exist.
+    """
+    files: dict[str, SourceFile] = {}
+    unreadable: list[Unreadable] = []
+    for path in paths:
+        real = os.path.realpath(path)
+        if not os.path.lexists(real):
+            raise NotFound(f"{path}: no such file or directory", hint="give a transcript, or a directory that holds some")
+        for found in _walk(real, unreadable):
+            files[found.path] = found
+    newest: dict[str, int] = {}
+    for file in files.values():
+        key = _session_key(file.path)
+        newest[key] = max(newest.get(key, 0), file.mtime_ns)
+    ordered = sorted(files.values(), key=lambda f: (-newest[_session_key(f.path)], f.is_meta, f.path))
+    return ordered, unreadable
+
+
+def _session_key(path: str) -> str:
+    """What keeps a session's main transcript and its subagents' files together."""
+    head, sep, _ = path.partition("/subagents/")
+    return head if sep else path.removesuffix(".jsonl")
+
+
+def _walk(real: str, unreadable: list[Unreadable]) -> Iterator[SourceFile]:
+    if not os.path.isdir(real):  # noqa: PTH112 - os.walk speaks strings
+        if file := _look(real, unreadable):
+            yield file
+        return
+
+    def refused(error: OSError) -> None:
+        unreadable.append(Unreadable(str(error.filename), error.strerror or str(error)))
+
+    for directory, _, names in os.walk(real, onerror=refused):
+        for name in names:
+            is_meta = _META_NAME.search(name) is not None
+            if not is_meta and not name.endswith(".jsonl"):
+                continue
+            file = _look(os.path.join(directory, name), unreadable)  # noqa: PTH118
+            if file and (is_meta or _TRANSCRIPT_NAME.match(name) or _is_transcript(file, unreadable)):
+                yield file
+
+
+def _look(path: str, unreadable: list[Unreadable]) -> SourceFile | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except OSError as exc:
+        unreadable.append(Unreadable(path, exc.strerror or str(exc)))
+        return None
+    if not os.path.isfile(path):  # noqa: PTH113 - no pipes, no devices
+        return None
+    return SourceFile(path, found.st_size, found.st_mtime_ns, found.st_ino, _META_NAME.search(path) is not None)
+
+
+def _is_transcript(file: SourceFile, unreadable: list[Unreadable]) -> bool:
+    """Whether a file of another name looks like a transcript: a record with `type` and `sessionId` near its start."""
+    try:
+        with open(file.path, "rb") as opened:  # noqa: PTH123
+            head = opened.read(_SNIFF_BYTES)
+    except OSError as exc:
+        unreadable.append(Unreadable(file.path, exc.strerror or str(exc)))
+        return False
+    for line in head.split(b"\n"):
+        try:
+            looked = msgspec.json.decode(line, type=_Sniffed)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if looked.type and looked.sessionId:
+            return True
+    return False
+
+
+class _Sniffed(msgspec.Struct):
+    type: str = ""
+    sessionId: str = ""  # noqa: N815 - the tool's own spelling
+
+
+class Reader:
+    """Appends what is new in source files to the journal.
+
+    Args:
+        writer: the journal.
+        cursors: where reading a path goes on (None: it was never read).
+        after_append: called after each batch with the bytes appended; may fold them.
+    """
+
+    def __init__(
+        self, writer: Writer, cursors: Callable[[str], Cursor | None], after_append: Callable[[int], None]
+    ) -> None:
+        self._writer = writer
+        self._cursors = cursors
+        self._after_append = after_append
+
+    def read(self, file: SourceFile, known_digest: str | None = None) -> str | None:
+        """Record what is new; returns the digest of a meta file, None for a transcript.
+
+        Raises:
+            OSError: the file could not be read; what was appended before stays.
+        """
+        if file.is_meta:
+            return self._read_meta(file.path, known_digest)
+        self._read_transcript(file.path)
+        return None
+
+    # ── meta files: small, rewritten as a whole ──
+
+    def _read_meta(self, path: str, known_digest: str | None) -> str:
+        with open(path, "rb") as opened:  # noqa: PTH123
+            raw = opened.read(_META_LIMIT_BYTES)
+        shown = printable_path(path)
+        digest = derived(META_SOURCE, shown, short(raw.hex(), 64))
+        if digest != known_digest:
+            try:
+                body = {"path": shown, "text": raw.decode()}
+            except UnicodeDecodeError:
+                body = {"path": shown, "base64": b64encode(raw).decode()}
+            line = self._writer.line(META_SOURCE, _encode(body), digest)
+            self._writer.append_lines([line])
+            self._after_append(len(line))
+        return digest
+
+    # ── transcripts: only ever appended to, until they are replaced ──
+
+    def _read_transcript(self, path: str) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            shown = printable_path(path)
+            cursor = self._cursors(shown)
+            start, generation = 0, 0
+            if cursor is not None:
+                if _continues(fd, cursor):
+                    start, generation = cursor.consumed_bytes, cursor.generation
+                else:
+                    generation = cursor.generation + 1
+            if start == os.fstat(fd).st_size:
+                return
+            file = file_id(shown, generation)
+            declared = {"id": file, "source": SOURCE, "path": shown, "generation": generation}
+            header = self._writer.line(FILE_SOURCE, _encode(declared), derived(FILE_SOURCE, file))
+            self._append(fd, file, start, header)
+        finally:
+            os.close(fd)
+
+    def _append(self, fd: int, file: str, start: int, header: bytes) -> None:
+        batch, size = [header], 0
+        line_of, key = self._writer.line, f"{SOURCE}:{file}"
+        for at, body, line_end in read_lines(fd, start):
+            end = at + len(body) + len(line_end)
+            line = line_of(SOURCE, body, derived(key, str(at)), Position(file, at, end), line_end)
+            batch.append(line)
+            size += len(line)
+            if size >= _BATCH_BYTES:
+                self._writer.append_lines(batch)
+                self._after_append(size)
+                batch, size = [], 0
+        if size:
+            self._writer.append_lines(batch)
+            self._after_append(size)
+
+
+def read_lines(fd: int, start: int) -> Iterator[tuple[int, bytes, str]]:
+    """(offset, line, line end) from `start` on.
+
+    A last line without a line end is held back, because its writer may not be done, unless it is a whole JSON object:
+    nothing can follow that on the same line.
+    """
+    held: list[bytes] = []
+    at = start
+    read_from = start
+    while chunk := os.pread(fd, _CHUNK_BYTES, read_from):
+        read_from += len(chunk)
+        if b"\n" not in chunk:
+            held.append(chunk)
+            continue
+        held.append(chunk)
+        *lines, rest = b"".join(held).split(b"\n")
+        held = [rest] if rest else []
+        for line in lines:
+            end = "\n"
+            if line.endswith(b"\r"):
+                line, end = line[:-1], "\r\n"  # noqa: PLW2901
+            yield at, line, end
+            at += len(line) + len(end)
+    tail = b"".join(held)
+    if tail.endswith(b"}") and _is_object(tail):
+        yield at, tail, ""
+
+
+def _is_object(tail: bytes) -> bool:
+    try:
+        msgspec.json.decode(tail, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _continues(fd: int, cursor: Cursor) -> bool:
+    """Whether the file is still the one the cursor is about: the last recorded line stands where it stood."""
+    if os.fstat(fd).st_size < cursor.consumed_bytes:
+        return False
+    last = os.pread(fd, cursor.consumed_bytes - cursor.last_start, cursor.last_start)
+    return zlib.crc32(last) == cursor.last_crc
+
+
+def file_id(path: str, generation: int) -> str:
+    """The id of one generation of a path; the path becomes another file when its content is replaced."""
+    return short(f"{path}\0{generation}")
+
+
+def printable_path(path: str) -> str:
+    """A path as text that JSON can hold; bytes that are no UTF-8 are shown as escapes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def sweep_days(config_dir: Path) -> int | None:
+    """After how many days Claude Code deletes a transcript that was not changed; None: its settings cannot be read."""
+    try:
+        raw = (config_dir / "settings.json").read_bytes()
+    except FileNotFoundError:
+        return DEFAULT_SWEEP_DAYS
+    except OSError:
+        return None
+    try:
+        days = msgspec.json.decode(raw, type=_ToolSettings).cleanupPeriodDays
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return days if days is not None else DEFAULT_SWEEP_DAYS
+
+
+DEFAULT_SWEEP_DAYS: Final = 30
+
+
+class _ToolSettings(msgspec.Struct):
+    cleanupPeriodDays: int | None = None  # noqa: N815 - the tool's own spelling
+
+

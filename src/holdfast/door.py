@@ -1,0 +1,118 @@
+"""The Python door: append typed events from any program.
+
+`record` returns once the event survives the death of this process: it is written in the calling thread, with one
+system call, and nothing is queued. What the fields mean is looked at later, when answers are made; `strict=True`
+looks first.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from holdfast.errors import InvalidEvent
+from holdfast.ids import derived, uuid7
+
+if TYPE_CHECKING:
+    from holdfast.journal.writer import Writer
+
+SOURCE = "sdk"
+_lock = threading.Lock()
+_writers: dict[str, Writer] = {}
+_encode = msgspec.json.Encoder(enc_hook=lambda value: repr(value)).encode
+
+
+def record(
+    kind: str,
+    /,
+    *,
+    key: str | None = None,
+    session: str | None = None,
+    agent: str | None = None,
+    span: str | None = None,
+    parent: str | None = None,
+    time: str | int | None = None,
+    durable: bool = False,
+    strict: bool = False,
+    **fields: Any,  # noqa: ANN401 - each kind has its own
+) -> str:
+    """Append one event and return its id; it then survives the death of this process.
+
+    Args:
+        kind: what happened, such as "tool.used" or the classic "tool_usage"; unknown kinds are kept.
+        key: the same key (in the same session) twice is one event, and gives the same id.
+        session: your name for the piece of work; None is "default".
+        agent: which agent it is about; None is the session's main agent.
+        span, parent: your ids for what it is about, and for what that is part of.
+        time: when it happened, ISO 8601 or UTC microseconds; None is now.
+        durable: also survive a power cut (forces the disk).
+        strict: check the fields against the kind first.
+        fields: the kind's fields (`docs/reference/events.md`).
+
+    Raises:
+        AppendFailed: it was not written; nothing was acknowledged.
+        InvalidEvent: with `strict`, the fields do not fit the kind.
+    """
+    body: dict[str, Any] = {"kind": kind}
+    for name, value in (("time", time), ("session", session), ("agent", agent), ("span", span), ("parent", parent)):
+        if value is not None:
+            body[name] = value
+    if key is not None:
+        body["key"] = key
+    body["fields"] = fields
+    return append(body, durable=durable, strict=strict)
+
+
+def append(body: dict[str, Any], *, durable: bool = False, strict: bool = False, home: str | None = None) -> str:
+    """Append an event given as the object that `holdfast record` reads. Raises as `record`."""
+    if strict:
+        check(body)
+    key = body.get("key")
+    record_id = uuid7() if key is None else derived(SOURCE, str(body.get("session") or ""), str(key))
+    try:
+        raw = _encode(body)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise InvalidEvent(str(body.get("kind")), f"cannot be written as JSON: {exc}") from exc
+    return _writer(home).append(SOURCE, raw, record_id=record_id, durable=durable)
+
+
+def check(body: dict[str, Any]) -> None:
+    """Check an event against its kind. Raises InvalidEvent."""
+    from holdfast.capture import sdk  # noqa: PLC0415 - only the strict path needs the event catalogue
+    from holdfast.events import Invalid  # noqa: PLC0415
+
+    for event in sdk.translate(body, record_id="", received_us=0, order=0):
+        if isinstance(event.data, Invalid):
+            raise InvalidEvent(event.data.kind, event.data.why)
+
+
+def _writer(home: str | None) -> Writer:
+    """The process's writer for a home: the given one, or the one that the environment names."""
+    name = home or os.environ.get("HOLDFAST_HOME", "")
+    writer = _writers.get(name)
+    return writer if writer is not None else _open(name)
+
+
+def _open(name: str) -> Writer:
+    from holdfast.home import Home  # noqa: PLC0415 - opened on first use
+    from holdfast.settings import load  # noqa: PLC0415
+
+    with _lock:
+        if name not in _writers:
+            flags = {"home": name} if name else {}
+            _writers[name] = Home(load(None, os.environ, flags)).writer()
+        return _writers[name]
+
+
+def close() -> None:
+    """Force what was recorded to disk and release the journal; the next `record` opens it again."""
+    with _lock:
+        while _writers:
+            _writers.popitem()[1].close()
+
+
+atexit.register(close)
