@@ -32,7 +32,7 @@ def record(
     *,
     key: str | None = None,
     session: str | None = None,
-    agent: str | None = None,
+    agent: str | dict[str, Any] | None = None,
     span: str | None = None,
     parent: str | None = None,
     time: str | int | None = None,
@@ -46,7 +46,7 @@ def record(
         kind: what happened, such as "tool.used" or the classic "tool_usage"; unknown kinds are kept.
         key: the same key (in the same session) twice is one event, and gives the same id.
         session: your name for the piece of work; None is "default".
-        agent: which agent it is about; None is the session's main agent.
+        agent: which agent it is about; None is the session's main agent. A dictionary is taken as a field.
         span, parent: your ids for what it is about, and for what that is part of.
         time: when it happened, ISO 8601 or UTC microseconds; None is now.
         durable: also survive a power cut (forces the disk).
@@ -57,6 +57,8 @@ def record(
         AppendFailed: it was not written; nothing was acknowledged.
         InvalidEvent: with `strict`, the fields do not fit the kind.
     """
+    if agent is not None and not isinstance(agent, str):  # the classic nested layout: {"name": …, "invoked_by": …}
+        fields["agent"], agent = agent, None
     body: dict[str, Any] = {"kind": kind}
     for name, value in (("time", time), ("session", session), ("agent", agent), ("span", span), ("parent", parent)):
         if value is not None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -239,6 +239,33 @@ class Home:
                 database.checkpoint(db)
                 db.close()
         return out
+
+    def has_records(self) -> bool:
+        """Whether anything was ever recorded here."""
+        from holdfast.journal import segments
+
+        return bool(segments.numbers(self.journal))
+
+    def sweep(self, db: apsw.Connection, now_us: int) -> dict[str, Any]:
+        """Which sessions the tool will delete from its own history soon, and whether they are recorded here.
+
+        `after_days` is the tool's retention (None: unknown), `within_days` how far we look ahead.
+        """
+        from holdfast.capture import claude_files
+
+        after_days = claude_files.sweep_days(self.settings.claude_config_dir)
+        within_days = self.settings.sweep_warning_days
+        due = []
+        if after_days is not None:
+            hints = _hints(db)
+            horizon_us = now_us + (within_days - after_days) * clock.DAY_US
+            for file in claude_files.find(self.default_roots())[0]:
+                session = claude_files.session_of(file)
+                if session is not None and file.mtime_ns // 1000 <= horizon_us:
+                    swept_us = file.mtime_ns // 1000 + after_days * clock.DAY_US
+                    due.append({"id": session, "swept_at": clock.iso(swept_us), "recorded": _unchanged(file, hints)})
+        due.sort(key=lambda s: (str(s["swept_at"]), str(s["id"])))
+        return {"after_days": after_days, "within_days": within_days, "sessions": due}
 
     def files_behind(self, db: apsw.Connection, files: list[SourceFile]) -> int:
         """How many of these files hold something that is not recorded yet."""

@@ -95,6 +95,13 @@ def _session_key(path: str) -> str:
     return head if sep else path.removesuffix(".jsonl")
 
 
+def session_of(file: SourceFile) -> str | None:
+    """The session whose main transcript this is, by its name; None for anything else."""
+    name = file.path.rsplit("/", 1)[-1]
+    found = None if file.is_meta or name.startswith("agent-") else _TRANSCRIPT_NAME.match(name)
+    return name.removesuffix(".jsonl") if found else None
+
+
 def _walk(real: str, unreadable: list[Unreadable]) -> Iterator[SourceFile]:
     if not os.path.isdir(real):  # noqa: PTH112 - os.walk speaks strings
         if file := _look(real, unreadable):

@@ -9,7 +9,7 @@ The body of a record is a JSON object:
      "span": str,               what the event is about or belongs to
      "parent": str,             that span's parent
      "key": str,                the same key twice is the same record (used before translation)
-     "fields": {…}}             the payload
+     "fields": {…}}             the payload; left out: every other member is a field
 
 A line of a classic activity log is read too: it has `event_type` instead of `kind`, `timestamp` and
 `session_id`, and its fields stand beside them.
@@ -50,6 +50,8 @@ DEFAULT_SESSION = "default"
 _LAST_US = 253_402_300_799_999_999  # the end of the year 9999, the last moment that can be shown
 _ENVELOPE = {"event_type": "kind", "timestamp": "time", "session_id": "session"}  # classic name → ours
 
+_FLAT = frozenset({"kind", "time", "session", "span", "parent", "key"})
+
 
 def translate(body: Mapping[str, Any], *, record_id: str, received_us: int, order: int) -> list[Event]:
     """Turn one record into its event. A bad one becomes an event of kind "invalid" that says why; nothing is
@@ -80,6 +82,8 @@ def _unfold(body: Mapping[str, Any]) -> _Body:
     """Check the envelope; raises InvalidEvent."""
     if "kind" not in body and "event_type" in body:
         body = _from_classic(body)
+    elif "fields" not in body:
+        body = _from_flat(body)
     kind = _text(body, "kind")
     if kind is None:
         raise InvalidEvent("", "kind: required but not given")
@@ -100,6 +104,14 @@ def _unfold(body: Mapping[str, Any]) -> _Body:
 def _from_classic(line: Mapping[str, Any]) -> dict[str, Any]:
     body = {ours: line.get(theirs) for theirs, ours in _ENVELOPE.items()}
     return body | {"fields": {name: value for name, value in line.items() if name not in _ENVELOPE}}
+
+
+def _from_flat(body: Mapping[str, Any]) -> dict[str, Any]:
+    """An event whose fields stand beside its envelope."""
+    envelope = {name: value for name, value in body.items() if name in _FLAT}
+    if isinstance(body.get("agent"), str):
+        envelope["agent"] = body["agent"]
+    return envelope | {"fields": {name: value for name, value in body.items() if name not in envelope}}
 
 
 def _text(body: Mapping[str, Any], name: str) -> str | None:

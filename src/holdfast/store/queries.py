@@ -253,12 +253,16 @@ def tree(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
     """The session as a tree: agent → turn → model and tool calls → subagent → …"""
     summary = _session(rows(db, _SQL["sessions"], only=session)[0], now_us, stale_us)
     nodes: dict[str, Json] = {}
-    for agent in agents(db, session, summary["state"]):
-        nodes[f"agent:{agent['id']}"] = _agent_node(agent)
+    parents = {f"agent:{a['id']}": a for a in agents(db, session, summary["state"])}
+    for name, agent in parents.items():
+        nodes[name] = _agent_node(agent)
     spans = rows(db, _SQL["spans"], session_id=session)
     calls = rows(db, _SQL["llm_calls"], session_id=session)
-    parents = {f"agent:{a['id']}": a for a in agents(db, session, summary["state"])}
-    items = [(row["agent"], row["position"], _span_node(row, summary["state"]), row["parent"]) for row in spans]
+    turns = _turn_standings(db, session, spans, summary)
+    items = [
+        (row["agent"], row["position"], _span_node(row, turns.get(row["id"]) or state.of_span(row, summary["state"])), row["parent"])
+        for row in spans
+    ]
     items += [(row["agent"], row["position"], _llm_node(row), None) for row in calls]
     items.sort(key=lambda item: (item[0], item[1], _KIND_ORDER.get(item[2]["kind"], 3), item[2]["id"]))
     for _, _, node, _ in items:
@@ -338,8 +342,24 @@ def _agent_node(agent: Json) -> Json:
     }
 
 
-def _span_node(row: Json, session_state: str) -> Json:
-    standing = state.of_span(row, session_state)
+def _turn_standings(db: apsw.Connection, session: int, spans: list[Json], summary: Json) -> dict[str, state.Standing]:
+    """How each turn ended: by the mark that stands before the next turn, else by what the session's state says."""
+    turns = [row for row in spans if row["kind"] == "turn"]
+    marks = [
+        (event["agent"], event["position"], msgspec.json.decode(event["data"]))
+        for event in rows(db, _SQL["marks"], session_id=session)
+    ]
+    out = {}
+    for number, row in enumerate(turns):
+        later = turns[number + 1 : number + 2]
+        last = not later or later[0]["agent"] != row["agent"]
+        end = 2**63 if last else later[0]["position"]
+        found = [mark for agent, at, mark in marks if agent == row["agent"] and row["position"] < at < end]
+        out[row["id"]] = state.of_turn(found[-1] if found else None, summary if last else None)
+    return out
+
+
+def _span_node(row: Json, standing: state.Standing) -> Json:
     return {
         "kind": row["kind"],
         "id": row["id"],

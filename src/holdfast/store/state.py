@@ -101,6 +101,21 @@ _MAIN_STATUS = {
 }
 
 
+def of_turn(mark: dict[str, Any] | None, session: dict[str, Any] | None) -> Standing:
+    """Where a turn stands: by the record of its end, else by what came after it.
+
+    `session` is the session as it is shown when this is its last turn, else None.
+    """
+    if session is not None and session["state"] in {"interrupted", "failed", "working"}:
+        word = "running" if session["state"] == "working" else session["state"]
+        return Standing(word, session["state_grade"], session["state_why"])
+    if mark is not None:
+        return Standing(mark.get("status", "completed"), "observed", mark.get("reason") or "a record says so")
+    if session is None:
+        return Standing("completed", "inferred", "another turn followed")
+    return Standing("completed", session["state_grade"], session["state_why"])
+
+
 def of_span(row: dict[str, Any], session_state: str) -> Standing:
     """Where a span stands. `row` is one of the query `spans`."""
     if row["status"] is not None:

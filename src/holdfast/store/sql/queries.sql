@@ -114,6 +114,10 @@ FROM llm WHERE session_id = :session_id ORDER BY agent, position, id;
 SELECT id, kind, agent, span, position, time_us, data, inherited
 FROM event WHERE session_id = :session_id ORDER BY agent, position, id;
 
+-- name: marks
+SELECT agent, position, data FROM event
+WHERE session_id = :session_id AND kind = 'turn.ended' ORDER BY agent, position;
+
 -- name: links
 SELECT source_span, target_span, kind FROM link WHERE session_id = :session_id ORDER BY 1, 2, 3;
 

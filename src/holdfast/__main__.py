@@ -1,0 +1,5 @@
+"""`python -m holdfast` is the command."""
+
+from holdfast.cli import main
+
+main()

@@ -1,0 +1,42 @@
+"""What the reading commands share: catch up first, then ask the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holdfast.cli import terminal
+from holdfast.store import queries
+
+if TYPE_CHECKING:
+    import apsw
+
+    from holdfast.cli.app import Context
+    from holdfast.home import Home, ImportReport
+
+
+def ready(context: Context, *, limit_s: float | None = None) -> tuple[apsw.Connection, ImportReport]:
+    """The store, caught up with every source as far as it may be, and how far that was."""
+    home = context.home
+    report = catch_up(home, limit_s=limit_s)
+    return home.reader(), report
+
+
+def catch_up(home: Home, *, limit_s: float | None = None) -> ImportReport:
+    """Record what is new, with a progress line; says so when another process is at it."""
+    line = terminal.ProgressLine("importing")
+    try:
+        report = home.catch_up(report=line.show, limit_s=limit_s)
+    finally:
+        line.done()
+    if report.busy:
+        terminal.note("note: another process is importing; this answer may lack what it has not reached yet")
+    for path, why in report.unreadable[:5]:
+        terminal.note(f"note: {path}: {why}")
+    if len(report.unreadable) > 5:
+        terminal.note(f"note: and {len(report.unreadable) - 5} more that cannot be read; `holdfast doctor` lists them")
+    return report
+
+
+def session(db: apsw.Connection, prefix: str) -> int:
+    """The session that a prefix names."""
+    return queries.session_id(db, prefix)

@@ -1,0 +1,147 @@
+"""The command's frame: global options, subcommands loaded when used, and the one place where errors become words.
+
+Each subcommand is a module of its own that parses, calls one function, and prints. Options for settings are made
+from the settings table.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from holdfast import __version__
+from holdfast.cli import terminal
+from holdfast.errors import HoldfastError
+from holdfast.settings import SETTINGS, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from holdfast.home import Home
+
+UNEXPECTED_EXIT = 70  # EX_SOFTWARE of sysexits.h: a bug of ours
+INTERRUPT_EXIT = 130  # 128 + SIGINT, as shells have it
+
+# name → (module, the first line of its help; shown without loading the module)
+COMMANDS = {
+    "sessions": ("sessions", "List every session, last activity first."),
+    "show": ("show", "One session: summary, agents, files touched, errors."),
+    "tree": ("tree", "One session as a tree of agents, turns and tool calls."),
+    "timeline": ("timeline", "What happened in one session, in order."),
+    "stats": ("stats", "Use per agent type, tool, model and day."),
+    "import": ("import_", "Record agent history: what is new by default, or the given paths."),
+    "record": ("record", "Append typed events: one JSON object a line on standard input."),
+    "doctor": ("doctor", "Compare claims with facts; list what is damaged, skipped or missing."),
+    "config": ("config", "Every setting, its value, and where the value comes from."),
+    "rebuild": ("rebuild", "Fold the journal into a new store."),
+}
+
+
+class _Lazy(click.Group):
+    """Subcommands are imported when they run; help lists them without."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"holdfast.cli.{COMMANDS[cmd_name][0]}")
+        return module.command  # type: ignore[no-any-return]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+class Context:
+    """What every subcommand gets: settings, and the home opened on first use."""
+
+    def __init__(self, flags: dict[str, Any]) -> None:
+        self.settings = load(None, os.environ, flags)
+        self._home: Home | None = None
+
+    @property
+    def home(self) -> Home:
+        if self._home is None:
+            from holdfast.home import Home
+
+            self._home = Home(self.settings)
+        return self._home
+
+    def at(self, path: Path) -> Home:
+        """Another home with the same settings."""
+        from holdfast.home import Home
+
+        return Home(self.settings, path=path)
+
+    @property
+    def stale_us(self) -> int:
+        return int(self.settings.stale_after_s * 1_000_000)
+
+
+def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    for setting in reversed(SETTINGS):
+        shown = setting.name == "home"
+        option = click.option(
+            setting.flag, setting.name, metavar=setting.unit.upper().replace(" ", "-"), help=setting.sentence, hidden=not shown
+        )
+        command = option(command)
+    return command
+
+
+@click.group(
+    cls=_Lazy,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-22 journal, 30-32 store, "
+    "40 doctor found faults, 70 a bug, 130 interrupted. Every setting of `holdfast config` can also be given here, "
+    "as --NAME VALUE before the command.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
+@click.version_option(__version__, prog_name="holdfast")
+@_with_settings
+@click.pass_context
+def cli(ctx: click.Context, as_json: bool, **flags: Any) -> None:  # noqa: ANN401, FBT001 - click's interface
+    """Keep hold of what your AI agents did.
+
+    Without a command: what your agents did lately, what was interrupted, and what is about to be swept.
+    """
+    ctx.obj = Context(flags)
+    if ctx.invoked_subcommand is None:
+        from holdfast.cli import overview
+
+        overview.run(ctx.obj, as_json=as_json)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command and exit with its code. Errors become words here, and only here."""
+    code = UNEXPECTED_EXIT
+    try:
+        result = cli.main(args=args, prog_name="holdfast", standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+        sys.stdout.flush()
+    except HoldfastError as exc:
+        terminal.error(str(exc), exc.hint)
+        code = exc.exit_code
+    except click.ClickException as exc:
+        exc.show()
+        code = exc.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        terminal.error("interrupted", "nothing recorded is lost; the same command goes on where this one stopped")
+        code = INTERRUPT_EXIT
+    except BrokenPipeError:  # the reader of our output left; that is its right
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as exc:  # noqa: BLE001 - the rim: a bug is said in words, with the trace for who asks
+        if os.environ.get("HOLDFAST_DEBUG"):
+            raise
+        terminal.error(
+            f"{type(exc).__name__}: {exc}", "this is a bug in Holdfast; HOLDFAST_DEBUG=1 shows where. Nothing recorded is lost"
+        )
+    sys.exit(code)

@@ -1,0 +1,38 @@
+"""`holdfast doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from holdfast import doctor
+from holdfast.cli import answers, terminal
+from holdfast.cli.app import COMMANDS, Context
+from holdfast.errors import DoctorFoundFaults
+
+
+@click.command("doctor", help=COMMANDS["doctor"][1])
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
+@click.pass_obj
+def command(context: Context, as_json: bool) -> None:  # noqa: FBT001
+    report = answers.catch_up(context.home)
+    found = doctor.examine(context.home, report.unreadable)
+    if as_json:
+        terminal.print_json({"faults": found.faults, **asdict(found)})
+    else:
+        for finding in found.findings:
+            at = "" if finding.start_byte is None else f" bytes {finding.start_byte} to {finding.end_byte}"
+            click.echo(f"{finding.severity}: {terminal.plain(finding.where)}{at}: {terminal.plain(finding.what)}")
+            click.echo(f"        {terminal.plain(finding.remedy)}")
+        click.echo(
+            f"looked at {found.records} records in {found.segments} segments ({terminal.size(found.journal_bytes)}), "
+            f"{found.blobs} blobs, {found.source_files} source files"
+        )
+        if found.kept_types:
+            kinds = ", ".join(f"{number} {kind}" for kind, number in list(found.kept_types.items())[:12])
+            click.echo(f"kept without reading further: {terminal.plain(kinds)}")
+        if not found.faults:
+            click.echo("no faults")
+    if found.faults:
+        raise DoctorFoundFaults(f"{found.faults} faults found", hint="each finding above says what to do")

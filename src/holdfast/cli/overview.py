@@ -1,0 +1,151 @@
+"""The first screen: what agents did, what was interrupted, what is about to be swept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from holdfast import clock
+from holdfast.cli import answers, terminal
+from holdfast.store import queries
+
+if TYPE_CHECKING:
+    from holdfast.cli.app import Context
+    from holdfast.home import Home, ImportReport
+
+_ROWS = 15
+
+
+def run(context: Context, *, as_json: bool) -> None:
+    """Show the first screen; a long first import shows what it has early, and goes on."""
+    home = context.home
+    if _nothing_here(home):
+        _show_samples(context, as_json=as_json)
+        return
+    limit_s = None if as_json else context.settings.first_answer_s
+    report = answers.catch_up(home, limit_s=limit_s)
+    if report.done or report.busy:
+        _show(context, home, report, as_json=as_json)
+        return
+    _show(context, home, report, as_json=as_json)
+    terminal.note(f"{report.files_done} of {report.files_total} files imported so far; the rest follows")
+    report = answers.catch_up(home)
+    _show(context, home, report, as_json=as_json)
+
+
+def _nothing_here(home: Home) -> bool:
+    """Whether there is neither history on this machine nor anything recorded."""
+    from holdfast.capture import claude_files
+
+    return not home.has_records() and not claude_files.find(home.default_roots())[0]
+
+
+def _show_samples(context: Context, *, as_json: bool) -> None:
+    """Bundled recordings in a home of their own, so that yours stays clean."""
+    from holdfast.home import samples
+
+    home = context.at(context.home.path / "sample")
+    report = home.catch_up([samples()])
+    looked = context.settings.claude_config_dir / "projects"
+    terminal.note(f"No agent history was found (looked in {looked}).")
+    terminal.note("This is how it looks, on sample recordings that come with Holdfast:")
+    click.echo(err=True)
+    _show(context, home, report, as_json=as_json, sample=True)
+    if not as_json:
+        terminal.note(f"Look around: holdfast --home '{home.path}' show 3e8f")
+
+
+def _show(context: Context, home: Home, report: ImportReport, *, as_json: bool, sample: bool = False) -> None:
+    now_us = home.now_us()
+    db = home.reader()
+    found = queries.overview(db, now_us, context.stale_us)
+    sweep = home.sweep(db, now_us)
+    if as_json:
+        terminal.print_json(_answer(found, report, sweep, sample=sample))
+    else:
+        _print(found, sweep, now_us)
+
+
+def _answer(found: dict[str, Any], report: ImportReport, sweep: dict[str, Any], *, sample: bool) -> dict[str, Any]:
+    return {
+        "sample": sample,
+        "import": {
+            "done": report.done,
+            "busy": report.busy,
+            "files_done": report.files_done,
+            "files_total": report.files_total,
+            "unreadable": [{"path": path, "why": why} for path, why in report.unreadable],
+        },
+        "by_state": found["by_state"],
+        "totals": found["totals"],
+        "interrupted": [s["id"] for s in found["sessions"] if s["state"] == "interrupted"],
+        "sweep": sweep,
+        "sessions": found["sessions"],
+    }
+
+
+def _print(found: dict[str, Any], sweep: dict[str, Any], now_us: int) -> None:
+    out = terminal.console()
+    totals = found["totals"]
+    states = ", ".join(f"{number} {name}" for name, number in found["by_state"].items() if number)
+    out.print(
+        f"{totals['sessions']} sessions ({states or 'none'})   {totals['agents']} agents   "
+        f"{totals['tool_calls']} tool calls, {totals['errors']} errors   "
+        f"{terminal.count(terminal.all_tokens(totals['tokens']))} tokens   "
+        f"{terminal.usd(totals['cost_usd'], complete=totals['cost_complete'])}"
+    )
+    out.print()
+    out.print(sessions_table(found["sessions"][:_ROWS], now_us))
+    if len(found["sessions"]) > _ROWS:
+        out.print(f"… and {len(found['sessions']) - _ROWS} more: holdfast sessions")
+    _print_interrupted(out, found["sessions"], now_us)
+    _print_sweep(out, sweep)
+    if not totals["cost_complete"]:
+        out.print(f"\n+ {totals['unpriced_calls']} model calls have no known price and are not in the sum")
+
+
+def sessions_table(found: list[dict[str, Any]], now_us: int) -> Any:  # noqa: ANN401 - rich's Table
+    """Sessions as rows, the most useful columns first."""
+    numbers = ("agents", "turns", "tools", "errors", "tokens", "cost")
+    made = terminal.table("session", "state", "active", *numbers, "title", "workspace", right=numbers)
+    for s in found:
+        made.add_row(
+            terminal.cell(s["id"][:8], style="bold"),
+            terminal.state(s["state"], s["state_grade"]),
+            terminal.age(clock.parse_us(s["last_activity_at"]), now_us),
+            str(s["agents"]),
+            str(s["turns"]),
+            str(s["tool_calls"]),
+            str(s["errors"] or ""),
+            terminal.count(terminal.all_tokens(s["tokens"])),
+            terminal.usd(s["cost_usd"], complete=s["cost_complete"]),
+            terminal.cell(s["title"] or "(no prompt)", 44),
+            terminal.cell((s["workspace"] or "").rsplit("/", 1)[-1], 20, "dim"),
+        )
+    return made
+
+
+def _print_interrupted(out: Any, found: list[dict[str, Any]], now_us: int) -> None:  # noqa: ANN401 - rich's Console
+    cut = [s for s in found if s["state"] == "interrupted"]
+    if not cut:
+        return
+    out.print(f"\n{len(cut)} interrupted")
+    for s in cut[:5]:
+        when = terminal.age(clock.parse_us(s["last_activity_at"]), now_us)
+        line = terminal.cell(f"  {s['id'][:8]}  {when} ago  ")
+        out.print(line.append_text(terminal.cell(s["state_why"], 100)))
+    out.print("  look: holdfast show SESSION")
+
+
+def _print_sweep(out: Any, sweep: dict[str, Any]) -> None:  # noqa: ANN401 - rich's Console
+    due = sweep["sessions"]
+    if due:
+        lost = sum(not s["recorded"] for s in due)
+        kept = "all of them are recorded here" if not lost else f"{lost} of them are NOT recorded yet: holdfast import"
+        out.print(
+            f"\n{len(due)} sessions will be deleted by Claude Code within {sweep['within_days']} days "
+            f"(it keeps {sweep['after_days']} days); {kept}"
+        )
+    elif sweep["after_days"] is None:
+        out.print("\nWhen Claude Code deletes its history is unknown: its settings.json cannot be read")

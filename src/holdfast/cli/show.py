@@ -1,0 +1,138 @@
+"""`holdfast show SESSION`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from holdfast import clock
+from holdfast.cli import answers, terminal
+from holdfast.cli.app import COMMANDS, Context
+from holdfast.store import queries
+
+_ERRORS = 20
+_FILES = 40
+
+
+@click.command("show", help=COMMANDS["show"][1])
+@click.argument("session")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
+@click.pass_obj
+def command(context: Context, session: str, as_json: bool) -> None:  # noqa: FBT001
+    db, _ = answers.ready(context)
+    now_us = context.home.now_us()
+    found = queries.show(db, answers.session(db, session), now_us, context.stale_us)
+    if as_json:
+        terminal.print_json(found)
+        return
+    out = terminal.console()
+    _print_summary(out, found["session"], now_us)
+    _print_agents(out, found["agents"])
+    _print_files(out, found["files"])
+    _print_errors(out, found["errors"])
+    told = ", ".join(f"{number} {kind}" for kind, number in found["events"].items())
+    if told:
+        out.print()
+        out.print(terminal.cell(f"Also recorded: {told}", 400))
+
+
+def _print_summary(out: Any, s: dict[str, Any], now_us: int) -> None:  # noqa: ANN401 - rich's Console
+    out.print(terminal.cell(s["title"] or "(no prompt)", 120, "bold"))
+    tokens = s["tokens"]
+    unreliable = tokens["output_unreliable_calls"]
+    lines = [
+        ("session", s["id"] + (f"   fork of {s['forked_from']}" if s["forked_from"] else "")),
+        ("state", f"{s['state']} ({s['state_grade']}: {s['state_why']})"),
+        ("active", f"{s['started_at']} to {s['last_activity_at']} ({_ago(s, now_us)} ago)"),
+        ("where", f"{s['workspace'] or 'unknown'}   branch {s['git_branch'] or 'unknown'}   {s['source']} {s['tool_version'] or ''}"),
+        ("work", ", ".join(
+                terminal.some(s[name], word)
+                for name, word in (("turns", "turn"), ("agents", "agent"), ("tool_calls", "tool call"), ("errors", "error"))
+            )),
+        (
+            "tokens",
+            f"{tokens['input']:,} in, {tokens['output']:,} out, {tokens['cache_read']:,} cache read, "
+            f"{tokens['cache_write_5m'] + tokens['cache_write_1h']:,} cache written, in {s['llm_calls']} calls",
+        ),
+        ("cost", terminal.usd(s["cost_usd"], complete=s["cost_complete"]) + _reported(s)),
+    ]
+    for name, text in lines:
+        line = terminal.cell(name.ljust(9), style="dim")
+        out.print(line.append_text(terminal.cell(text, 300)))
+    if unreliable:
+        out.print(
+            f"         output tokens of {unreliable} calls are what the tool wrote when the answer began: "
+            "a lower bound, and so is the cost"
+        )
+    if s["unpriced_calls"]:
+        out.print(f"         {s['unpriced_calls']} calls have no known price and are not in the cost")
+
+
+def _ago(s: dict[str, Any], now_us: int) -> str:
+    return terminal.age(clock.parse_us(s["last_activity_at"]), now_us)
+
+
+def _reported(s: dict[str, Any]) -> str:
+    reported = s["reported_cost_usd"]
+    if reported is None:
+        return "   (the tool reported none)"
+    same = s["cost_usd"] is not None and abs(reported - s["cost_usd"]) < 1e-9
+    return "   (the tool reports the same)" if same else f"   (the tool reports {terminal.usd(reported)})"
+
+
+def _print_agents(out: Any, agents: list[dict[str, Any]]) -> None:  # noqa: ANN401
+    numbers = ("tools", "errors", "tokens", "cost")
+    made = terminal.table("agent", "type", "status", *numbers, "started by", "task", right=numbers)
+    for a in agents:
+        made.add_row(
+            terminal.cell(a["id"] or "main", 17, "bold"),
+            terminal.cell(a["type"] or "unknown", 20),
+            terminal.state(a["status"], a["status_grade"]),
+            str(a["tool_calls"]),
+            str(a["errors"] or ""),
+            terminal.count(terminal.all_tokens(a["tokens"])),
+            terminal.usd(a["cost_usd"], complete=a["cost_complete"]),
+            terminal.cell("" if a["parent_agent"] is None else a["parent_agent"] or "main", 17, "dim"),
+            terminal.cell(a["description"] or "", 50),
+        )
+    out.print("\nAgents")
+    out.print(made)
+
+
+def _print_files(out: Any, files: list[dict[str, Any]]) -> None:  # noqa: ANN401
+    if not files:
+        return
+    made = terminal.table("file", "what", "calls", "ok", "+", "-", right=("calls", "ok", "+", "-"))
+    for f in files[:_FILES]:
+        made.add_row(
+            terminal.cell(f["path"], 90),
+            f["operation"],
+            str(f["calls"]),
+            str(f["completed"]),
+            "" if f["lines_added"] is None else str(f["lines_added"]),
+            "" if f["lines_removed"] is None else str(f["lines_removed"]),
+        )
+    out.print("\nFiles")
+    out.print(made)
+    if len(files) > _FILES:
+        out.print(f"… and {len(files) - _FILES} more: --json lists all")
+
+
+def _print_errors(out: Any, errors: list[dict[str, Any]]) -> None:  # noqa: ANN401
+    if not errors:
+        return
+    made = terminal.table("at", "agent", "what", "status", "message")
+    for e in errors[:_ERRORS]:
+        code = f" {e['exit_code']}" if e["exit_code"] is not None else ""
+        made.add_row(
+            terminal.cell((e["at"] or "unknown")[11:19] or "unknown"),
+            terminal.cell(e["agent"] or "main", 17),
+            terminal.cell(f"{e['tool'] or 'error'}: {e['type'] or 'unknown'}{code}", 40),
+            terminal.state(e["status"]),
+            terminal.cell(e["message"] or e["input"] or "", 80),
+        )
+    out.print("\nErrors")
+    out.print(made)
+    if len(errors) > _ERRORS:
+        out.print(f"… and {len(errors) - _ERRORS} more: --json lists all")

@@ -1,0 +1,184 @@
+"""What goes to a terminal goes through here.
+
+Agents' words may hold escape sequences, and a terminal obeys them: everything printed is made visible first. Colours only
+where there is a terminal, and not with NO_COLOR.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+# C0 and C1 controls, zero-width and bidirectional marks, line and paragraph separators, tags, surrogates
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_LOOK = {"working": "green", "idle": "cyan", "interrupted": "yellow", "failed": "red", "cancelled": "magenta"}
+
+
+def plain(text: object, limit: int | None = None) -> str:
+    """Text on one line that no terminal acts on, cut to `limit` characters."""
+    flat = " ".join(str(text).split(None)) if limit is not None else str(text)
+    if limit is not None and len(flat) > limit:
+        flat = flat[: max(0, limit - 1)] + "…"
+    return _UNSAFE.sub(_visible, flat)
+
+
+def _visible(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - any answer
+    """Print an answer as JSON; ASCII only, so that it is safe on a terminal too."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False))
+
+
+def error(message: str, hint: str | None = None) -> None:
+    """Say what went wrong, and what to do next, on standard error."""
+    click.echo(f"error: {plain(message)}", err=True)
+    if hint:
+        click.echo(f"  hint: {plain(hint)}", err=True)
+
+
+def note(message: str) -> None:
+    """A word beside the answer, on standard error."""
+    click.echo(plain(message), err=True)
+
+
+def console() -> Console:
+    """A console that prints text as it is: no markup, no emoji codes, no guessed highlights."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 140)
+    return Console(markup=False, emoji=False, highlight=False, width=width)
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """A borderless table; columns named in `right` are numbers. The last column takes what room is left."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        made.add_column(
+            column,
+            justify="right" if column in right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=None,
+        )
+    return made
+
+
+def cell(text: object, limit: int = 60, style: str = "") -> Any:  # noqa: ANN401 - rich's Text
+    """A table cell with foreign text."""
+    from rich.text import Text
+
+    if isinstance(text, str) and len(text) <= limit and text.isprintable():
+        return Text(text, style=style)
+    return Text("" if text is None else plain(text, limit), style=style)
+
+
+def state(word: str, grade: str | None = None) -> Any:  # noqa: ANN401 - rich's Text
+    """A state in its colour; what is inferred bears a `?`."""
+    from rich.text import Text
+
+    return Text(word + ("?" if grade == "inferred" else ""), style=_LOOK.get(word, ""))
+
+
+def some(number: int, word: str) -> str:
+    """1 agent, 2 agents."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def count(number: int | None) -> str:
+    """1234567 → 1.2M; None → unknown."""
+    if number is None:
+        return "unknown"
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size * 10 or (unit != "k" and number >= size):
+            return f"{number / size:.1f}{unit}"
+    return str(number)
+
+
+def usd(cost: float | None, *, complete: bool = True) -> str:
+    """A cost; `+` when some calls have no known price, "unknown" when none has."""
+    if cost is None:
+        return "unknown"
+    text = f"${cost:,.2f}" if cost >= 1 or cost == 0 else f"${cost:.4f}"
+    return text if complete else text + "+"
+
+
+def all_tokens(tokens: dict[str, int]) -> int:
+    """Every token that passed: input, output, cache reads and writes."""
+    return sum(value for name, value in tokens.items() if name != "output_unreliable_calls")
+
+
+def age(then_us: int | None, now_us: int) -> str:
+    """How long ago: "12 s", "5 min", "3 h", "9 d"; "unknown" for None."""
+    if then_us is None:
+        return "unknown"
+    seconds = max(0, (now_us - then_us) // 1_000_000)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def size(number: int) -> str:
+    """A size in bytes for people: "45.3 MB"."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= scale:
+            return f"{number / scale:.1f} {unit}"
+    return f"{number} B"
+
+
+class ProgressLine:
+    """One line on standard error that says how far a long job is; silent for short ones.
+
+    On a terminal it is redrawn in place, elsewhere a line is printed now and then.
+    """
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self._live = sys.stderr.isatty()
+        self._every_s = 0.1 if self._live else 5.0
+        self._next_s = time.monotonic() + (0.3 if self._live else 5.0)
+        self._drawn = False
+
+    def show(self, report: Any) -> None:  # noqa: ANN401 - ImportReport
+        """Redraw when it is time."""
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + self._every_s
+        self._drawn = True
+        if report.files_total:
+            done = report.bytes_done / report.bytes_total if report.bytes_total else 1.0
+            bar = "█" * int(20 * done) + "░" * (20 - int(20 * done))
+            text = (
+                f"{self._verb} {bar} {report.files_done} of {report.files_total} files, "
+                f"{size(report.bytes_done)} of {size(report.bytes_total)}"
+            )
+        else:
+            text = f"{self._verb} {report.records} records"
+        end = "" if self._live else "\n"
+        sys.stderr.write(("\r\x1b[2K" if self._live else "") + text + end)
+        sys.stderr.flush()
+
+    def done(self) -> None:
+        """Clear the line."""
+        if self._live and self._drawn:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()

@@ -1,0 +1,50 @@
+"""`holdfast timeline SESSION`."""
+
+from __future__ import annotations
+
+import click
+
+from holdfast.cli import answers, terminal
+from holdfast.cli.app import COMMANDS, Context
+from holdfast.store import queries
+
+
+@click.command("timeline", help=COMMANDS["timeline"][1])
+@click.argument("session")
+@click.option("--agent", help="Only this agent; `main` for the main one.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
+@click.pass_obj
+def command(context: Context, session: str, agent: str | None, as_json: bool) -> None:  # noqa: FBT001
+    db, _ = answers.ready(context)
+    wanted = "" if agent == "main" else agent
+    entries = [
+        entry
+        for entry in queries.timeline(db, answers.session(db, session))
+        if wanted is None or entry["agent"].startswith(wanted) and bool(wanted) == bool(entry["agent"])
+    ]
+    if as_json:
+        terminal.print_json({"entries": entries})
+        return
+    out = terminal.console()
+    made = terminal.table("at", "agent", "what", "status", "text")
+    day = None
+    for entry in entries:
+        at = entry["at"] or ""
+        if at[:10] != day and at:
+            day = at[:10]
+            made.add_row(terminal.cell(day, style="bold"), "", "", "", "")
+        style = "dim" if entry["inherited"] or entry["kind"] == "llm.called" else ""
+        made.add_row(
+            terminal.cell(at[11:23] or "unknown", style=style),
+            terminal.cell(entry["agent"] or "main", 17, style),
+            terminal.cell(_what(entry), 30, style),
+            terminal.state(entry["status"] or ""),
+            terminal.cell(entry["text"] or "", 90, style),
+        )
+    out.print(made)
+
+
+def _what(entry: dict[str, object]) -> str:
+    data = entry["data"]
+    tool = data.get("tool") if isinstance(data, dict) else None
+    return f"{entry['kind']} {tool}" if tool else str(entry["kind"])

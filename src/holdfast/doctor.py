@@ -1,0 +1,207 @@
+"""Compare what Holdfast claims with what is there.
+
+A finding is a `fault` (something to act on; `holdfast doctor` then exits with 40) or a `notice` (worth knowing: a source
+line that its tool left torn is nobody's to repair here). Nothing is changed by looking.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import apsw
+
+from holdfast.errors import HoldfastError
+from holdfast.home import file_system
+from holdfast.journal import blobs, reader, segments
+from holdfast.store import database
+from holdfast.store.statements import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from holdfast.home import Home
+
+_SAFE_SQLITE = (3, 51, 3)  # the first release without the WAL-reset race
+_MOST_PROBLEMS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something found: `what` and `where`, the byte range where there is one, and what to do about it."""
+
+    severity: str
+    what: str
+    where: str
+    remedy: str
+    start_byte: int | None = None
+    end_byte: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was looked at, and what was found."""
+
+    findings: list[Finding]
+    records: int
+    segments: int
+    journal_bytes: int
+    blobs: int
+    source_files: int
+    kept_types: dict[str, int]
+
+    @property
+    def faults(self) -> int:
+        return sum(finding.severity == "fault" for finding in self.findings)
+
+
+def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
+    """Look at everything in a home, reading the whole journal and every blob.
+
+    Args:
+        home: the home.
+        unreadable: sources that a catch-up just could not read, with the reason.
+    """
+    findings = [*_modes(home.path), *_environment(home)]
+    records, named = 0, dict[str, int]()
+    for item in reader.read(home.journal):
+        if isinstance(item, reader.Damage):
+            findings.append(_damage(home, item))
+            continue
+        records += 1
+        if item.record.f is not None:
+            named[item.record.f.sha256] = item.record.f.size
+            findings.extend(_blob(home, item))
+    findings.extend(_tails(home))
+    findings.extend(_leftovers(home))
+    kept: dict[str, int] = {}
+    files = 0
+    try:
+        db = home.reader()
+        findings.extend(_store(home, db))
+        kept = {row[0]: row[1] for row in db.execute(statements("queries")["kept_types"])}
+        files = db.execute("SELECT count(*) FROM source_file").get
+    except (HoldfastError, apsw.Error) as exc:
+        findings.append(Finding("fault", f"the store cannot be read: {exc}", str(home.path), "holdfast rebuild"))
+    findings += [
+        Finding("fault", f"cannot be read: {why}", path, "give yourself read access, then run holdfast import")
+        for path, why in unreadable
+    ]
+    numbers = segments.numbers(home.journal)
+    size = sum(segments.path(home.journal, number).stat().st_size for number in numbers)
+    return Examination(findings, records, len(numbers), size, len(named), files, kept)
+
+
+def _modes(root: Path) -> Iterator[Finding]:
+    """Everything in the home is for its owner only."""
+    for directory, names, files in os.walk(root):
+        for name in ["", *names, *files]:
+            path = os.path.join(directory, name) if name else directory  # noqa: PTH118 - os.walk speaks strings
+            found = os.lstat(path)
+            if found.st_mode & 0o077 and not os.path.islink(path):  # noqa: PTH114
+                yield Finding("fault", f"others may read it (mode {found.st_mode & 0o777:o})", path, f"chmod go= '{path}'")
+            if found.st_uid != os.geteuid():
+                yield Finding("fault", f"it belongs to user {found.st_uid}", path, f"chown it to user {os.geteuid()}")
+
+
+def _environment(home: Home) -> Iterator[Finding]:
+    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if version < _SAFE_SQLITE:
+        yield Finding(
+            "fault",
+            f"SQLite {apsw.sqlite_lib_version()} can corrupt a store that is read while it is written",
+            "apsw",
+            "pip install --upgrade apsw",
+        )
+    space = os.statvfs(home.path)
+    if space.f_bavail * space.f_frsize < 64 << 20:
+        yield Finding("fault", "less than 64 MB of disk space is left", str(home.path), "make room")
+    if file_system(home.path) is None:
+        yield Finding("notice", "the type of its file system is unknown", str(home.path), "keep the home on a local disk")
+
+
+def _damage(home: Home, item: reader.Damage) -> Finding:
+    where = str(segments.path(home.journal, item.segment))
+    if item.newer:
+        remedy = "pip install --upgrade holdfast"
+        return Finding("fault", f"a record {item.why}", where, remedy, item.start, item.end)
+    remedy = "every other record is intact; keep the segment; import the source again if it still exists"
+    return Finding("fault", f"damaged: {item.why}", where, remedy, item.start, item.end)
+
+
+def _blob(home: Home, item: reader.Found) -> Iterator[Finding]:
+    assert item.record.f is not None
+    try:
+        blobs.get(home.blobs, item.record.f)
+    except HoldfastError as exc:
+        remedy = "restore it from a backup, or import the source again"
+        yield Finding("fault", str(exc), str(home.blobs / item.record.f.sha256), remedy)
+
+
+def _tails(home: Home) -> Iterator[Finding]:
+    for tail in reader.tails(home.journal):
+        where = str(segments.path(home.journal, tail.segment))
+        what = "an unfinished record: its writer is at it, or was killed before it acknowledged it"
+        yield Finding("notice", what, where, "nothing; the next record starts on a line of its own", tail.start, tail.end)
+
+
+def _leftovers(home: Home) -> Iterator[Finding]:
+    for name in sorted(os.listdir(home.blobs)):  # noqa: PTH208 - names only
+        if name.startswith(blobs.TEMPORARY_PREFIX):
+            what = "a blob whose writer was stopped before it was complete; no record names it"
+            yield Finding("notice", what, str(home.blobs / name), "it may be deleted when nothing is importing")
+    for name in sorted(os.listdir(home.path)):  # noqa: PTH208
+        if name.endswith(".damaged"):
+            what = "a damaged store that was set aside; a new one was folded from the journal"
+            yield Finding("notice", what, str(home.path / name), "delete it when you no longer need to look at it")
+
+
+def _store(home: Home, db: apsw.Connection) -> Iterator[Finding]:
+    remedy = "holdfast rebuild"
+    for (answer,) in db.execute("PRAGMA quick_check(10)"):
+        if answer != "ok":
+            yield Finding("fault", f"the store is damaged: {answer}", str(home.path / database.LINK), remedy)
+    for what in _wrong_rollups(db):
+        yield Finding("fault", what, str(home.path / database.LINK), remedy)
+    behind = _behind(home, db)
+    if behind:
+        yield Finding("notice", f"{behind} bytes of the journal are not folded yet", str(home.journal), "any command folds them")
+    count = db.execute(statements("queries")["problem_count"]).get
+    for place, start, end, why in db.execute(statements("queries")["problems"], {"most": _MOST_PROBLEMS}):
+        if not place.startswith("journal segment "):  # those are found above, by reading
+            what = f"not understood: {why}"
+            yield Finding("notice", what, place, "it is kept in the journal; everything around it was read", start, end)
+    if count > _MOST_PROBLEMS:
+        yield Finding("notice", f"{count - _MOST_PROBLEMS} more lines that were not understood", "sources", "fix these first")
+
+
+def _wrong_rollups(db: apsw.Connection) -> Iterator[str]:
+    """Roll-ups claim to be the sum of rows; count again."""
+    for name, claimed, counted in (
+        (
+            "tool calls",
+            "SELECT coalesce(sum(calls), 0) FROM tool_day",
+            "SELECT count(*) FROM span WHERE kind = 'tool' AND name IS NOT NULL AND NOT inherited",
+        ),
+        ("model calls", "SELECT coalesce(sum(calls), 0) FROM llm_day", "SELECT count(*) FROM llm WHERE NOT inherited"),
+        (
+            "output tokens",
+            "SELECT coalesce(sum(output_tokens), 0) FROM llm_day",
+            "SELECT coalesce(sum(output_tokens), 0) FROM llm WHERE NOT inherited",
+        ),
+    ):
+        a, b = db.execute(claimed).get, db.execute(counted).get
+        if a != b:
+            yield f"the roll-up of {name} says {a}, the rows say {b}"
+
+
+def _behind(home: Home, db: apsw.Connection) -> int:
+    cursor = dict(db.execute("SELECT segment, offset_bytes FROM cursor"))
+    unfinished = {tail.segment: tail.end - tail.start for tail in reader.tails(home.journal)}
+    behind = 0
+    for number in segments.numbers(home.journal):
+        size = segments.path(home.journal, number).stat().st_size - unfinished.get(number, 0)
+        behind += max(0, size - cursor.get(number, 0))
+    return behind
