@@ -84,9 +84,13 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
         kept = {row[0]: row[1] for row in db.execute(statements("queries")["kept_types"])}
         files = db.execute("SELECT count(*) FROM source_file").get
     except (HoldfastError, apsw.Error) as exc:
-        findings.append(Finding("fault", f"the store cannot be read: {exc}", str(home.path), "holdfast rebuild"))
+        findings.append(
+            Finding("fault", f"the store cannot be read: {exc}", str(home.path), "holdfast rebuild")
+        )
     findings += [
-        Finding("fault", f"cannot be read: {why}", path, "give yourself read access, then run holdfast import")
+        Finding(
+            "fault", f"cannot be read: {why}", path, "give yourself read access, then run holdfast import"
+        )
         for path, why in unreadable
     ]
     numbers = segments.numbers(home.journal)
@@ -101,9 +105,16 @@ def _modes(root: Path) -> Iterator[Finding]:
             path = os.path.join(directory, name) if name else directory  # noqa: PTH118 - os.walk speaks strings
             found = os.lstat(path)
             if found.st_mode & 0o077 and not os.path.islink(path):  # noqa: PTH114
-                yield Finding("fault", f"others may read it (mode {found.st_mode & 0o777:o})", path, f"chmod go= '{path}'")
+                yield Finding(
+                    "fault",
+                    f"others may read it (mode {found.st_mode & 0o777:o})",
+                    path,
+                    f"chmod go= '{path}'",
+                )
             if found.st_uid != os.geteuid():
-                yield Finding("fault", f"it belongs to user {found.st_uid}", path, f"chown it to user {os.geteuid()}")
+                yield Finding(
+                    "fault", f"it belongs to user {found.st_uid}", path, f"chown it to user {os.geteuid()}"
+                )
 
 
 def _environment(home: Home) -> Iterator[Finding]:
@@ -119,7 +130,12 @@ def _environment(home: Home) -> Iterator[Finding]:
     if space.f_bavail * space.f_frsize < 64 << 20:
         yield Finding("fault", "less than 64 MB of disk space is left", str(home.path), "make room")
     if file_system(home.path) is None:
-        yield Finding("notice", "the type of its file system is unknown", str(home.path), "keep the home on a local disk")
+        yield Finding(
+            "notice",
+            "the type of its file system is unknown",
+            str(home.path),
+            "keep the home on a local disk",
+        )
 
 
 def _damage(home: Home, item: reader.Damage) -> Finding:
@@ -144,18 +160,29 @@ def _tails(home: Home) -> Iterator[Finding]:
     for tail in reader.tails(home.journal):
         where = str(segments.path(home.journal, tail.segment))
         what = "an unfinished record: its writer is at it, or was killed before it acknowledged it"
-        yield Finding("notice", what, where, "nothing; the next record starts on a line of its own", tail.start, tail.end)
+        yield Finding(
+            "notice",
+            what,
+            where,
+            "nothing; the next record starts on a line of its own",
+            tail.start,
+            tail.end,
+        )
 
 
 def _leftovers(home: Home) -> Iterator[Finding]:
     for name in sorted(os.listdir(home.blobs)):  # noqa: PTH208 - names only
         if name.startswith(blobs.TEMPORARY_PREFIX):
             what = "a blob whose writer was stopped before it was complete; no record names it"
-            yield Finding("notice", what, str(home.blobs / name), "it may be deleted when nothing is importing")
+            yield Finding(
+                "notice", what, str(home.blobs / name), "it may be deleted when nothing is importing"
+            )
     for name in sorted(os.listdir(home.path)):  # noqa: PTH208
         if name.endswith(".damaged"):
             what = "a damaged store that was set aside; a new one was folded from the journal"
-            yield Finding("notice", what, str(home.path / name), "delete it when you no longer need to look at it")
+            yield Finding(
+                "notice", what, str(home.path / name), "delete it when you no longer need to look at it"
+            )
 
 
 def _store(home: Home, db: apsw.Connection) -> Iterator[Finding]:
@@ -167,14 +194,26 @@ def _store(home: Home, db: apsw.Connection) -> Iterator[Finding]:
         yield Finding("fault", what, str(home.path / database.LINK), remedy)
     behind = _behind(home, db)
     if behind:
-        yield Finding("notice", f"{behind} bytes of the journal are not folded yet", str(home.journal), "any command folds them")
+        yield Finding(
+            "notice",
+            f"{behind} bytes of the journal are not folded yet",
+            str(home.journal),
+            "any command folds them",
+        )
     count = db.execute(statements("queries")["problem_count"]).get
     for place, start, end, why in db.execute(statements("queries")["problems"], {"most": _MOST_PROBLEMS}):
         if not place.startswith("journal segment "):  # those are found above, by reading
             what = f"not understood: {why}"
-            yield Finding("notice", what, place, "it is kept in the journal; everything around it was read", start, end)
+            yield Finding(
+                "notice", what, place, "it is kept in the journal; everything around it was read", start, end
+            )
     if count > _MOST_PROBLEMS:
-        yield Finding("notice", f"{count - _MOST_PROBLEMS} more lines that were not understood", "sources", "fix these first")
+        yield Finding(
+            "notice",
+            f"{count - _MOST_PROBLEMS} more lines that were not understood",
+            "sources",
+            "fix these first",
+        )
 
 
 def _wrong_rollups(db: apsw.Connection) -> Iterator[str]:
@@ -185,7 +224,11 @@ def _wrong_rollups(db: apsw.Connection) -> Iterator[str]:
             "SELECT coalesce(sum(calls), 0) FROM tool_day",
             "SELECT count(*) FROM span WHERE kind = 'tool' AND name IS NOT NULL AND NOT inherited",
         ),
-        ("model calls", "SELECT coalesce(sum(calls), 0) FROM llm_day", "SELECT count(*) FROM llm WHERE NOT inherited"),
+        (
+            "model calls",
+            "SELECT coalesce(sum(calls), 0) FROM llm_day",
+            "SELECT count(*) FROM llm WHERE NOT inherited",
+        ),
         (
             "output tokens",
             "SELECT coalesce(sum(output_tokens), 0) FROM llm_day",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SOURCE = "sdk"
 _lock = threading.Lock()
 _writers: dict[str, Writer] = {}
-_encode = msgspec.json.Encoder(enc_hook=lambda value: repr(value)).encode
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 def record(
@@ -47,7 +47,8 @@ def record(
         key: the same key (in the same session) twice is one event, and gives the same id.
         session: your name for the piece of work; None is "default".
         agent: which agent it is about; None is the session's main agent. A dictionary is taken as a field.
-        span, parent: your ids for what it is about, and for what that is part of.
+        span: your id for what it is about.
+        parent: your id for what that is part of.
         time: when it happened, ISO 8601 or UTC microseconds; None is now.
         durable: also survive a power cut (forces the disk).
         strict: check the fields against the kind first.
@@ -57,19 +58,27 @@ def record(
         AppendFailed: it was not written; nothing was acknowledged.
         InvalidEvent: with `strict`, the fields do not fit the kind.
     """
-    if agent is not None and not isinstance(agent, str):  # the classic nested layout: {"name": …, "invoked_by": …}
+    if agent is not None and not isinstance(
+        agent, str
+    ):  # the classic nested layout: {"name": …, "invoked_by": …}
         fields["agent"], agent = agent, None
-    body: dict[str, Any] = {"kind": kind}
-    for name, value in (("time", time), ("session", session), ("agent", agent), ("span", span), ("parent", parent)):
-        if value is not None:
-            body[name] = value
-    if key is not None:
-        body["key"] = key
+    envelope = {
+        "kind": kind,
+        "time": time,
+        "session": session,
+        "agent": agent,
+        "span": span,
+        "parent": parent,
+        "key": key,
+    }
+    body: dict[str, Any] = {name: value for name, value in envelope.items() if value is not None}
     body["fields"] = fields
     return append(body, durable=durable, strict=strict)
 
 
-def append(body: dict[str, Any], *, durable: bool = False, strict: bool = False, home: str | None = None) -> str:
+def append(
+    body: dict[str, Any], *, durable: bool = False, strict: bool = False, home: str | None = None
+) -> str:
     """Append an event given as the object that `holdfast record` reads. Raises as `record`."""
     if strict:
         check(body)

@@ -1,11 +1,11 @@
 """Wiring: one home directory with its journal, store, sources and translators.
 
-    home.json   format and redaction level of what lies here
-    host-id     this host, a random UUID
-    config.toml settings, written by the user
-    journal/    segments; blobs/ large bodies
-    store.db    link to the current store; writer.lock: held by the one process that captures and folds
-    inbox/ run/ backups/   for later
+home.json   format and redaction level of what lies here
+host-id     this host, a random UUID
+config.toml settings, written by the user
+journal/    segments; blobs/ large bodies
+store.db    link to the current store; writer.lock: held by the one process that captures and folds
+inbox/ run/ backups/   for later
 """
 
 from __future__ import annotations
@@ -33,12 +33,25 @@ if TYPE_CHECKING:
 
     from holdfast.capture.claude_files import Cursor, SourceFile
     from holdfast.settings import Settings
-    from holdfast.store.project import Entry, Projector, Translation
+    from holdfast.store.project import Entry, Projector, Translation, Translator
 
 FORMAT = 1
 _MARK = "home.json"
 _NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.rclone"}
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "9p",
+        "afs",
+        "ceph",
+        "glusterfs",
+        "lustre",
+        "fuse.sshfs",
+        "fuse.rclone",
+    }
 )
 _FOLD_EVERY_BYTES = 8 << 20
 
@@ -263,7 +276,9 @@ class Home:
                 session = claude_files.session_of(file)
                 if session is not None and file.mtime_ns // 1000 <= horizon_us:
                     swept_us = file.mtime_ns // 1000 + after_days * clock.DAY_US
-                    due.append({"id": session, "swept_at": clock.iso(swept_us), "recorded": _unchanged(file, hints)})
+                    due.append(
+                        {"id": session, "swept_at": clock.iso(swept_us), "recorded": _unchanged(file, hints)}
+                    )
         due.sort(key=lambda s: (str(s["swept_at"]), str(s["id"])))
         return {"after_days": after_days, "within_days": within_days, "sessions": due}
 
@@ -387,9 +402,10 @@ def _VERSIONS() -> dict[str, int]:  # noqa: N802 - a constant that is imported l
     return {"schema_version": database.SCHEMA_VERSION, "projection_version": database.PROJECTION_VERSION}
 
 
-def translators() -> dict[str, Callable[[Entry], Translation]]:
+def translators() -> dict[str, Translator]:
     """The translator of each source."""
-    from holdfast.capture import claude_transcripts as claude, sdk
+    from holdfast.capture import claude_transcripts as claude
+    from holdfast.capture import sdk
     from holdfast.store.project import Translation
 
     def translate_sdk(entry: Entry) -> Translation:
@@ -399,7 +415,9 @@ def translators() -> dict[str, Callable[[Entry], Translation]]:
             return Translation(problems=[f"a recorded event cannot be read: {exc}"])
         if not isinstance(body, dict):
             return Translation(problems=["a recorded event is not an object"])
-        events = sdk.translate(body, record_id=entry.record_id, received_us=entry.received_us, order=entry.start)
+        events = sdk.translate(
+            body, record_id=entry.record_id, received_us=entry.received_us, order=entry.start
+        )
         return Translation(events=events)
 
     return {
@@ -427,12 +445,16 @@ def _prepare(path: Path) -> None:
         path.chmod(0o700)
     kind = file_system(path)
     if kind in _NETWORK_FILE_SYSTEMS:
-        raise _unusable(path, f"it lies on a network file system ({kind}), where locks and appends are not safe")
+        raise _unusable(
+            path, f"it lies on a network file system ({kind}), where locks and appends are not safe"
+        )
     _check_mark(path)
 
 
 def _unusable(path: Path, why: str) -> HomeError:
-    return HomeError(f"home {path} cannot be used: {why}", hint="set HOLDFAST_HOME to a local directory of yours")
+    return HomeError(
+        f"home {path} cannot be used: {why}", hint="set HOLDFAST_HOME to a local directory of yours"
+    )
 
 
 def _check_mark(path: Path) -> None:
@@ -450,7 +472,9 @@ def _check_mark(path: Path) -> None:
         raise HomeFromFuture(f"home {path} was written by a newer Holdfast", hint=hint)
     if found.redaction < redact.LEVEL:
         hint = f"move {path} away and run `holdfast import` again"
-        raise HomeOutdated(f"home {path} was written before redaction existed; it may hold secrets", hint=hint)
+        raise HomeOutdated(
+            f"home {path} was written before redaction existed; it may hold secrets", hint=hint
+        )
 
 
 def _write_new(path: Path, content: bytes) -> None:

@@ -78,7 +78,9 @@ def find(paths: Iterable[Path]) -> tuple[list[SourceFile], list[Unreadable]]:
     for path in paths:
         real = os.path.realpath(path)
         if not os.path.lexists(real):
-            raise NotFound(f"{path}: no such file or directory", hint="give a transcript, or a directory that holds some")
+            raise NotFound(
+                f"{path}: no such file or directory", hint="give a transcript, or a directory that holds some"
+            )
         for found in _walk(real, unreadable):
             files[found.path] = found
     newest: dict[str, int] = {}
@@ -129,7 +131,9 @@ def _look(path: str, unreadable: list[Unreadable]) -> SourceFile | None:
         return None
     if not os.path.isfile(path):  # noqa: PTH113 - no pipes, no devices
         return None
-    return SourceFile(path, found.st_size, found.st_mtime_ns, found.st_ino, _META_NAME.search(path) is not None)
+    return SourceFile(
+        path, found.st_size, found.st_mtime_ns, found.st_ino, _META_NAME.search(path) is not None
+    )
 
 
 def _is_transcript(file: SourceFile, unreadable: list[Unreadable]) -> bool:
@@ -312,5 +316,3 @@ DEFAULT_SWEEP_DAYS: Final = 30
 
 class _ToolSettings(msgspec.Struct):
     cleanupPeriodDays: int | None = None  # noqa: N815 - the tool's own spelling
-
-

@@ -43,7 +43,12 @@ _ID_LIMIT = 200
 _RESYNC_LIMIT = 200  # tries to find the next object on a damaged line; each may cost the line's length
 _TOKEN_LIMIT = 2**53  # larger figures are not counts of anything
 _OWN_TYPES = frozenset({"queue-operation", "api-request", "api-request-shape"})
-_NOT_PROMPTS = ("[Request interrupted by user", "<local-command-stdout>", "<local-command-caveat>", "<command-name>")
+_NOT_PROMPTS = (
+    "[Request interrupted by user",
+    "<local-command-stdout>",
+    "<local-command-caveat>",
+    "<command-name>",
+)
 _DENIALS = ("The user doesn't want to ", "User rejected tool use", "The user doesn't want to proceed")
 _CUT_CALL = "[Tool call interrupted:"
 _FILE_TOOLS = {
@@ -184,7 +189,9 @@ class _Line:
             self.out.kept.append(kind[:60] if isinstance(kind, str) else "(no type)")
             return
         self._session = f"claude:{session}"
-        self._agent = _id(record.get("agentId")) or (INLINE_AGENT if record.get("isSidechain") is True else "")
+        self._agent = _id(record.get("agentId")) or (
+            INLINE_AGENT if record.get("isSidechain") is True else ""
+        )
         self._time_us = parse_us(record.get("timestamp"))
         self._position = position
         self._uuid = _id(record.get("uuid")) or f"{self._entry.file}:{position}"
@@ -200,7 +207,9 @@ class _Line:
         found = _UUID_FILE.search(self._entry.path or "")
         return found[1] if found else None
 
-    def _add(self, kind: str, data: ev.Data, part: str = "", *, span: str | None = None, agent: str | None = None) -> None:
+    def _add(
+        self, kind: str, data: ev.Data, part: str = "", *, span: str | None = None, agent: str | None = None
+    ) -> None:
         self.out.events.append(
             ev.Event(
                 id=f"{self._uuid}/{part}" if part else self._uuid,
@@ -235,9 +244,8 @@ class _Line:
             return
         if model != "<synthetic>":
             self._usage(message, model)
-        if agent_type := _str(record.get("attributionAgent")):
-            if self._agent:
-                self._add("agent.started", ev.AgentStarted(agent_type=agent_type, model=model), "type")
+        if (agent_type := _str(record.get("attributionAgent"))) and self._agent:
+            self._add("agent.started", ev.AgentStarted(agent_type=agent_type, model=model), "type")
         content = message.get("content")
         for number, block in enumerate(_blocks(content)):
             self._assistant_block(block, number, synthetic=model == "<synthetic>")
@@ -266,7 +274,7 @@ class _Line:
             operation = _str(given.get("subagent_type"))
         started = ev.ToolStarted(
             tool=name,
-            input=_head_of_input(name, given),
+            input=_head_of_input(given),
             path=path if name in _FILE_TOOLS else None,
             operation=operation,
             description=_str(given.get("description")),
@@ -320,7 +328,9 @@ class _Line:
         if results or not text:
             return
         if text.startswith("[Request interrupted by user"):
-            self._add("turn.ended", ev.TurnEnded(status="interrupted", reason="interrupted by the user"), "end")
+            self._add(
+                "turn.ended", ev.TurnEnded(status="interrupted", reason="interrupted by the user"), "end"
+            )
         elif record.get("isMeta") is True:
             self.out.kept.append("user meta")
         elif record.get("isCompactSummary") is True:
@@ -377,7 +387,12 @@ class _Line:
         self._add("agent.started", started, f"{tool_id}/child", agent=child)
         status = _STATUS.get(_str(details.get("status")) or "")
         if status and not background:
-            self._add("agent.ended", ev.AgentEnded(status=status, reason="its call returned"), f"{tool_id}/done", agent=child)
+            self._add(
+                "agent.ended",
+                ev.AgentEnded(status=status, reason="its call returned"),
+                f"{tool_id}/done",
+                agent=child,
+            )
 
     def _notification(self, text: str) -> None:
         for agent, word in _NOTIFIED.findall(text):
@@ -393,12 +408,12 @@ class _Line:
         if kind == "queued_command" and (text := _str(attached.get("prompt"))):
             self._notification(text)
         elif kind == "max_turns_reached":
-            self._add("turn.ended", ev.TurnEnded(status="interrupted", reason="the limit of turns was reached"), "end")
+            self._add(
+                "turn.ended",
+                ev.TurnEnded(status="interrupted", reason="the limit of turns was reached"),
+                "end",
+            )
         self.out.kept.append(f"attachment {kind[:50]}")
-
-    def queue_operation(self, record: dict[str, Any]) -> None:
-        self._add("session.noted", ev.SessionNoted(own=True), "own")
-        self.out.kept.append("queue-operation")
 
     def system(self, record: dict[str, Any]) -> None:
         subtype = _str(record.get("subtype")) or "(no subtype)"
@@ -414,7 +429,9 @@ class _Line:
         elif subtype == "api_error":
             error = _dict(record.get("error"))
             text = content or _str(error.get("message")) or "API error"
-            raised = ev.ErrorRaised(error_type="api_error", message=text, severity="warning", recoverable=True)
+            raised = ev.ErrorRaised(
+                error_type="api_error", message=text, severity="warning", recoverable=True
+            )
             self._add("error.raised", raised, "error")
         elif subtype == "turn_duration":
             self._add("turn.ended", ev.TurnEnded(status="completed", reason="turn duration recorded"), "end")
@@ -426,7 +443,7 @@ class _Line:
             self.out.kept.append(f"system {subtype[:50]}")
 
     def cost_state(self, record: dict[str, Any]) -> None:
-        cost = record.get("totalCostUSD")
+        cost: Any = record.get("totalCostUSD")
         known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < 1e12
         reported = ev.CostReported(
             cost_usd=float(cost) if known else None,
@@ -461,7 +478,9 @@ class _Line:
         if parent_tool is not None:
             self._add("agent.started", ev.AgentStarted(parent_tool=parent_tool), "parent", agent=agent)
         wrapped = {key: record.get(key) for key in ("sessionId", "cwd", "gitBranch", "version", "entrypoint")}
-        wrapped |= {key: message.get(key) for key in ("type", "uuid", "message", "toolUseResult", "isApiErrorMessage")}
+        wrapped |= {
+            key: message.get(key) for key in ("type", "uuid", "message", "toolUseResult", "isApiErrorMessage")
+        }
         wrapped |= {"timestamp": message.get("timestamp") or record.get("timestamp"), "agentId": agent}
         if wrapped["type"] in {"user", "assistant"}:
             self.read(wrapped, self._position)
@@ -473,7 +492,6 @@ _HANDLERS: dict[str, Callable[[_Line, dict[str, Any]], None]] = {
     "assistant": _Line.assistant,
     "user": _Line.user,
     "attachment": _Line.attachment,
-    "queue-operation": _Line.queue_operation,
     "system": _Line.system,
     "cost-state": _Line.cost_state,
     "custom-title": _Line.custom_title,
@@ -482,9 +500,19 @@ _HANDLERS: dict[str, Callable[[_Line, dict[str, Any]], None]] = {
 }
 
 
-def _head_of_input(name: str, given: dict[str, Any]) -> str | None:
+def _head_of_input(given: dict[str, Any]) -> str | None:
     """What a person wants to read of a tool's input: its command, pattern or path; else the input as JSON."""
-    for key in ("command", "file_path", "notebook_path", "pattern", "url", "query", "prompt", "skill", "subject"):
+    for key in (
+        "command",
+        "file_path",
+        "notebook_path",
+        "pattern",
+        "url",
+        "query",
+        "prompt",
+        "skill",
+        "subject",
+    ):
         if text := _str(given.get(key)):
             return text
     if not given:

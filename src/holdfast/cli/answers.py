@@ -33,7 +33,9 @@ def catch_up(home: Home, *, limit_s: float | None = None) -> ImportReport:
     for path, why in report.unreadable[:5]:
         terminal.note(f"note: {path}: {why}")
     if len(report.unreadable) > 5:
-        terminal.note(f"note: and {len(report.unreadable) - 5} more that cannot be read; `holdfast doctor` lists them")
+        terminal.note(
+            f"note: and {len(report.unreadable) - 5} more that cannot be read; `holdfast doctor` lists them"
+        )
     return report
 
 

@@ -89,7 +89,11 @@ def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     for setting in reversed(SETTINGS):
         shown = setting.name == "home"
         option = click.option(
-            setting.flag, setting.name, metavar=setting.unit.upper().replace(" ", "-"), help=setting.sentence, hidden=not shown
+            setting.flag,
+            setting.name,
+            metavar=setting.unit.upper().replace(" ", "-"),
+            help=setting.sentence,
+            hidden=not shown,
         )
         command = option(command)
     return command
@@ -107,7 +111,7 @@ def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.version_option(__version__, prog_name="holdfast")
 @_with_settings
 @click.pass_context
-def cli(ctx: click.Context, as_json: bool, **flags: Any) -> None:  # noqa: ANN401, FBT001 - click's interface
+def cli(ctx: click.Context, /, as_json: bool, **flags: Any) -> None:  # noqa: ANN401, FBT001 - click's interface
     """Keep hold of what your AI agents did.
 
     Without a command: what your agents did lately, what was interrupted, and what is about to be swept.
@@ -133,15 +137,18 @@ def main(args: list[str] | None = None) -> None:
         exc.show()
         code = exc.exit_code
     except (click.Abort, KeyboardInterrupt):
-        terminal.error("interrupted", "nothing recorded is lost; the same command goes on where this one stopped")
+        terminal.error(
+            "interrupted", "nothing recorded is lost; the same command goes on where this one stopped"
+        )
         code = INTERRUPT_EXIT
     except BrokenPipeError:  # the reader of our output left; that is its right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except Exception as exc:  # noqa: BLE001 - the rim: a bug is said in words, with the trace for who asks
+    except Exception as exc:
         if os.environ.get("HOLDFAST_DEBUG"):
             raise
         terminal.error(
-            f"{type(exc).__name__}: {exc}", "this is a bug in Holdfast; HOLDFAST_DEBUG=1 shows where. Nothing recorded is lost"
+            f"{type(exc).__name__}: {exc}",
+            "this is a bug in Holdfast; HOLDFAST_DEBUG=1 shows where. Nothing recorded is lost",
         )
     sys.exit(code)

@@ -20,7 +20,9 @@ def command(context: Context, as_json: bool) -> None:  # noqa: FBT001
     rows = [
         {
             "name": setting.name,
-            "value": os.fspath(values[setting.name]) if isinstance(values[setting.name], Path) else values[setting.name],
+            "value": os.fspath(values[setting.name])
+            if isinstance(values[setting.name], Path)
+            else values[setting.name],
             "unit": setting.unit,
             "origin": context.settings.origin(setting.name),
             "environment": setting.env,

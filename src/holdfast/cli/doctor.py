@@ -23,7 +23,9 @@ def command(context: Context, as_json: bool) -> None:  # noqa: FBT001
     else:
         for finding in found.findings:
             at = "" if finding.start_byte is None else f" bytes {finding.start_byte} to {finding.end_byte}"
-            click.echo(f"{finding.severity}: {terminal.plain(finding.where)}{at}: {terminal.plain(finding.what)}")
+            click.echo(
+                f"{finding.severity}: {terminal.plain(finding.where)}{at}: {terminal.plain(finding.what)}"
+            )
             click.echo(f"        {terminal.plain(finding.remedy)}")
         click.echo(
             f"looked at {found.records} records in {found.segments} segments ({terminal.size(found.journal_bytes)}), "

@@ -28,7 +28,9 @@ def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  
     finally:
         line.done()
     if report.busy:
-        raise StoreBusy("another process is importing into this home", hint="wait for it, then run this again")
+        raise StoreBusy(
+            "another process is importing into this home", hint="wait for it, then run this again"
+        )
     if as_json:
         terminal.print_json(
             {

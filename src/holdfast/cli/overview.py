@@ -67,7 +67,9 @@ def _show(context: Context, home: Home, report: ImportReport, *, as_json: bool, 
         _print(found, sweep, now_us)
 
 
-def _answer(found: dict[str, Any], report: ImportReport, sweep: dict[str, Any], *, sample: bool) -> dict[str, Any]:
+def _answer(
+    found: dict[str, Any], report: ImportReport, sweep: dict[str, Any], *, sample: bool
+) -> dict[str, Any]:
     return {
         "sample": sample,
         "import": {
@@ -142,7 +144,11 @@ def _print_sweep(out: Any, sweep: dict[str, Any]) -> None:  # noqa: ANN401 - ric
     due = sweep["sessions"]
     if due:
         lost = sum(not s["recorded"] for s in due)
-        kept = "all of them are recorded here" if not lost else f"{lost} of them are NOT recorded yet: holdfast import"
+        kept = (
+            "all of them are recorded here"
+            if not lost
+            else f"{lost} of them are NOT recorded yet: holdfast import"
+        )
         out.print(
             f"\n{len(due)} sessions will be deleted by Claude Code within {sweep['within_days']} days "
             f"(it keeps {sweep['after_days']} days); {kept}"

@@ -26,7 +26,9 @@ def command(context: Context, as_json: bool) -> None:  # noqa: FBT001
     finally:
         line.done()
     if not done:
-        raise StoreBusy("another process is importing into this home", hint="wait for it, then run this again")
+        raise StoreBusy(
+            "another process is importing into this home", hint="wait for it, then run this again"
+        )
     if as_json:
         terminal.print_json({"records": last.records})
     else:

@@ -21,7 +21,11 @@ from holdfast.errors import InvalidEvent, UsageError
     + '\n\n{"kind": "tool.used", "session": "nightly", "agent": "planner", "fields": {"tool": "Bash", "status": "completed"}}'
     "\n\nPrints the id of each event once it is safe.",
 )
-@click.option("--strict", is_flag=True, help="Refuse events that do not fit their kind, instead of keeping them as invalid.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse events that do not fit their kind, instead of keeping them as invalid.",
+)
 @click.option("--durable", is_flag=True, help="Force each event to disk before its id is printed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines (docs/reference/json.md).")
 @click.pass_obj
@@ -43,7 +47,9 @@ def command(context: Context, strict: bool, durable: bool, as_json: bool) -> Non
             click.echo(record_id)
     door.close()
     if refused:
-        raise UsageError(f"{refused} lines were not recorded; all others were", hint="mend them and send them again")
+        raise UsageError(
+            f"{refused} lines were not recorded; all others were", hint="mend them and send them again"
+        )
 
 
 def _event(line: bytes) -> dict[str, Any]:

@@ -45,15 +45,28 @@ def _print_summary(out: Any, s: dict[str, Any], now_us: int) -> None:  # noqa: A
         ("session", s["id"] + (f"   fork of {s['forked_from']}" if s["forked_from"] else "")),
         ("state", f"{s['state']} ({s['state_grade']}: {s['state_why']})"),
         ("active", f"{s['started_at']} to {s['last_activity_at']} ({_ago(s, now_us)} ago)"),
-        ("where", f"{s['workspace'] or 'unknown'}   branch {s['git_branch'] or 'unknown'}   {s['source']} {s['tool_version'] or ''}"),
-        ("work", ", ".join(
+        (
+            "where",
+            f"{s['workspace'] or 'unknown'}   branch {s['git_branch'] or 'unknown'}   {s['source']} {s['tool_version'] or ''}",
+        ),
+        (
+            "work",
+            ", ".join(
                 terminal.some(s[name], word)
-                for name, word in (("turns", "turn"), ("agents", "agent"), ("tool_calls", "tool call"), ("errors", "error"))
-            )),
+                for name, word in (
+                    ("turns", "turn"),
+                    ("agents", "agent"),
+                    ("tool_calls", "tool call"),
+                    ("errors", "error"),
+                )
+            ),
+        ),
         (
             "tokens",
-            f"{tokens['input']:,} in, {tokens['output']:,} out, {tokens['cache_read']:,} cache read, "
-            f"{tokens['cache_write_5m'] + tokens['cache_write_1h']:,} cache written, in {s['llm_calls']} calls",
+            (
+                f"{tokens['input']:,} in, {tokens['output']:,} out, {tokens['cache_read']:,} cache read, "
+                f"{tokens['cache_write_5m'] + tokens['cache_write_1h']:,} cache written, in {s['llm_calls']} calls"
+            ),
         ),
         ("cost", terminal.usd(s["cost_usd"], complete=s["cost_complete"]) + _reported(s)),
     ]

@@ -41,12 +41,22 @@ def _day(text: str | None, now_us: int, option: str) -> int | None:
         return int(now_us // clock.DAY_US) - int(found[1])
     day_us = clock.parse_us(text) if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) else None
     if day_us is None:
-        raise UsageError(f"{option} {text!r} is no day", hint="write it as 2026-11-01, or as 7d for seven days ago")
+        raise UsageError(
+            f"{option} {text!r} is no day", hint="write it as 2026-11-01, or as 7d for seven days ago"
+        )
     return int(day_us // clock.DAY_US)
 
 
 def _print(out: Any, title: str, key: str, rows: list[dict[str, Any]], counts: tuple[str, ...]) -> None:  # noqa: ANN401
-    numbers = (*(name.replace("_", " ") for name in counts), "calls", "input", "output", "cache read", "written", "cost")
+    numbers = (
+        *(name.replace("_", " ") for name in counts),
+        "calls",
+        "input",
+        "output",
+        "cache read",
+        "written",
+        "cost",
+    )
     made = terminal.table(title, *numbers, right=numbers)
     for row in rows:
         tokens = row["tokens"]

@@ -20,7 +20,7 @@ def command(context: Context, session: str, agent: str | None, as_json: bool) ->
     entries = [
         entry
         for entry in queries.timeline(db, answers.session(db, session))
-        if wanted is None or entry["agent"].startswith(wanted) and bool(wanted) == bool(entry["agent"])
+        if wanted is None or (entry["agent"].startswith(wanted) and bool(wanted) == bool(entry["agent"]))
     ]
     if as_json:
         terminal.print_json({"entries": entries})

@@ -177,7 +177,7 @@ def encode(
     return b'%b,"c":"%08x"}' % (sealed, zlib.crc32(sealed))
 
 
-class Damaged(Exception):  # noqa: N818 - control flow between `decode` and the reader, never shown
+class Damaged(Exception):
     """A line is not a record; `why` names what does not fit."""
 
     def __init__(self, why: str) -> None:
@@ -185,7 +185,7 @@ class Damaged(Exception):  # noqa: N818 - control flow between `decode` and the 
         self.why = why
 
 
-class Newer(Exception):  # noqa: N818 - as above
+class Newer(Exception):
     """An intact record of a format version this code does not know."""
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from holdfast.journal import format as fmt, segments
+from holdfast.journal import format as fmt
+from holdfast.journal import segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -20,7 +20,7 @@ def path(directory: Path, number: int) -> Path:
 def numbers(directory: Path) -> list[int]:
     """The numbers of all segments, rising. An absent directory has none."""
     try:
-        names = os.listdir(directory)
+        names = os.listdir(directory)  # noqa: PTH208 - names only
     except FileNotFoundError:
         return []
     return sorted(int(found[1]) for name in names if (found := _NAME.match(name)))

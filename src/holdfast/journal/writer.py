@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING
 from holdfast import clock, redact
 from holdfast.errors import AppendFailed
 from holdfast.ids import uuid7
-from holdfast.journal import blobs, format as fmt, segments
+from holdfast.journal import blobs, segments
+from holdfast.journal import format as fmt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

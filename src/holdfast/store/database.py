@@ -58,7 +58,7 @@ def generations(home: Path) -> list[int]:
 def current(home: Path) -> int | None:
     """The generation that `store.db` points to; None when there is no store yet."""
     try:
-        found = _GENERATION.match(os.readlink(home / LINK))
+        found = _GENERATION.match(os.readlink(home / LINK))  # noqa: PTH115 - a name, not a path
     except OSError:
         return None
     number = int(found[1]) if found else None

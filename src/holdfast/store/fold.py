@@ -6,19 +6,20 @@ rivals are settled in SQL by comparison (`sql/fold.sql`), counts are kept by tri
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from holdfast import events as ev, pricing
+from holdfast import events as ev
+from holdfast import pricing
+from holdfast.store import forks
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     import apsw
 
-FORK_SLACK_US = 5_000_000  # a copied line is at least this much older than the fork's own first record
 _FAR_US = 2**63 - 1
 _SQL = statements("fold")
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -377,11 +378,21 @@ class Fold:
         """Tasks, code runs, approvals: what starts and ends by the registry's word."""
         data = event.data
         name = next(
-            (text for field in ("name", "task_name", "task", "language", "subject") if (text := _text(data, field))),
+            (
+                text
+                for field in ("name", "task_name", "task", "language", "subject")
+                if (text := _text(data, field))
+            ),
             None,
         )
         if kind.phase != "end":
-            self._start(event, seen, str(kind.span_kind), name=name, text=_text(data, "code") or _text(data, "summary"))
+            self._start(
+                event,
+                seen,
+                str(kind.span_kind),
+                name=name,
+                text=_text(data, "code") or _text(data, "summary"),
+            )
         status = _text(data, "status")
         if kind.phase != "start" and status:
             self._end(
@@ -407,7 +418,7 @@ class Fold:
                 self._db.executemany(_SQL[statement], found)
         touched = {seen.id for seen in self._seen.values()}
         self._seen, self._rows = {}, {}
-        _settle(self._db, touched)
+        forks.settle(self._db, touched)
 
     def forget(self) -> None:
         """Drop what was taken in, after a transaction that failed."""
@@ -486,99 +497,3 @@ def _cost(data: ev.LlmCalled) -> int | None:
         web_searches=data.web_searches,
         speed=data.speed,
     )
-
-
-# ── forks ──
-
-
-def _settle(db: apsw.Connection, touched: set[int]) -> None:
-    """Decide, for sessions that share lines, to whom each shared row belongs.
-
-    A fork copies lines under its own session id. In the fork they are older than its first own record (one that
-    is never copied); where no such record tells, the session that ended first is the original.
-    """
-    for session_id in sorted(touched):
-        values = {"session_id": session_id, "slack_us": FORK_SLACK_US}
-        if db.execute(_SQL["own_before"], values).fetchall():
-            for statement in ("inherit_spans", "inherit_llm", "inherit_events"):
-                db.execute(_SQL[statement], values)
-    pairs = db.execute(_SQL["kin_open"], {"touched": _encode(sorted(touched)).decode()}).fetchall()
-    done: set[int] = set()
-    for low, high in pairs:
-        if low not in done:
-            done |= _settle_family(db, _family(db, low))
-        db.execute(_SQL["kin_settled"], {"low": low, "high": high})
-
-
-def _family(db: apsw.Connection, session_id: int) -> set[int]:
-    """All sessions that share lines with this one, directly or through others."""
-    family, todo = {session_id}, [session_id]
-    while todo:
-        for pair in db.execute(_SQL["kin_of"], {"session_id": todo.pop()}).fetchall():
-            for other in pair:
-                if other not in family:
-                    family.add(other)
-                    todo.append(other)
-    return family
-
-
-def _settle_family(db: apsw.Connection, family: set[int]) -> set[int]:
-    members = _encode(sorted(family)).decode()
-    ages = {row[0]: _Age(row[1], row[2], (row[3] or 0, row[4])) for row in db.execute(
-        _SQL["session_ages"], {"sessions": members}
-    ).fetchall()}
-    origin: dict[int, tuple[int, str, int]] = {}
-    for table in ("span", "llm", "event"):
-        for holders in _shared_rows(db, table, members):
-            owner = _owner(holders, ages)
-            for holder in holders:
-                wanted = int(holder.session_id != owner)
-                if wanted and owner is not None:
-                    mark = (holder.time_us or 0, holder.id, owner)
-                    origin[holder.session_id] = max(origin.get(holder.session_id, mark), mark)
-                if wanted != holder.inherited:
-                    values = {"inherited": wanted, "id": holder.id, "session_id": holder.session_id}
-                    db.execute(_SQL[f"mark_{table}"], values)
-    for session_id in family:
-        found = origin.get(session_id)
-        db.execute(_SQL["session_forked"], {"session_id": session_id, "origin": found[2] if found else None})
-    return family
-
-
-class _Age(NamedTuple):
-    """What tells whether a session is a fork: its first own record, and when it ended."""
-
-    own_position: int | None
-    own_from_us: int | None
-    ended: tuple[int, str]
-
-
-class _Holder(NamedTuple):
-    """A row that more than one session holds."""
-
-    id: str
-    session_id: int
-    agent: str
-    position: int
-    time_us: int | None
-    inherited: int
-
-
-def _shared_rows(db: apsw.Connection, table: str, members: str) -> Iterable[list[_Holder]]:
-    name = "shared_llm" if table == "llm" else f"shared_{table}s"
-    shared: dict[str, list[_Holder]] = {}
-    for row in db.execute(_SQL[name], {"sessions": members}).fetchall():
-        shared.setdefault(row[0], []).append(_Holder(*row))
-    return shared.values()
-
-
-def _owner(holders: list[_Holder], ages: dict[int, _Age]) -> int | None:
-    """The session a shared row belongs to; None when every holder copied it from one we have not seen."""
-    candidates = [(ages[h.session_id].ended, h.session_id) for h in holders if not _copied(h, ages[h.session_id])]
-    return min(candidates)[1] if candidates else None
-
-
-def _copied(holder: _Holder, age: _Age) -> bool:
-    if holder.agent or holder.time_us is None or age.own_position is None or age.own_from_us is None:
-        return False
-    return holder.position > age.own_position and holder.time_us < age.own_from_us - FORK_SLACK_US

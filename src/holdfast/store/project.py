@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from holdfast.events import Event
     from holdfast.journal.format import Record
 
-FILE_SOURCE = "holdfast.file"  # body {"id":…,"source":…,"path":…,"generation":n}: says which file an id stands for
+FILE_SOURCE = (
+    "holdfast.file"  # body {"id":…,"source":…,"path":…,"generation":n}: says which file an id stands for
+)
 _BATCH_RECORDS = 2_000
 _BATCH_BYTES = 4 << 20
 
@@ -57,7 +59,7 @@ class Translation:
 class Translator(Protocol):
     """Turns one record into events. Pure; never raises."""
 
-    def __call__(self, entry: Entry) -> Translation: ...
+    def __call__(self, entry: Entry, /) -> Translation: ...
 
 
 @dataclass(slots=True)

@@ -115,7 +115,9 @@ def overview(db: apsw.Connection, now_us: int, stale_us: int) -> Json:
 
 def totals(found: list[Json]) -> Json:
     """Sums over sessions as `sessions` gives them."""
-    sums = {name: sum(s[name] for s in found) for name in ("turns", "agents", "tool_calls", "errors", "llm_calls")}
+    sums = {
+        name: sum(s[name] for s in found) for name in ("turns", "agents", "tool_calls", "errors", "llm_calls")
+    }
     token_names = list(found[0]["tokens"]) if found else list(_tokens(_NOTHING))
     unpriced = sum(s["unpriced_calls"] for s in found)
     known = unpriced < sums["llm_calls"] or not sums["llm_calls"]
@@ -260,7 +262,12 @@ def tree(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
     calls = rows(db, _SQL["llm_calls"], session_id=session)
     turns = _turn_standings(db, session, spans, summary)
     items = [
-        (row["agent"], row["position"], _span_node(row, turns.get(row["id"]) or state.of_span(row, summary["state"])), row["parent"])
+        (
+            row["agent"],
+            row["position"],
+            _span_node(row, turns.get(row["id"]) or state.of_span(row, summary["state"])),
+            row["parent"],
+        )
         for row in spans
     ]
     items += [(row["agent"], row["position"], _llm_node(row), None) for row in calls]
@@ -342,7 +349,9 @@ def _agent_node(agent: Json) -> Json:
     }
 
 
-def _turn_standings(db: apsw.Connection, session: int, spans: list[Json], summary: Json) -> dict[str, state.Standing]:
+def _turn_standings(
+    db: apsw.Connection, session: int, spans: list[Json], summary: Json
+) -> dict[str, state.Standing]:
     """How each turn ended: by the mark that stands before the next turn, else by what the session's state says."""
     turns = [row for row in spans if row["kind"] == "turn"]
     marks = [
@@ -433,10 +442,23 @@ def _in_file_order(
 def _entries(db: apsw.Connection, session: int) -> Iterable[tuple[int, int, int | None, Json]]:
     for row in rows(db, _SQL["events"], session_id=session):
         data = msgspec.json.decode(row["data"])
-        yield 1, row["position"], row["time_us"], _entry(row, row["kind"], row["time_us"], None, _told(data), data)
+        yield (
+            1,
+            row["position"],
+            row["time_us"],
+            _entry(row, row["kind"], row["time_us"], None, _told(data), data),
+        )
+    for row in rows(db, _SQL["agents"], session_id=session):
+        if row["agent"]:
+            yield from _agent_entries(row)
     for row in rows(db, _SQL["llm_calls"], session_id=session):
         data = {name: row[name] for name in ("model", "stop_reason", "input_tokens", "output_tokens")}
-        yield 0, row["position"], row["start_us"], _entry(row, "llm.called", row["start_us"], None, row["model"], data)
+        yield (
+            0,
+            row["position"],
+            row["start_us"],
+            _entry(row, "llm.called", row["start_us"], None, row["model"], data),
+        )
     for row in rows(db, _SQL["spans"], session_id=session):
         began = {"tool": row["name"], "path": row["path"]} if row["kind"] == "tool" else {}
         if row["kind"] != "tool" or row["input"] is not None or row["start_us"] is not None:
@@ -449,7 +471,24 @@ def _entries(db: apsw.Connection, session: int) -> Iterable[tuple[int, int, int 
             yield 3, row["end_position"], row["end_us"], entry
 
 
-def _entry(row: Json, kind: str, time_us: int | None, status: str | None, text: str | None, data: Json) -> Json:
+def _agent_entries(row: Json) -> Iterator[tuple[int, int, int | None, Json]]:
+    """A subagent's beginning stands before its first record, its end, where one is recorded, behind its last."""
+    told = {"agent_type": row["agent_type"] or row["asked_type"], "parent_tool_call": row["parent_tool"]}
+    shown = {"agent": row["agent"], "id": row["agent"], "inherited": False}
+    yield (
+        0,
+        -1,
+        row["first_us"],
+        _entry(shown, "agent.started", row["first_us"], None, row["description"], told),
+    )
+    if row["status"] is not None:
+        at = row["status_us"] if row["status_us"] >= 0 else None
+        yield 4, 2**62, at, _entry(shown, "agent.ended", at, row["status"], row["reason"], {})
+
+
+def _entry(
+    row: Json, kind: str, time_us: int | None, status: str | None, text: str | None, data: Json
+) -> Json:
     return {
         "at": clock.iso(time_us),
         "agent": row["agent"],
@@ -482,7 +521,12 @@ def stats(db: apsw.Connection, since: int | None = None, until: int | None = Non
         "agent_types": _agent_types(db, days),
         "tools": [_tool_stat(row) for row in rows(db, _SQL["stats_tools"], **days)],
         "models": [
-            {"model": row["model"] or None, "llm_calls": row["llm_calls"], "tokens": _tokens(row), **_cost(row)}
+            {
+                "model": row["model"] or None,
+                "llm_calls": row["llm_calls"],
+                "tokens": _tokens(row),
+                **_cost(row),
+            }
             for row in rows(db, _SQL["stats_models"], **days)
         ],
         "days": [
@@ -526,7 +570,15 @@ def _agent_types(db: apsw.Connection, days: dict[str, int]) -> list[Json]:
             known.update(row)
     out = []
     for agent_type, row in sorted(by_type.items()):
-        full = {"tool_calls": 0, "not_ok": 0, "llm_calls": 0, "cost_pico": 0, "unpriced": 0, **_NOTHING, **row}
+        full = {
+            "tool_calls": 0,
+            "not_ok": 0,
+            "llm_calls": 0,
+            "cost_pico": 0,
+            "unpriced": 0,
+            **_NOTHING,
+            **row,
+        }
         out.append(
             {
                 "agent_type": agent_type or None,
@@ -538,4 +590,6 @@ def _agent_types(db: apsw.Connection, days: dict[str, int]) -> list[Json]:
                 **_cost(full),
             }
         )
-    return sorted(out, key=lambda row: (-(row["cost_pico_usd"] or 0), -row["tool_calls"], row["agent_type"] or ""))
+    return sorted(
+        out, key=lambda row: (-(row["cost_pico_usd"] or 0), -row["tool_calls"], row["agent_type"] or "")
+    )

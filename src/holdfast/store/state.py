@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 STATES = ("working", "idle", "interrupted", "failed", "ended", "empty")
-_DONE_REASONS = frozenset({"end_turn", "stop_sequence", "max_tokens", "refusal", "model_context_window_exceeded"})
+_DONE_REASONS = frozenset(
+    {"end_turn", "stop_sequence", "max_tokens", "refusal", "model_context_window_exceeded"}
+)
 
 
 class Standing(NamedTuple):
@@ -38,14 +40,18 @@ def of_session(row: dict[str, Any], now_us: int, stale_us: int) -> Standing:
         if exited:
             return Standing("interrupted", "inferred", f"the tool exited while {turn.why}")
         if silent:
-            return Standing("interrupted", "inferred", f"silent for {stale_us // 60_000_000} min while {turn.why}")
+            return Standing(
+                "interrupted", "inferred", f"silent for {stale_us // 60_000_000} min while {turn.why}"
+            )
         return Standing("working", "inferred", turn.why)
     if turn.status in {"interrupted", "failed"}:
         return Standing(turn.status, turn.grade, turn.why)
     if exited:
         return Standing("ended", "observed", "its last turn completed and the tool exited")
     if silent:
-        return Standing("ended", "inferred", f"silent for {stale_us // 60_000_000} min after its last turn completed")
+        return Standing(
+            "ended", "inferred", f"silent for {stale_us // 60_000_000} min after its last turn completed"
+        )
     return Standing("idle", "inferred", turn.why)
 
 
@@ -79,15 +85,19 @@ def _last_turn(row: dict[str, Any]) -> _Turn:
 def of_agent(row: dict[str, Any], session_state: str) -> Standing:
     """Where an agent's run stands. `row` is one of the query `agents`."""
     if not row["agent"]:
-        return Standing(_MAIN_STATUS.get(session_state, "running"), "inferred", f"its session is {session_state}")
+        return Standing(
+            _MAIN_STATUS.get(session_state, "running"), "inferred", f"its session is {session_state}"
+        )
     if row["status"] is not None:
         return Standing(row["status"], "observed", row["reason"] or "a record says so")
     if row["llm_from"] is not None and _at(row, "tool_at") < row["llm_from"]:
         return Standing("completed", "inferred", "its last message asks for nothing")
     if not row["background"] and row["tool_status"] is not None:
         return Standing(row["tool_status"], "inferred", "the call that started it ended so")
-    if session_state == "working":
-        return Standing("running", "inferred", "its session is working")
+    if session_state == "working" or (session_state == "idle" and row["background"]):
+        return Standing("running", "inferred", f"its session is {session_state}")
+    if session_state == "idle":
+        return Standing("unknown", "unknown", "no record says how it ended")
     return Standing("interrupted", "inferred", f"it never finished, and its session is {session_state}")
 
 

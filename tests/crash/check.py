@@ -1,0 +1,178 @@
+"""What comes after a kill: a new process that records, catches up, and looks whether anything is missing.
+
+    python -m tests.crash.check < job.json
+
+The job: {"operation", "seed", "tree": path or null, "acknowledged": [[id, number], …]}. The answer on standard
+output: {"violations": […], "answers": sha256, "damage": n, "tails": n, "records": n, "leftovers": […]}.
+Nothing here repairs anything by hand: only public calls that a user's next command would make.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import holdfast
+from holdfast.ids import derived
+from holdfast.journal import blobs, format as fmt, reader
+from holdfast.store import database, queries
+from tests.crash import child
+
+if TYPE_CHECKING:
+    import apsw
+
+    from holdfast.home import Home
+
+AFTER_KEY = "after"
+NOW_US = 1_795_300_000_000_000
+STALE_US = 600_000_000
+_GENERATION_FILE = re.compile(r"store-\d+\.db(-wal|-shm)?\Z")
+_HOME_NAMES = {"blobs", "home.json", "host-id", "journal", "store.db", "writer.lock"}
+
+
+def answers(db: apsw.Connection) -> dict[str, Any]:
+    """Everything that can be asked, as the commands' --json would show it."""
+    found = queries.sessions(db, NOW_US, STALE_US)
+    out: dict[str, Any] = {"sessions": found, "stats": queries.stats(db), "overview": queries.overview(db, NOW_US, STALE_US)}
+    for session in found:
+        row = queries.session_id(db, session["id"])
+        out[f"show {session['id']}"] = queries.show(db, row, NOW_US, STALE_US)
+        out[f"tree {session['id']}"] = queries.tree(db, row, NOW_US, STALE_US)
+        out[f"timeline {session['id']}"] = queries.timeline(db, row)
+    out["kept"] = database.rows(db, "SELECT type, sum(records) AS records FROM kept GROUP BY type ORDER BY type")
+    out["files"] = database.rows(
+        db, "SELECT path, generation, consumed_bytes, last_start, last_crc, records FROM source_file ORDER BY path"
+    )
+    out["problems"] = database.rows(
+        db,
+        "SELECT place, start_byte, end_byte, why FROM problem"
+        " WHERE place NOT LIKE 'journal segment%' ORDER BY place, start_byte, why",
+    )
+    return out
+
+
+def digest(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    """Which answers differ, by name."""
+    return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
+
+
+def look_at_journal(home: Home, operation: str, seed: str, acknowledged: list[tuple[str, int]]) -> dict[str, Any]:
+    """Every acknowledged record is there, once after folding equal ids, with the content it was given."""
+    found: dict[str, fmt.Record] = {}
+    bodies: dict[str, set[str]] = {}
+    damage = []
+    for item in reader.read(home.journal):
+        if isinstance(item, reader.Damage):
+            damage.append([item.segment, item.start, item.end, item.why])
+            continue
+        found[item.record.id] = item.record
+        raw = item.record.body_bytes()
+        if raw is None:
+            assert item.record.f is not None
+            raw = blobs.get(home.blobs, item.record.f)
+        bodies.setdefault(item.record.id, set()).add(hashlib.sha256(raw).hexdigest())
+        found[item.record.id] = item.record
+    violations = [f"acknowledged record {n} ({i}) is not in the journal" for i, n in acknowledged if i not in found]
+    violations += [f"record {i} has {len(b)} different contents" for i, b in bodies.items() if len(b) > 1]
+    for record_id, number in acknowledged:
+        if record_id in found:
+            violations += _content_is_wrong(home, found[record_id], operation, seed, number)
+    return {"violations": violations, "ids": set(found), "damage": damage, "tails": len(reader.tails(home.journal))}
+
+
+def _content_is_wrong(home: Home, record: fmt.Record, operation: str, seed: str, number: int) -> list[str]:
+    raw = record.body_bytes()
+    if raw is None:
+        assert record.f is not None
+        raw = blobs.get(home.blobs, record.f)
+    text = json.loads(raw)["fields"]["text"]
+    return [] if text == child.text_of(operation, seed, number) else [f"record {number} has another text"]
+
+
+def look_at_store(home: Home, acknowledged: list[tuple[str, int]], journal_ids: set[str]) -> tuple[list[str], dict[str, Any]]:
+    """The store is sound, holds each acknowledged record once, and nothing that the journal has not."""
+    with contextlib.closing(database.open_reader(home.path)) as db:
+        violations = [f"integrity_check: {row[0]}" for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        held = Counter(row[0] for row in db.execute("SELECT id FROM event WHERE kind = ?", (child.KIND,)))
+        violations += [f"record {n} is {held[i]} times in the store" for i, n in acknowledged if held[i] != 1]
+        violations += [f"the store has {i}, the journal does not" for i in held.keys() - journal_ids]
+        return violations, answers(db)
+
+
+def leftovers(home: Home) -> tuple[list[str], list[str]]:
+    """Files that a killed process left: harmless ones, and ones that have no business here."""
+    harmless, wrong = [], []
+    current = database.current(home.path)
+    mine = "" if current is None else database.generation_path(home.path, current).name
+    for path in sorted(home.path.iterdir()):
+        name = path.name
+        if name in _HOME_NAMES:
+            continue
+        if _GENERATION_FILE.match(name):
+            if not name.startswith(mine) or not mine:
+                wrong.append(f"leftover {name} beside the current {mine}")
+        elif name.startswith("."):
+            harmless.append(name)
+        else:
+            wrong.append(f"unexpected file {name}")
+    for path in sorted(home.blobs.iterdir()):
+        if path.name.startswith(blobs.TEMPORARY_PREFIX):
+            harmless.append(f"blobs/{path.name}")
+        elif hashlib.sha256(path.read_bytes()).hexdigest() != path.name:
+            wrong.append(f"blob {path.name} is not what its name says")
+    wrong += [f"unexpected file journal/{p.name}" for p in home.journal.iterdir() if not re.match(r"\d{8}\.jsonl\Z", p.name)]
+    return harmless, wrong
+
+
+def check(job: dict[str, Any]) -> dict[str, Any]:
+    """Carry on after a kill and report what is wrong."""
+    operation, seed = job["operation"], job["seed"]
+    tree = Path(job["tree"]) if job["tree"] else None
+    acknowledged = [(record_id, number) for record_id, number in job["acknowledged"]]
+    after = holdfast.record("probe.after", key=AFTER_KEY, session="after", time=NOW_US - 1, text="carried on")
+    assert after == derived("sdk", "after", AFTER_KEY)
+    home = child.open_home()
+    report = home.catch_up([tree] if tree else [])
+    violations = [] if report.done and not report.unreadable else [f"catching up did not finish: {report}"]
+    journal = look_at_journal(home, operation, seed, acknowledged)
+    violations += journal["violations"]
+    if after not in journal["ids"]:
+        violations.append("the next process's record is not in the journal")
+    violations += look_at_store(home, acknowledged, journal["ids"])[0]
+    harmless, wrong = leftovers(home)
+    violations += wrong
+
+    child.run(operation, seed, tree)  # the killed program is started again; doing it twice must have one effect
+    home.catch_up([tree] if tree else [])
+    ids = look_at_journal(home, operation, seed, acknowledged)["ids"]
+    more, before = look_at_store(home, acknowledged, ids)
+    violations += more
+    assert home.rebuild()
+    more, rebuilt = look_at_store(home, acknowledged, ids)
+    violations += more
+    if different := differences(before, rebuilt):
+        violations.append(f"a rebuild changes the answers to: {', '.join(different)}")
+    violations += leftovers(home)[1]
+    return {
+        "violations": violations,
+        "answers": digest(rebuilt),
+        "each_answer": {name: digest({"": value}) for name, value in rebuilt.items()},
+        "damage": len(journal["damage"]),
+        "tails": journal["tails"],
+        "records": len(journal["ids"]),
+        "leftovers": harmless,
+    }
+
+
+if __name__ == "__main__":
+    json.dump(check(json.load(sys.stdin)), sys.stdout)

@@ -1,0 +1,115 @@
+"""What gets killed: one operation on a home, as a program would do it.
+
+    python -m tests.crash.child OPERATION SEED [TREE]
+
+An acknowledgement is one line "<record id> <number>" on standard output, written only after `record` returned,
+unless ACK_FIRST is set: then it is written before, which is the mistake that the harness must notice.
+Records have keys and times, so that running an operation twice must have one effect.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+import holdfast
+from holdfast import door
+from holdfast.home import Home
+from holdfast.ids import derived
+from holdfast.settings import load
+
+ACK_FIRST = "CRASH_ACK_FIRST"
+SESSION = "crash"
+KIND = "probe.noted"
+_FIRST_US = 1_795_000_000_000_000
+_WAIT_LIMIT_S = 10
+
+# operation → (records, least and most characters of text)
+RECORDS = {
+    "append": (8, 1, 3_000),
+    "blob": (4, 1_500, 40_000),
+    "rotate": (8, 200, 900),
+    "group-sync": (6, 1, 2_000),
+}
+ENVIRONMENT = {
+    "append": {"HOLDFAST_FSYNC_INTERVAL_S": "0"},
+    "blob": {"HOLDFAST_FSYNC_INTERVAL_S": "0", "HOLDFAST_INLINE_BODY_SIZE_BYTES": "1024"},
+    "rotate": {"HOLDFAST_FSYNC_INTERVAL_S": "0", "HOLDFAST_SEGMENT_SIZE_BYTES": "700"},
+    "group-sync": {"HOLDFAST_FSYNC_INTERVAL_S": "0.001"},
+    "project": {},
+    "rebuild": {},
+}
+OPERATIONS = tuple(ENVIRONMENT)
+
+
+def text_of(operation: str, seed: str, number: int) -> str:
+    """The text that record `number` holds: awkward on purpose (quotes, escapes, many bytes per character)."""
+    _, least, most = RECORDS[operation]
+    chooser = random.Random(f"{operation}/{seed}/{number}")
+    alphabet = 'abc "\\/{}[]:,\n\t\u00e9\u4e2d\U0001f600\u2028' if number % 2 else "0123456789abcdef"
+    return "".join(chooser.choices(alphabet, k=chooser.randint(least, most)))
+
+
+def sum_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def acknowledge(record_id: str, number: int) -> None:
+    os.write(1, f"{record_id} {number}\n".encode())
+
+
+def record_one(operation: str, seed: str, number: int) -> str:
+    text = text_of(operation, seed, number)
+    return holdfast.record(
+        KIND,
+        key=f"{seed}-{number}",
+        session=SESSION,
+        time=_FIRST_US + number,
+        durable=number % 3 == 0 and operation != "group-sync",
+        n=number,
+        sum=sum_of(text),
+        text=text,
+    )
+
+
+def record_all(operation: str, seed: str) -> None:
+    for number in range(RECORDS[operation][0]):
+        if os.environ.get(ACK_FIRST):
+            acknowledge(derived(door.SOURCE, SESSION, f"{seed}-{number}"), number)
+            record_one(operation, seed, number)
+        else:
+            acknowledge(record_one(operation, seed, number), number)
+    if operation == "group-sync":
+        _wait_for_group_sync()
+
+
+def _wait_for_group_sync() -> None:
+    """Until the background thread took what was appended; it is one of the places to be killed in."""
+    writer = next(iter(door._writers.values()))
+    deadline_s = time.monotonic() + _WAIT_LIMIT_S
+    while writer._syncer is not None and time.monotonic() < deadline_s:
+        time.sleep(0.001)
+
+
+def open_home() -> Home:
+    return Home(load(None, os.environ, {}))
+
+
+def run(operation: str, seed: str, tree: Path | None = None) -> None:
+    """Do the whole operation once; doing it again changes nothing."""
+    if operation == "project":
+        assert tree is not None
+        report = open_home().catch_up([tree])
+        assert report.done, report
+    elif operation == "rebuild":
+        assert open_home().rebuild()
+    else:
+        record_all(operation, seed)
+
+
+if __name__ == "__main__":
+    run(sys.argv[1], sys.argv[2], Path(sys.argv[3]) if len(sys.argv) > 3 else None)
