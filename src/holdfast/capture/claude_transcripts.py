@@ -199,6 +199,7 @@ class _Line:
         if handler is None:
             if kind in _OWN_TYPES and not self._agent:
                 self._add("session.noted", ev.SessionNoted(own=True), "own")
+                self._notification(_str(record.get("content")) or "")
             self.out.kept.append(kind[:60])
             return
         handler(self, record)
