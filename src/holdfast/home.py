@@ -317,7 +317,7 @@ class _Capture:
         try:
             for file in files:
                 if not _unchanged(file, hints):
-                    if self._late():
+                    if fresh and self._late():
                         self._out.done = False
                         break
                     digest = self._read(reader, file, hints)

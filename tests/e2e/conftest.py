@@ -35,7 +35,12 @@ def ask(home: Path, *commands: list[str]) -> list[str]:
     """What the command prints for each argument list, at a fixed moment, in one process of its own."""
     env = os.environ | {"HOLDFAST_HOME": str(home), "HOLDFAST_NOW": NOW}
     done = subprocess.run(
-        [sys.executable, "-c", _ASK], input=json.dumps(commands), capture_output=True, text=True, env=env, check=False
+        [sys.executable, "-c", _ASK],
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        env=env,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -22,7 +22,10 @@ def _ours(session: dict) -> dict:
         "errors": session["errors"],
         "messages": session["llm_calls"],
         "tokens": {
-            **{name: tokens[name] for name in ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")},
+            **{
+                name: tokens[name]
+                for name in ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+            },
             "output_unreliable": tokens["output_unreliable_calls"],
         },
     }
@@ -95,14 +98,17 @@ def _agents_below(node: dict, call: str | None = None) -> dict[str, str | None]:
 def test_each_subagent_hangs_under_the_call_that_started_it(scenario, imported):
     home = imported(CAPTURED / scenario)
     for name, session in json.loads((EXPECTED / f"{scenario}.json").read_text())["by_session"].items():
-        tree, show = (json.loads(text) for text in ask(home, ["tree", name, "--json"], ["show", name, "--json"]))
+        tree, show = (
+            json.loads(text) for text in ask(home, ["tree", name, "--json"], ["show", name, "--json"])
+        )
         under = {}
         for root in tree["roots"]:
             under |= _agents_below(root)
         assert under == {agent: parent["tool_use_id"] for agent, parent in session["parents"].items()}
         holders = {agent["id"]: agent["parent_agent"] for agent in show["agents"] if agent["id"]}
         assert holders == {
-            agent: "" if parent["agent"] == "main" else parent["agent"] for agent, parent in session["parents"].items()
+            agent: "" if parent["agent"] == "main" else parent["agent"]
+            for agent, parent in session["parents"].items()
         }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from holdfast.home import Home, ImportReport
 
 _ROWS = 15
+_WIDE = 100  # columns
 
 
 def run(context: Context, *, as_json: bool) -> None:
@@ -91,14 +92,16 @@ def _print(found: dict[str, Any], sweep: dict[str, Any], now_us: int) -> None:
     out = terminal.console()
     totals = found["totals"]
     states = ", ".join(f"{number} {name}" for name, number in found["by_state"].items() if number)
-    out.print(
-        f"{totals['sessions']} sessions ({states or 'none'})   {totals['agents']} agents   "
-        f"{totals['tool_calls']} tool calls, {totals['errors']} errors   "
-        f"{terminal.count(terminal.all_tokens(totals['tokens']))} tokens   "
-        f"{terminal.usd(totals['cost_usd'], complete=totals['cost_complete'])}"
-    )
+    parts = [
+        f"{terminal.some(totals['sessions'], 'session')} ({states or 'none'})",
+        terminal.some(totals["agents"], "agent"),
+        f"{terminal.some(totals['tool_calls'], 'tool call')}, {terminal.some(totals['errors'], 'error')}",
+        f"{terminal.count(terminal.all_tokens(totals['tokens']))} tokens",
+        terminal.usd(totals["cost_usd"], complete=totals["cost_complete"]),
+    ]
+    out.print(terminal.lines_of(parts, out.width))
     out.print()
-    out.print(sessions_table(found["sessions"][:_ROWS], now_us))
+    out.print(sessions_table(found["sessions"][:_ROWS], now_us, out.width))
     if len(found["sessions"]) > _ROWS:
         out.print(f"… and {len(found['sessions']) - _ROWS} more: holdfast sessions")
     _print_interrupted(out, found["sessions"], now_us)
@@ -107,23 +110,29 @@ def _print(found: dict[str, Any], sweep: dict[str, Any], now_us: int) -> None:
         out.print(f"\n+ {totals['unpriced_calls']} model calls have no known price and are not in the sum")
 
 
-def sessions_table(found: list[dict[str, Any]], now_us: int) -> Any:  # noqa: ANN401 - rich's Table
-    """Sessions as rows, the most useful columns first."""
-    numbers = ("agents", "turns", "tools", "errors", "tokens", "cost")
-    made = terminal.table("session", "state", "active", *numbers, "title", "workspace", right=numbers)
+def sessions_table(found: list[dict[str, Any]], now_us: int, width: int) -> Any:  # noqa: ANN401 - rich's Table
+    """Sessions as rows; a narrow terminal gets the columns that matter most."""
+    numbers = (
+        ("agents", "turns", "tools", "errors", "tokens", "cost") if width >= _WIDE else ("errors", "cost")
+    )
+    words = ("title", "workspace") if width >= _WIDE else ("title",)
+    made = terminal.table("session", "state", "active", *numbers, *words, right=numbers, flexible=words)
     for s in found:
+        shown = {
+            "agents": str(s["agents"]),
+            "turns": str(s["turns"]),
+            "tools": str(s["tool_calls"]),
+            "errors": str(s["errors"] or ""),
+            "tokens": terminal.count(terminal.all_tokens(s["tokens"])),
+            "cost": terminal.usd(s["cost_usd"], complete=s["cost_complete"]),
+            "title": terminal.cell(s["title"] or "(no prompt)", 60),
+            "workspace": terminal.cell((s["workspace"] or "").rsplit("/", 1)[-1], 20, "dim"),
+        }
         made.add_row(
             terminal.cell(s["id"][:8], style="bold"),
             terminal.state(s["state"], s["state_grade"]),
             terminal.age(clock.parse_us(s["last_activity_at"]), now_us),
-            str(s["agents"]),
-            str(s["turns"]),
-            str(s["tool_calls"]),
-            str(s["errors"] or ""),
-            terminal.count(terminal.all_tokens(s["tokens"])),
-            terminal.usd(s["cost_usd"], complete=s["cost_complete"]),
-            terminal.cell(s["title"] or "(no prompt)", 44),
-            terminal.cell((s["workspace"] or "").rsplit("/", 1)[-1], 20, "dim"),
+            *(shown[name] for name in (*numbers, *words)),
         )
     return made
 
@@ -150,7 +159,7 @@ def _print_sweep(out: Any, sweep: dict[str, Any]) -> None:  # noqa: ANN401 - ric
             else f"{lost} of them are NOT recorded yet: holdfast import"
         )
         out.print(
-            f"\n{len(due)} sessions will be deleted by Claude Code within {sweep['within_days']} days "
+            f"\n{terminal.some(len(due), 'session')} will be deleted by Claude Code within {sweep['within_days']} days "
             f"(it keeps {sweep['after_days']} days); {kept}"
         )
     elif sweep["after_days"] is None:

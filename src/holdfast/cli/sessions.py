@@ -23,4 +23,5 @@ def command(context: Context, wanted: str | None, limit: int | None, as_json: bo
     if as_json:
         terminal.print_json({"sessions": found[:limit]})
         return
-    terminal.console().print(sessions_table(found[:limit], now_us) if found else "no sessions")
+    out = terminal.console()
+    out.print(sessions_table(found[:limit], now_us, out.width) if found else "no sessions")

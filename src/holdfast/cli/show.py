@@ -96,7 +96,16 @@ def _reported(s: dict[str, Any]) -> str:
 
 def _print_agents(out: Any, agents: list[dict[str, Any]]) -> None:  # noqa: ANN401
     numbers = ("tools", "errors", "tokens", "cost")
-    made = terminal.table("agent", "type", "status", *numbers, "started by", "task", right=numbers)
+    made = terminal.table(
+        "agent",
+        "type",
+        "status",
+        *numbers,
+        "started by",
+        "task",
+        right=numbers,
+        flexible=("task", "started by"),
+    )
     for a in agents:
         made.add_row(
             terminal.cell(a["id"] or "main", 17, "bold"),
@@ -116,7 +125,9 @@ def _print_agents(out: Any, agents: list[dict[str, Any]]) -> None:  # noqa: ANN4
 def _print_files(out: Any, files: list[dict[str, Any]]) -> None:  # noqa: ANN401
     if not files:
         return
-    made = terminal.table("file", "what", "calls", "ok", "+", "-", right=("calls", "ok", "+", "-"))
+    made = terminal.table(
+        "file", "what", "calls", "ok", "+", "-", right=("calls", "ok", "+", "-"), flexible=("file",)
+    )
     for f in files[:_FILES]:
         made.add_row(
             terminal.cell(f["path"], 90),
@@ -135,7 +146,7 @@ def _print_files(out: Any, files: list[dict[str, Any]]) -> None:  # noqa: ANN401
 def _print_errors(out: Any, errors: list[dict[str, Any]]) -> None:  # noqa: ANN401
     if not errors:
         return
-    made = terminal.table("at", "agent", "what", "status", "message")
+    made = terminal.table("at", "agent", "what", "status", "message", flexible=("message", "what"))
     for e in errors[:_ERRORS]:
         code = f" {e['exit_code']}" if e["exit_code"] is not None else ""
         made.add_row(

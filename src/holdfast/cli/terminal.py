@@ -65,8 +65,8 @@ def console() -> Console:
     return Console(markup=False, emoji=False, highlight=False, width=width)
 
 
-def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """A borderless table; columns named in `right` are numbers. The last column takes what room is left."""
+def table(*columns: str, right: tuple[str, ...] = (), flexible: tuple[str, ...] = ()) -> Table:
+    """A borderless table. Columns in `right` are numbers; those in `flexible` are cut first where room is short."""
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
@@ -74,9 +74,8 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
         made.add_column(
             column,
             justify="right" if column in right else "left",
-            no_wrap=True,
+            no_wrap=column not in flexible,
             overflow="ellipsis",
-            ratio=None,
         )
     return made
 
@@ -86,8 +85,9 @@ def cell(text: object, limit: int = 60, style: str = "") -> Any:  # noqa: ANN401
     from rich.text import Text
 
     if isinstance(text, str) and len(text) <= limit and text.isprintable():
-        return Text(text, style=style)
-    return Text("" if text is None else plain(text, limit), style=style)
+        return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+    shown = "" if text is None else plain(text, limit)
+    return Text(shown, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def state(word: str, grade: str | None = None) -> Any:  # noqa: ANN401 - rich's Text
@@ -100,6 +100,17 @@ def state(word: str, grade: str | None = None) -> Any:  # noqa: ANN401 - rich's 
 def some(number: int, word: str) -> str:
     """1 agent, 2 agents."""
     return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def lines_of(parts: list[str], width: int) -> str:
+    """Parts side by side, on as few lines as the width allows."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + len(part) + 3 <= width:
+            lines[-1] += f"   {part}"
+        else:
+            lines.append(part)
+    return "\n".join(lines)
 
 
 def count(number: int | None) -> str:

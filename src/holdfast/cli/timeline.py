@@ -26,7 +26,7 @@ def command(context: Context, session: str, agent: str | None, as_json: bool) ->
         terminal.print_json({"entries": entries})
         return
     out = terminal.console()
-    made = terminal.table("at", "agent", "what", "status", "text")
+    made = terminal.table("at", "agent", "what", "status", "text", flexible=("text",))
     day = None
     for entry in entries:
         at = entry["at"] or ""

@@ -11,7 +11,8 @@ How:
     A short write is not continued; the whole record is appended again.
     A failed fsync is not retried on the same file, because the kernel reports an error once and then forgets
     (measured on ext4: the second fsync returns success). A new segment is opened and everything appended
-    since the last good sync is appended again, under the same ids.
+    since the last good sync is appended again, under the same ids. While that fails too, `sync` and
+    `durable=True` fail, and each later one tries again.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 UNSYNCED_LIMIT_BYTES = 8 << 20  # what may be kept in memory for a failed fsync; reaching it syncs at once
+LARGEST_INLINE_BYTES = (
+    8 << 20
+)  # written as a JSON string it stays below what readers take for an endless line
 _ATTEMPTS = 3  # whole-record attempts after short writes; the second one normally names the cause (ENOSPC)
 
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
@@ -64,7 +68,7 @@ class Writer:
         self._blobs = blob_directory
         self._host = host
         self._segment_size_bytes = segment_size_bytes
-        self._inline_limit_bytes = inline_limit_bytes
+        self._inline_limit_bytes = min(inline_limit_bytes, LARGEST_INLINE_BYTES)
         self._fsync_interval_s = fsync_interval_s
         self._reset()
         _writers.add(self)
@@ -74,8 +78,12 @@ class Writer:
         self._fd = -1
         self._segment = 0
         self._full = False
+        self._named = False  # whether the segment's name in its directory is durable
         self._unsynced: list[bytes] = []
         self._unsynced_bytes = 0
+        self._stranded: str | None = None  # why the file that `_unsynced` was written to cannot be synced
+        self._flushing = threading.Lock()  # held by the background thread while it syncs without `_lock`
+        self._in_flight: list[bytes] = []  # what it syncs; still there afterwards if that failed
         self._stop = threading.Event()
         self._syncer: threading.Thread | None = None
         self.sync_failures = 0
@@ -167,12 +175,20 @@ class Writer:
         if self._fd >= 0 and self._full:
             self._leave()
         while self._fd < 0:
-            newest = segments.numbers(self._directory)[-1:]
-            if not newest or not self._join(newest[0]):
-                self._create((newest or [0])[0] + 1)
+            newest = self._newest()
+            if not newest or not self._join(newest):
+                self._create(newest + 1)
+
+    def _newest(self) -> int:
+        """The highest segment number; 0 when there is none."""
+        try:
+            return max(segments.numbers(self._directory), default=0)
+        except OSError as exc:
+            raise AppendFailed(self._directory, exc.strerror or str(exc)) from exc
 
     def _leave(self) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
         self._fd, self._full = -1, False
 
     def _join(self, number: int) -> bool:
@@ -184,7 +200,7 @@ class Writer:
         if not _lock_shared(fd) or os.fstat(fd).st_size >= self._segment_size_bytes:
             os.close(fd)
             return False
-        self._fd, self._segment = fd, number
+        self._fd, self._segment, self._named = fd, number, False  # its creator may have died before naming it
         return True
 
     def _create(self, number: int) -> None:
@@ -197,13 +213,12 @@ class Writer:
         except OSError as exc:
             raise AppendFailed(path, exc.strerror or str(exc)) from exc
         _lock_shared(fd)
-        self._fd, self._segment, self._full = fd, number, False
+        self._fd, self._segment, self._full, self._named = fd, number, False, False
         body = f'{{"format":{fmt.VERSION},"host":"{self._host}","redaction":{redact.LEVEL}}}'.encode()
         header = fmt.encode(uuid7(), clock.now_us(), fmt.SEGMENT_SOURCE, fmt.body_member(body))
         try:
             self._write_whole(b"\n" + header + b"\n")
-            blobs.sync_directory(self._directory)
-        except (AppendFailed, OSError):
+        except AppendFailed:
             self._leave()
             raise
 
@@ -219,25 +234,51 @@ class Writer:
             self._sync()
 
     def _sync(self) -> None:
+        """Sync what was appended; the caller holds the lock.
+
+        A sync under way in the background is awaited first: what it syncs is part of "so far", and an error that it
+        meets is not reported again.
+        """
+        with self._flushing:
+            self._unsynced[:0], self._in_flight = self._in_flight, []
         if not self._unsynced:
             return
-        try:
-            _fsync(self._fd)
-        except OSError as exc:
-            self._rescue(exc)
+        if self._stranded is None:
+            try:
+                self._flush()
+            except OSError as exc:
+                self._strand(exc)
+        if self._stranded is not None:
+            self._rescue(self._stranded)
         self._unsynced, self._unsynced_bytes = [], 0
 
-    def _rescue(self, cause: OSError) -> None:
-        """After a failed fsync: append everything since the last good one to a new segment, and sync that."""
+    def _flush(self) -> None:
+        """Force the segment to disk, and its name unless this writer did that before."""
+        _fsync(self._fd)
+        if not self._named:
+            blobs.sync_directory(self._directory)
+            self._named = True
+
+    def _strand(self, cause: OSError) -> None:
+        """Give up a file whose fsync failed; what it was to make durable stays in `_unsynced`."""
         self.sync_failures += 1
+        self._stranded = cause.strerror or str(cause)
         self._leave()
+
+    def _rescue(self, why: str) -> None:
+        """After a failed fsync: append everything since the last good one to a new segment, and sync that."""
+        while self._fd < 0:
+            self._create(self._newest() + 1)
+        self._write_whole(b"".join(self._unsynced))
         try:
-            while self._fd < 0:
-                self._create((segments.numbers(self._directory)[-1:] or [0])[0] + 1)
-            self._write_whole(b"".join(self._unsynced))
-            _fsync(self._fd)
-        except (OSError, AppendFailed) as exc:
-            raise AppendFailed(self._path(), f"fsync failed ({cause.strerror}), and again: {exc}") from exc
+            self._flush()
+        except OSError as exc:
+            path = self._path()
+            self._strand(exc)
+            raise AppendFailed(
+                path, f"fsync failed ({why}), in a new segment too ({self._stranded})"
+            ) from exc
+        self._stranded = None
 
     def _start_syncer(self) -> None:
         self._syncer = threading.Thread(target=self._sync_until_idle, name="holdfast-fsync", daemon=True)
@@ -248,20 +289,32 @@ class Writer:
         while True:
             self._stop.wait(self._fsync_interval_s)
             with self._lock:
-                batch, self._unsynced, self._unsynced_bytes = self._unsynced, [], 0
-                if not batch or self._fd < 0:
+                if not self._unsynced:
                     self._syncer = None
                     return
-                fd = os.dup(self._fd)
-            try:
-                _fsync(fd)
-            except OSError as exc:
+                if self._stranded is not None:
+                    with contextlib.suppress(AppendFailed):  # the next `sync` or close says so
+                        self._sync()
+                    continue
+                self._in_flight, self._unsynced, self._unsynced_bytes = self._unsynced, [], 0
+                self._flushing.acquire()
+            failed = self._flush_in_flight()
+            if failed is not None:
                 with self._lock, contextlib.suppress(AppendFailed):
-                    self._unsynced[:0] = batch
-                    self._rescue(exc)
-                    self._unsynced, self._unsynced_bytes = [], 0
-            finally:
-                os.close(fd)
+                    self._sync()
+
+    def _flush_in_flight(self) -> OSError | None:
+        """Sync without the lock: nobody leaves the segment before taking `_flushing`."""
+        try:
+            self._flush()
+        except OSError as exc:
+            self._strand(exc)
+            return exc
+        else:
+            self._in_flight = []
+            return None
+        finally:
+            self._flushing.release()
 
     def close(self) -> None:
         """Sync and release the segment. Appending again is allowed and opens it anew."""
