@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from holdfast import clock, redact
-from holdfast.errors import HomeError, HomeFromFuture, HomeOutdated
+from holdfast.errors import HomeError, HomeFromFuture, HomeOutdated, StoreError
 from holdfast.journal.writer import Writer
 
 if TYPE_CHECKING:
@@ -192,12 +192,17 @@ class Home:
 
         Returns False when another process holds the writer's lock. Scan hints are dropped with the old store.
         """
+        import apsw
+
         from holdfast.store import database
 
         with database.writer_lock(self.path, wait_ms=5_000) as mine:
             if not mine:
                 return False
-            self._rebuild(database.current(self.path), report).close()
+            try:
+                self._rebuild(database.current(self.path), report).close()
+            except apsw.Error as exc:
+                raise _store_failed(self.path, exc) from exc
             return True
 
     def _projector(self, db: apsw.Connection) -> Projector:
@@ -231,6 +236,8 @@ class Home:
         Raises:
             NotFound: a given path does not exist.
         """
+        import apsw
+
         from holdfast.capture import claude_files
         from holdfast.store import database
 
@@ -245,12 +252,15 @@ class Home:
             if not mine:
                 out.busy, out.done = True, False
                 return out
-            db = self._open_store()
             try:
-                _Capture(self, db, out, report, limit_s).run(files)
-            finally:
-                database.checkpoint(db)
-                db.close()
+                db = self._open_store()
+                try:
+                    _Capture(self, db, out, report, limit_s).run(files)
+                finally:
+                    database.checkpoint(db)
+                    db.close()
+            except apsw.Error as exc:
+                raise _store_failed(self.path, exc) from exc
         return out
 
     def has_records(self) -> bool:
@@ -286,6 +296,11 @@ class Home:
         """How many of these files hold something that is not recorded yet."""
         hints = _hints(db)
         return sum(not _unchanged(file, hints) for file in files)
+
+
+def _store_failed(path: Path, exc: Exception) -> StoreError:
+    hint = "make room or repair access; what is recorded is safe, and the next command folds it"
+    return StoreError(f"{path / 'store.db'}: {exc}", hint=hint)
 
 
 class _Capture:

@@ -132,7 +132,7 @@ IDS = [
     "..",
     "a:b",
     "\x1b]52;c;aGk=\x07",
-    "ünïcode‮",
+    "ünïcode\u202e",
     "%s%n",
     "'; DROP TABLE session; --",
     "--help",
@@ -164,10 +164,10 @@ def test_hostile_ids_stay_text(hostile, run, tmp_path, home):
         shown = run(view, "--", session["id"]) if "\x00" not in hostile else run(view, "a")
         assert shown.returncode == 0, shown.stderr
         assert "\x1b" not in shown.stdout
-        assert "‮" not in shown.stdout
+        assert "\u202e" not in shown.stdout
     inside = {path for path in tmp_path.rglob("*") if home in path.parents}
     names = {path.name for path in inside}
-    assert not any("passwd" in name or "CON" == name or "x" * 50 in name for name in names)
+    assert not any("passwd" in name or name == "CON" or "x" * 50 in name for name in names)
 
 
 def test_a_line_of_100_megabytes_is_read(run, tmp_path, home):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from holdfast.cli import terminal
+from holdfast.errors import JournalError, StoreError
+from holdfast.home import ImportReport
 from holdfast.store import queries
 
 if TYPE_CHECKING:
     import apsw
 
     from holdfast.cli.app import Context
-    from holdfast.home import Home, ImportReport
+    from holdfast.home import Home
 
 
 def ready(context: Context, *, limit_s: float | None = None) -> tuple[apsw.Connection, ImportReport]:
@@ -26,6 +28,9 @@ def catch_up(home: Home, *, limit_s: float | None = None) -> ImportReport:
     line = terminal.ProgressLine("importing")
     try:
         report = home.catch_up(report=line.show, limit_s=limit_s)
+    except (JournalError, StoreError, OSError) as exc:
+        terminal.note(f"note: what is new could not be recorded, this answer may lack it: {exc}")
+        return ImportReport(done=False)
     finally:
         line.done()
     if report.busy:

@@ -117,6 +117,8 @@ def cli(ctx: click.Context, /, as_json: bool, **flags: Any) -> None:  # noqa: AN
     Without a command: what your agents did lately, what was interrupted, and what is about to be swept.
     """
     ctx.obj = Context(flags)
+    if as_json:
+        ctx.default_map = {name: {"as_json": True} for name in COMMANDS}
     if ctx.invoked_subcommand is None:
         from holdfast.cli import overview
 
@@ -144,6 +146,9 @@ def main(args: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of our output left; that is its right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as exc:
+        terminal.error(str(exc), "nothing recorded is lost; `holdfast doctor` looks for causes")
+        code = HoldfastError.exit_code
     except Exception as exc:
         if os.environ.get("HOLDFAST_DEBUG"):
             raise

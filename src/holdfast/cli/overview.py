@@ -26,7 +26,7 @@ def run(context: Context, *, as_json: bool) -> None:
         return
     limit_s = None if as_json else context.settings.first_answer_s
     report = answers.catch_up(home, limit_s=limit_s)
-    if report.done or report.busy:
+    if report.done or report.busy or not report.files_total:
         _show(context, home, report, as_json=as_json)
         return
     _show(context, home, report, as_json=as_json)

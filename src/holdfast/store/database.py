@@ -122,6 +122,7 @@ def open_reader(home: Path) -> apsw.Connection:
     db = _connect(path, apsw.SQLITE_OPEN_READWRITE)  # a WAL reader must be able to make the -shm file
     db.execute("PRAGMA query_only = 1")
     _check_version(db, path)
+    db.execute("BEGIN")  # one answer is one moment, also when it takes several queries
     return db
 
 

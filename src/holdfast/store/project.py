@@ -33,6 +33,7 @@ FILE_SOURCE = (
 )
 _BATCH_RECORDS = 2_000
 _BATCH_BYTES = 4 << 20
+_CHECKPOINT_EVERY = 16  # batches; keeps the write-ahead log near 64 MB of source text
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class Projector:
         self._translators = translators
         self._fold = Fold(db, head_chars)
         self._paths: dict[str, str | None] = dict(db.execute("SELECT id, path FROM source_file"))
+        self._commits = 0
         self._cursor: dict[int, int] = dict(db.execute("SELECT segment, offset_bytes FROM cursor"))
 
     def catch_up(
@@ -205,6 +207,9 @@ class Projector:
             self._fold.forget()
             raise
         self._cursor.update(batch.cursor)
+        self._commits += 1
+        if self._commits % _CHECKPOINT_EVERY == 0:
+            database.checkpoint(self._db)
 
 
 class _Declared(msgspec.Struct):
