@@ -54,6 +54,7 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+	$(BIN)/mypy --strict tests/typing/api.py
 
 contract: $(VENV)/.dev
 	$(BIN)/lint-imports
