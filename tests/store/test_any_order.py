@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holdfast.capture import claude_transcripts as claude
-from holdfast.store import database, queries
+from holdfast.store import database, queries, timeline, tree
 from holdfast.store.fold import Fold
 from holdfast.store.project import Entry
 
@@ -47,9 +47,9 @@ def _folded(tmp_path: Path, batches: list[list[Entry]]) -> apsw.Connection:
 def _answers(db: apsw.Connection) -> list[object]:
     keys = dict(db.execute("SELECT id, native FROM session"))
     views = [
-        (keys[n], queries.show(db, n, NOW_US, STALE_US), queries.tree(db, n, NOW_US, STALE_US)) for n in keys
+        (keys[n], queries.show(db, n, NOW_US, STALE_US), tree.tree(db, n, NOW_US, STALE_US)) for n in keys
     ]
-    views = [(*view, queries.timeline(db, n)) for view, n in zip(views, keys, strict=True)]
+    views = [(*view, timeline.timeline(db, n)) for view, n in zip(views, keys, strict=True)]
     return [
         sorted(views, key=lambda view: view[0]),
         queries.sessions(db, NOW_US, STALE_US),

@@ -61,6 +61,7 @@ _FILE_TOOLS = {
 }
 _EXIT = re.compile(r"(?:Error: )?Exit code (\d{1,9})\b")
 _NOTIFIED = re.compile(r"<task-id>([^<]{1,200})</task-id>.*?<status>([a-z_]{1,40})</status>", re.DOTALL)
+_SUMMARY = re.compile(r"<summary>([^<]{1,400})</summary>")
 _STATUS = {"completed": "completed", "failed": "failed", "stopped": "cancelled", "killed": "cancelled"}
 _UUID_FILE = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.jsonl\Z")
 
@@ -348,6 +349,8 @@ class _Line:
         if text.lstrip().startswith("<task-notification>"):
             origin = "task_notification"
             self._notification(text)
+            if summary := _SUMMARY.search(text):
+                text = f"(notified) {summary[1]}"
         self._add("turn.started", ev.TurnStarted(text=text, origin=origin), span=self._uuid)
 
     def _tool_result(self, block: dict[str, Any], record: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import click
 
 from holdfast.cli import answers, terminal
 from holdfast.cli.app import COMMANDS, Context
-from holdfast.store import queries
+from holdfast.store import timeline
 
 
 @click.command("timeline", help=COMMANDS["timeline"][1])
@@ -19,7 +19,7 @@ def command(context: Context, session: str, agent: str | None, as_json: bool) ->
     wanted = "" if agent == "main" else agent
     entries = [
         entry
-        for entry in queries.timeline(db, answers.session(db, session))
+        for entry in timeline.timeline(db, answers.session(db, session))
         if wanted is None or (entry["agent"].startswith(wanted) and bool(wanted) == bool(entry["agent"]))
     ]
     if as_json:

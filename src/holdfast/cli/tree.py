@@ -8,7 +8,7 @@ import click
 
 from holdfast.cli import answers, terminal
 from holdfast.cli.app import COMMANDS, Context
-from holdfast.store import queries
+from holdfast.store import tree
 
 
 @click.command("tree", help=COMMANDS["tree"][1])
@@ -18,7 +18,7 @@ from holdfast.store import queries
 @click.pass_obj
 def command(context: Context, session: str, calls: bool, as_json: bool) -> None:  # noqa: FBT001
     db, _ = answers.ready(context)
-    found = queries.tree(db, answers.session(db, session), context.home.now_us(), context.stale_us)
+    found = tree.tree(db, answers.session(db, session), context.home.now_us(), context.stale_us)
     if as_json:
         terminal.print_json(found)
         return

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from holdfast.errors import StoreError, StoreFromFuture
+from holdfast.errors import StoreBusy, StoreError, StoreFromFuture
+from holdfast.journal import segments
 from holdfast.store.statements import text
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ PROJECTION_VERSION = 1  # of how events are folded; an older store is folded aga
 LINK = "store.db"
 LOCK = "writer.lock"
 _GENERATION = re.compile(r"store-(\d+)\.db\Z")
+_BELONGING = re.compile(r"store-(\d+)\.db(?:-wal|-shm|-journal)?\Z")
+_OPEN_ATTEMPTS = 20  # each one means that another rebuild was finished in the meantime
 _BUSY_MS = 5_000
 _CACHE_KIB = 16_384
 
@@ -51,18 +54,29 @@ def generation_path(home: Path, number: int) -> Path:
 
 
 def generations(home: Path) -> list[int]:
-    """The generations that lie in the home, rising."""
-    return sorted(int(found[1]) for name in os.listdir(home) if (found := _GENERATION.match(name)))  # noqa: PTH208
+    """The generations of which anything lies in the home, rising."""
+    return sorted({int(found[1]) for name in os.listdir(home) if (found := _BELONGING.match(name))})  # noqa: PTH208
 
 
 def current(home: Path) -> int | None:
     """The generation that `store.db` points to; None when there is no store yet."""
+    number = _linked(home)
+    for _ in range(_OPEN_ATTEMPTS):
+        if number is None or generation_path(home, number).exists():
+            return number
+        before, number = number, _linked(home)
+        if number == before:
+            return None
+    return number
+
+
+def _linked(home: Path) -> int | None:
+    """The number in the link, whether or not that generation exists."""
     try:
         found = _GENERATION.match(os.readlink(home / LINK))  # noqa: PTH115 - a name, not a path
     except OSError:
         return None
-    number = int(found[1]) if found else None
-    return number if number is not None and generation_path(home, number).exists() else None
+    return int(found[1]) if found else None
 
 
 def publish(home: Path, number: int) -> None:
@@ -77,9 +91,9 @@ def publish(home: Path, number: int) -> None:
 
 
 def remove(home: Path, number: int) -> None:
-    """Delete one generation with what SQLite keeps beside it."""
+    """Delete one generation with what SQLite keeps beside it; the database first, so that nobody opens it halfway."""
     path = generation_path(home, number)
-    for suffix in ("-wal", "-shm", "-journal", ""):
+    for suffix in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
@@ -111,14 +125,30 @@ def open_writer(path: Path) -> apsw.Connection:
 def open_reader(home: Path) -> apsw.Connection:
     """Open the current generation for reading only.
 
+    A rebuild may replace the generation while it is being opened. What was opened is good if the link still names it
+    once its log is open too: nothing of it is removed before the link is changed.
+
     Raises:
         StoreError: there is none yet.
         Unreadable, StoreFromFuture: as `open_writer`.
     """
-    number = current(home)
-    if number is None:
-        raise StoreError(f"{home}: there is no store yet", hint="run `holdfast import`")
-    path = generation_path(home, number)
+    for _ in range(_OPEN_ATTEMPTS):
+        number = current(home)
+        if number is None:
+            raise StoreError(f"{home}: there is no store yet", hint="run `holdfast import`")
+        try:
+            db = _open_reader(generation_path(home, number))
+        except StoreError:
+            if _linked(home) == number:
+                raise
+            continue
+        if _linked(home) == number:
+            return db
+        db.close()
+    raise StoreBusy(f"{home / LINK}: it is being rebuilt again and again", hint="run this again")
+
+
+def _open_reader(path: Path) -> apsw.Connection:
     db = _connect(path, apsw.SQLITE_OPEN_READWRITE)  # a WAL reader must be able to make the -shm file
     db.execute("PRAGMA query_only = 1")
     _check_version(db, path)
@@ -137,15 +167,35 @@ def _connect(path: Path, flags: int) -> apsw.Connection:
         )
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     except apsw.Error as exc:
-        raise Unreadable(path, str(exc)) from exc
+        raise _refused(path, exc) from exc
     return db
+
+
+def _refused(path: Path, exc: apsw.Error) -> StoreError:
+    """Tell damage, which a new store cures, from trouble around the file, which it does not."""
+    if isinstance(exc, _TROUBLE):
+        return StoreError(
+            f"{path}: {exc}", hint="make room or repair access, then run the same command again"
+        )
+    return Unreadable(path, str(exc))
+
+
+_TROUBLE = (
+    apsw.BusyError,
+    apsw.CantOpenError,
+    apsw.FullError,
+    apsw.IOError,
+    apsw.NoMemError,
+    apsw.PermissionsError,
+    apsw.ReadOnlyError,
+)
 
 
 def _check_version(db: apsw.Connection, path: Path) -> None:
     try:
         found = versions(db)
     except apsw.Error as exc:
-        raise Unreadable(path, str(exc)) from exc
+        raise _refused(path, exc) from exc
     if found["schema_version"] > SCHEMA_VERSION or found["projection_version"] > PROJECTION_VERSION:
         error = StoreFromFuture(f"{path}: written by a newer Holdfast")
         error.hint = "upgrade this one (`pip install --upgrade holdfast`); the journal is not affected"
@@ -159,6 +209,27 @@ def versions(db: apsw.Connection) -> dict[str, int]:
         if key in found:
             found[key] = int(value)
     return found
+
+
+def is_ahead(db: apsw.Connection, journal: Path) -> bool:
+    """Whether the store folded records that the journal does not hold any more.
+
+    A power cut may take the end of a segment after it was folded. What is appended then stands before the cursor
+    and would never be folded.
+    """
+    return any(
+        offset > 0 and not _ends_line(segments.path(journal, number), offset)
+        for number, offset in db.execute("SELECT segment, offset_bytes FROM cursor")
+    )
+
+
+def _ends_line(path: Path, offset_bytes: int) -> bool:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset_bytes - 1)
+            return file.read(1) == b"\n"
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from holdfast import events as ev
-from holdfast import pricing
+from holdfast import pricing, spans
 from holdfast.store import forks
 from holdfast.store.statements import statements
 
@@ -106,8 +106,11 @@ class Fold:
             handler(event, seen, event.data)
             return
         kind = ev.KINDS.get(event.kind)
-        if kind is not None and kind.span_kind not in (None, "turn"):
-            self._generic_span(event, seen, kind)
+        span_kind = (kind and kind.span_kind) or _text(event.data, "span_kind")
+        if event.kind == "span.ended" and span_kind is None:
+            span_kind = _ANY_KIND
+        if kind is not None and span_kind and span_kind != "turn":
+            self._generic_span(event, seen, span_kind, kind.phase)
         seen.at(event.agent, time_us)
         self._tell(event, seen, segment, offset_bytes)
 
@@ -299,9 +302,7 @@ class Fold:
             "name": name,
             "position": event.order,
             "end_us": event.time_us,
-            "status": status,
-            "status_rank": rank,
-            "status_us": -1 if event.time_us is None else event.time_us,
+            **_claim(status, rank, event.time_us),
             "output": self._cut(output),
             "operation": operation,
             "error_type": more.get("error_type"),
@@ -358,9 +359,7 @@ class Fold:
             "agent_ended",
             session_id=seen.id,
             agent=event.agent,
-            status=data.status,
-            status_rank=REPORT_RANK,
-            status_us=-1 if event.time_us is None else event.time_us,
+            **_claim(data.status, REPORT_RANK, event.time_us),
             reason=self._cut(data.reason),
         )
 
@@ -374,31 +373,20 @@ class Fold:
                 kind=data.link_kind,
             )
 
-    def _generic_span(self, event: ev.Event, seen: _Seen, kind: ev.Kind) -> None:
-        """Tasks, code runs, approvals: what starts and ends by the registry's word."""
+    def _generic_span(self, event: ev.Event, seen: _Seen, span_kind: str, phase: str) -> None:
+        """Tasks, phases, code runs, approvals: what starts and ends by the registry's word."""
         data = event.data
-        name = next(
-            (
-                text
-                for field in ("name", "task_name", "task", "language", "subject")
-                if (text := _text(data, field))
-            ),
-            None,
-        )
-        if kind.phase != "end":
-            self._start(
-                event,
-                seen,
-                str(kind.span_kind),
-                name=name,
-                text=_text(data, "code") or _text(data, "summary"),
-            )
+        names = _NAMES if phase != "end" else _NAMES_OF_ENDS
+        name = next((text for field in names if (text := _text(data, field))), None)
+        if phase != "end":
+            text = _text(data, "code") or _text(data, "summary") or _text(data, "description")
+            self._start(event, seen, span_kind, name=name, text=text)
         status = _text(data, "status")
-        if kind.phase != "start" and status:
+        if phase != "start" and status:
             self._end(
                 event,
                 seen,
-                str(kind.span_kind),
+                span_kind,
                 status=status,
                 name=name,
                 output=_text(data, "output") or _text(data, "summary"),
@@ -460,6 +448,9 @@ class Fold:
             self.row("agent_seen", session_id=seen.id, agent=agent, first_us=first_us, last_us=last_us)
 
 
+_ANY_KIND = "~"  # sorts behind every real kind, which replaces it; an end need not say what ended
+_NAMES = ("name", "task_name", "task", "task_id", "language", "subject", "tool")
+_NAMES_OF_ENDS = ("name", "task_name")
 _WRITE_ORDER = (
     "session_cost",
     "agent_seen",
@@ -477,6 +468,17 @@ _WRITE_ORDER = (
     "kept_more",
     "problem_seen",
 )
+
+
+def _claim(status: str, rank: int, time_us: int | None) -> dict[str, Any]:
+    """The columns by which an observed status meets its rivals."""
+    claim = spans.Evidence(spans.OBSERVED, rank, -1 if time_us is None else time_us, status)
+    return {
+        "status": status,
+        "status_rank": spans.strength(claim),
+        "status_us": claim.time_us,
+        "status_place": spans.place(status),
+    }
 
 
 def _text(data: ev.Data, field: str) -> str | None:

@@ -57,13 +57,13 @@ ON CONFLICT DO UPDATE SET
     background = coalesce(max(background, excluded.background), background, excluded.background);
 
 -- name: agent_ended
-INSERT INTO agent (session_id, agent, status, status_rank, status_us, reason)
-VALUES (:session_id, :agent, :status, :status_rank, :status_us, :reason)
+INSERT INTO agent (session_id, agent, status, status_rank, status_us, status_place, reason)
+VALUES (:session_id, :agent, :status, :status_rank, :status_us, :status_place, :reason)
 ON CONFLICT DO UPDATE SET
     status = excluded.status, status_rank = excluded.status_rank, status_us = excluded.status_us,
-    reason = excluded.reason
-WHERE (excluded.status_rank, excluded.status_us, excluded.status, coalesce(excluded.reason, ''))
-    > (status_rank, status_us, coalesce(status, ''), coalesce(reason, ''));
+    status_place = excluded.status_place, reason = excluded.reason
+WHERE (excluded.status_rank, excluded.status_us, excluded.status_place, excluded.status, coalesce(excluded.reason, ''))
+    > (status_rank, status_us, status_place, coalesce(status, ''), coalesce(reason, ''));
 
 -- name: span_started
 INSERT INTO span (id, session_id, kind, agent, name, parent, position, start_us, input, path, operation)
@@ -93,12 +93,13 @@ ON CONFLICT DO UPDATE SET
 
 -- name: span_ended
 UPDATE span SET
-    end_us = :end_us, status = :status, status_rank = :status_rank, status_us = :status_us, output = :output,
+    end_us = :end_us, status = :status, status_rank = :status_rank, status_us = :status_us,
+    status_place = :status_place, output = :output,
     error_type = :error_type, exit_code = :exit_code, duration_ms = :duration_ms,
     lines_added = :lines_added, lines_removed = :lines_removed
 WHERE id = :id AND session_id = :session_id
-    AND (:status_rank, :status_us, :status, coalesce(:output, ''))
-    > (status_rank, status_us, coalesce(status, ''), coalesce(output, ''));
+    AND (:status_rank, :status_us, :status_place, :status, coalesce(:output, ''))
+    > (status_rank, status_us, status_place, coalesce(status, ''), coalesce(output, ''));
 
 -- name: llm_called
 INSERT INTO llm (id, session_id, agent, position, end_position, start_us, end_us, model, final, stop_reason, usage_us,

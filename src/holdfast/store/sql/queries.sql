@@ -114,6 +114,9 @@ FROM llm WHERE session_id = :session_id ORDER BY agent, position, id;
 SELECT id, kind, agent, span, position, time_us, data, inherited
 FROM event WHERE session_id = :session_id ORDER BY agent, position, id;
 
+-- name: span_exists
+SELECT 1 AS found FROM span WHERE id = :id AND session_id = :session_id;
+
 -- name: marks
 SELECT agent, position, data FROM event
 WHERE session_id = :session_id AND kind = 'turn.ended' ORDER BY agent, position;

@@ -3,7 +3,7 @@
 -- Every fact is kept per session, so a fork that copies lines keeps its own view; `inherited` marks rows that
 -- belong to another session and count only there. Winners among rival facts are chosen by comparison (min, max, rank),
 -- never by arrival, so any order of records gives the same rows.
--- Times are UTC microseconds, money is integer pico-dollars, NULL is unknown.
+-- `status_rank` is `spans.strength`, `status_place` breaks ties. Times are UTC microseconds, money is integer pico-dollars, NULL is unknown.
 
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
@@ -105,6 +105,7 @@ CREATE TABLE agent (
     status TEXT,
     status_rank INTEGER NOT NULL DEFAULT -1,
     status_us INTEGER NOT NULL DEFAULT -1,
+    status_place INTEGER NOT NULL DEFAULT -1,
     reason TEXT,
     PRIMARY KEY (session_id, agent)
 ) WITHOUT ROWID;
@@ -129,6 +130,7 @@ CREATE TABLE span (
     status TEXT,
     status_rank INTEGER NOT NULL DEFAULT -1,
     status_us INTEGER NOT NULL DEFAULT -1,
+    status_place INTEGER NOT NULL DEFAULT -1,
     input TEXT,
     output TEXT,
     path TEXT,
