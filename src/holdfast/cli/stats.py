@@ -59,20 +59,27 @@ def _print(out: Any, title: str, key: str, rows: list[dict[str, Any]], counts: t
     )
     made = terminal.table(title, *numbers, right=numbers)
     for row in rows:
-        tokens = row["tokens"]
-        output = terminal.count(tokens["output"]) + ("≥" if tokens["output_unreliable_calls"] else "")
         made.add_row(
             terminal.cell(row[key] or "unknown", 40, "bold"),
             *(str(row[name]) for name in counts),
             str(row["llm_calls"]),
-            terminal.count(tokens["input"]),
-            output,
-            terminal.count(tokens["cache_read"]),
-            terminal.count(tokens["cache_write_5m"] + tokens["cache_write_1h"]),
+            *_token_cells(row["tokens"]),
             terminal.usd(row["cost_usd"], complete=row["cost_complete"]),
         )
     out.print(made)
     out.print()
+
+
+def _token_cells(tokens: dict[str, int] | None) -> list[str]:
+    """Input, output (≥ where some of it is a lower bound), cache reads, cache writes."""
+    if tokens is None:
+        return ["unknown"] * 4
+    return [
+        terminal.count(tokens["input"]),
+        terminal.count(tokens["output"]) + ("≥" if tokens["output_unreliable_calls"] else ""),
+        terminal.count(tokens["cache_read"]),
+        terminal.count(tokens["cache_write_5m"] + tokens["cache_write_1h"]),
+    ]
 
 
 def _print_tools(out: Any, rows: list[dict[str, Any]]) -> None:  # noqa: ANN401

@@ -131,8 +131,10 @@ def usd(cost: float | None, *, complete: bool = True) -> str:
     return text if complete else text + "+"
 
 
-def all_tokens(tokens: dict[str, int]) -> int:
-    """Every token that passed: input, output, cache reads and writes."""
+def all_tokens(tokens: dict[str, int] | None) -> int | None:
+    """Every token that passed: input, output, cache reads and writes; None when unknown."""
+    if tokens is None:
+        return None
     return sum(value for name, value in tokens.items() if name != "output_unreliable_calls")
 
 

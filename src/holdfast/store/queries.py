@@ -191,11 +191,23 @@ def agents(db: apsw.Connection, session: int, session_state: str) -> list[Json]:
                 "tool_calls": row["tool_calls"],
                 "errors": row["tool_failed"] + row["tool_denied"] + row["tool_interrupted"],
                 "llm_calls": row["llm_calls"],
-                "tokens": tokens_answer(row),
-                **_cost(row),
+                **_use_of_agents(row, subagent=bool(row["agent"])),
             }
         )
     return out
+
+
+def _use_of_agents(row: Json, *, subagent: bool) -> Json:
+    """Tokens and cost; null for subagents of which no model call is recorded: they made some, so it is not zero."""
+    if subagent and row["llm_calls"] == 0:
+        return {
+            "tokens": None,
+            "cost_usd": None,
+            "cost_pico_usd": None,
+            "cost_complete": False,
+            "unpriced_calls": 0,
+        }
+    return {"tokens": tokens_answer(row), **_cost(row)}
 
 
 def _parent_agent(row: Json) -> str | None:
@@ -323,8 +335,7 @@ def _agent_types(db: apsw.Connection, days: dict[str, int]) -> list[Json]:
                 "tool_calls": full["tool_calls"],
                 "tool_errors": full["not_ok"],
                 "llm_calls": full["llm_calls"],
-                "tokens": tokens_answer(full),
-                **_cost(full),
+                **_use_of_agents(full, subagent=agent_type != "main"),
             }
         )
     return sorted(
