@@ -62,6 +62,8 @@ _FILE_TOOLS = {
 _EXIT = re.compile(r"(?:Error: )?Exit code (\d{1,9})\b")
 _NOTIFIED = re.compile(r"<task-id>([^<]{1,200})</task-id>.*?<status>([a-z_]{1,40})</status>", re.DOTALL)
 _SUMMARY = re.compile(r"<summary>([^<]{1,400})</summary>")
+_COMMAND = re.compile(r"\A<command-message>.*?<command-name>(/[^<]{1,100})</command-name>", re.DOTALL)
+_ARGUMENTS = re.compile(r"<command-args>([^<]{1,400})</command-args>")
 _STATUS = {"completed": "completed", "failed": "failed", "stopped": "cancelled", "killed": "cancelled"}
 _UUID_FILE = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.jsonl\Z")
 
@@ -351,6 +353,9 @@ class _Line:
             self._notification(text)
             if summary := _SUMMARY.search(text):
                 text = f"(notified) {summary[1]}"
+        elif command := _COMMAND.search(text):
+            arguments = _ARGUMENTS.search(text)
+            text = f"{command[1]} {arguments[1] if arguments else ''}".strip()
         self._add("turn.started", ev.TurnStarted(text=text, origin=origin), span=self._uuid)
 
     def _tool_result(self, block: dict[str, Any], record: dict[str, Any]) -> None:

@@ -104,6 +104,8 @@ def _print(found: dict[str, Any], sweep: dict[str, Any], now_us: int) -> None:
     out.print(sessions_table(found["sessions"][:_ROWS], now_us, out.width))
     if len(found["sessions"]) > _ROWS:
         out.print(f"… and {len(found['sessions']) - _ROWS} more: holdfast sessions")
+    if any(s["state_grade"] == "inferred" for s in found["sessions"][:_ROWS]):
+        out.print("? inferred; `holdfast show SESSION` says from what", style="dim")
     _print_interrupted(out, found["sessions"], now_us)
     _print_sweep(out, sweep)
     if not totals["cost_complete"]:
