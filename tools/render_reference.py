@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""Write the generated parts of `docs/reference/` from the declarations in the code.
+
+A generated part stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`; everything around it is written by
+hand and stays as it is.
+
+    python tools/render_reference.py           write what changed, and name it
+    python tools/render_reference.py --check   write nothing; exit 1 when a page is out of date
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from holdfast import errors, events, settings
+from holdfast.cli.app import COMMANDS, INTERRUPT_EXIT, UNEXPECTED_EXIT, cli
+
+REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
+_PART = re.compile(r"<!-- begin: (?P<name>[^>]+) -->\n.*?<!-- end: (?P=name) -->", re.DOTALL)
+
+# Exit codes that every command can give, and those that each can give beyond. "" is `holdfast` without a command.
+EVERY_COMMAND = (0, 1, 2, UNEXPECTED_EXIT, INTERRUPT_EXIT)
+_HOME = (10, 11, 12)
+_ANSWERS = (*_HOME, 30, 32)
+EXITS = {
+    "": (*_ANSWERS, 21),
+    "sessions": _ANSWERS,
+    "show": (3, *_ANSWERS),
+    "tree": (3, *_ANSWERS),
+    "timeline": (3, *_ANSWERS),
+    "stats": _ANSWERS,
+    "import": (3, *_HOME, 21, 30, 31, 32),
+    "record": (*_HOME, 21),
+    "doctor": (*_ANSWERS, 40),
+    "config": (),
+    "rebuild": (*_HOME, 30, 31),
+}
+# Codes that stand for no error class of ours, or for more than one.
+OTHER_CODES = {
+    0: "Done. `holdfast` also ends so when the reader of its output leaves early (`holdfast sessions | head -1`).",
+    1: "The operating system refused something that has no code of its own.",
+    UNEXPECTED_EXIT: "A bug in Holdfast: an error that nobody foresaw.",
+    INTERRUPT_EXIT: "Interrupted with Ctrl-C. Nothing recorded is lost; the same command goes on where this one stopped.",
+}
+
+
+def parts() -> dict[str, str]:
+    """Every generated part by its name."""
+    out = {"settings": settings_table(), "kinds": kinds(), "codes": code_table(), "errors": error_tree()}
+    out["global options"] = options_table(cli)
+    for name in ("", *COMMANDS):
+        out[f"command {name}".strip()] = command(name)
+    return out
+
+
+def rendered(text: str) -> str:
+    """A page's text with its generated parts made anew."""
+    made = parts()
+
+    def part(found: re.Match[str]) -> str:
+        name = found["name"]
+        return f"<!-- begin: {name} -->\n\n{made[name]}\n\n<!-- end: {name} -->"
+
+    return _PART.sub(part, text)
+
+
+# ── commands ──
+
+
+def command(name: str) -> str:
+    """Usage, sentence, options and exit codes of one command."""
+    codes = ", ".join(str(code) for code in sorted({*EVERY_COMMAND, *EXITS[name]}))
+    ends = f"[Exit codes](exit-codes.md): {codes}."
+    if not name:
+        return f"```sh\nholdfast [--json]\n```\n\n{ends}"
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None
+    arguments = " ".join(_argument(p) for p in found.params if isinstance(p, click.Argument))
+    usage = f"holdfast {name} [OPTIONS] {arguments}".strip()
+    return f"```sh\n{usage}\n```\n\n{COMMANDS[name][1]}\n\n{options_table(found)}\n\n{ends}"
+
+
+def options_table(found: click.Command) -> str:
+    """Every option, hidden ones too."""
+    rows = [
+        (f"`{_option(p)}`", p.help or "Show the version and exit.")
+        for p in found.params
+        if isinstance(p, click.Option)
+    ]
+    return _table(("option", "what it does"), [*rows, ("`-h`, `--help`", "Show help and exit.")])
+
+
+def _argument(param: click.Argument) -> str:
+    name = param.metavar or (param.name or "").upper()
+    return f"[{name.removesuffix('S')}...]" if param.nargs == -1 else name
+
+
+def _option(param: click.Option) -> str:
+    if param.is_flag:
+        return param.opts[0]
+    if isinstance(param.type, click.Choice):
+        value = "|".join(map(str, param.type.choices))
+    else:
+        value = param.metavar or param.type.name.split(" ")[0].upper()
+    return f"{param.opts[0]} {value}"
+
+
+# ── settings ──
+
+
+def settings_table() -> str:
+    """The settings table, a section for each row."""
+    return "\n\n".join(_setting(row) for row in settings.SETTINGS)
+
+
+def _setting(row: settings.Setting) -> str:
+    default = (
+        "found as the sentence says"
+        if row.default is None
+        else "not set"
+        if row.default == ""
+        else f"`{row.default}`"
+    )
+    variables = ", ".join(f"`{name}`" for name in (row.env, *row.also_env))
+    in_file = "cannot be set there" if row.name == "home" else f"`{row.name}`"
+    rows = [
+        ("unit", row.unit),
+        ("default", default),
+        ("accepts", row.accepts),
+        ("environment", variables),
+        ("flag", f"`{row.flag}`"),
+        ("in `config.toml`", in_file),
+    ]
+    return f"### {row.name}\n\n{row.sentence}\n\n{_table(('', ''), rows)}"
+
+
+# ── event kinds ──
+
+
+def kinds() -> str:
+    """Every kind with its fields."""
+    return "\n\n".join(_kind(row) for row in events.reference())
+
+
+def _kind(row: dict) -> str:
+    about = {
+        "start": f"starts a span of kind `{row['span_kind'] or 'named by span_kind'}`",
+        "end": f"ends a span of kind `{row['span_kind'] or 'named by span_kind'}`",
+        "point": f"is about a span of kind `{row['span_kind']}`" if row["span_kind"] else "",
+    }[row["phase"]].replace("kind `named by span_kind`", "the kind that `span_kind` names")
+    facts = [f"Version {row['version']}", *([about] if about else [])]
+    if row["aliases"]:
+        facts.append("also read as " + ", ".join(f"`{alias}`" for alias in row["aliases"]))
+    fields = [
+        (f"`{field['name']}`", field["type"], "yes" if field["required"] else "") for field in row["fields"]
+    ]
+    pieces = [f"### {row['kind']}", row["sentence"], "; ".join(facts) + ".", row["notes"]]
+    pieces.append(_table(("field", "type", "required"), fields) if fields else "It has no fields.")
+    return "\n\n".join(piece for piece in pieces if piece)
+
+
+# ── exit codes ──
+
+
+def ours() -> list[type[errors.HoldfastError]]:
+    """The tree in `holdfast.errors`, parents first."""
+    return [cls for cls in errors.tree() if cls.__module__ == errors.__name__]
+
+
+def code_table() -> str:
+    """Each exit code once, with what it means and which commands can give it."""
+    means: dict[int, list[str]] = {}
+    for cls in ours():
+        means.setdefault(cls.exit_code, []).append(_first_line(cls))
+    codes = {code: " ".join(lines[:1]) for code, lines in means.items()} | OTHER_CODES
+    rows = [(f"**{code}**", codes[code], _given_by(code)) for code in sorted(codes)]
+    return _table(("code", "meaning", "given by"), rows)
+
+
+def _given_by(code: int) -> str:
+    if code in EVERY_COMMAND:
+        return "every command"
+    givers = [_shown(name) for name, codes in EXITS.items() if code in codes]
+    others = [_shown(name) for name, codes in EXITS.items() if code not in codes]
+    if len(givers) > len(others):
+        return f"every command but {', '.join(others)}"
+    return (
+        ", ".join(givers) or "no command of this version; programs that import `holdfast` may meet the error"
+    )
+
+
+def _shown(name: str) -> str:
+    return f"`holdfast {name}`" if name else "`holdfast`"
+
+
+def error_tree() -> str:
+    """The error classes, each with its code and sentence."""
+    rows = []
+    for cls in ours():
+        depth = len([base for base in cls.__mro__ if issubclass(base, errors.HoldfastError)]) - 1
+        rows.append((f"{'&nbsp;&nbsp;' * depth}`{cls.__name__}`", str(cls.exit_code), _first_line(cls)))
+    return _table(("error", "exit code", "meaning"), rows)
+
+
+def _first_line(cls: type) -> str:
+    return (cls.__doc__ or "").strip().split("\n")[0]
+
+
+# ── Markdown ──
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(
+        "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in line) + " |"
+        for line in lines
+    )
+
+
+def main() -> int:
+    stale = []
+    for page in sorted(REFERENCE.glob("*.md")):
+        text = page.read_text("utf-8")
+        made = rendered(text)
+        if made != text:
+            stale.append(page)
+            if "--check" not in sys.argv[1:]:
+                page.write_text(made, "utf-8")
+    for page in stale:
+        print(f"{'out of date' if '--check' in sys.argv[1:] else 'written'}: {page}")
+    return int(bool(stale) and "--check" in sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
