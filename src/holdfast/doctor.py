@@ -192,6 +192,15 @@ def _store(home: Home, db: apsw.Connection) -> Iterator[Finding]:
             yield Finding("fault", f"the store is damaged: {answer}", str(home.path / database.LINK), remedy)
     for what in _wrong_rollups(db):
         yield Finding("fault", what, str(home.path / database.LINK), remedy)
+    bad = db.execute("SELECT count(*) FROM event WHERE kind = 'invalid'").get
+    if bad:
+        what = f"recorded events that do not fit their kind: {bad}"
+        yield Finding(
+            "notice",
+            what,
+            "programs",
+            "`holdfast timeline SESSION` says why; record with --strict to refuse them",
+        )
     behind = _behind(home, db)
     if behind:
         yield Finding(

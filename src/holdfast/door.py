@@ -62,16 +62,19 @@ def record(
         agent, str
     ):  # the classic nested layout: {"name": …, "invoked_by": …}
         fields["agent"], agent = agent, None
-    envelope = {
-        "kind": kind,
-        "time": time,
-        "session": session,
-        "agent": agent,
-        "span": span,
-        "parent": parent,
-        "key": key,
-    }
-    body: dict[str, Any] = {name: value for name, value in envelope.items() if value is not None}
+    body: dict[str, Any] = {"kind": kind}
+    if time is not None:
+        body["time"] = time
+    if session is not None:
+        body["session"] = session
+    if agent is not None:
+        body["agent"] = agent
+    if span is not None:
+        body["span"] = span
+    if parent is not None:
+        body["parent"] = parent
+    if key is not None:
+        body["key"] = key
     body["fields"] = fields
     return append(body, durable=durable, strict=strict)
 

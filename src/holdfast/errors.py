@@ -15,7 +15,8 @@
     │   └── BlobDamaged              exit 22  a blob's content does not match its name
     ├── StoreError                   exit 30
     │   ├── StoreBusy                exit 31  another process holds the writer's lock
-    │   └── StoreFromFuture          exit 32  written by a newer Holdfast
+    │   ├── StoreFromFuture          exit 32  written by a newer Holdfast
+    │   └── StoreDamaged             exit 33  its file cannot be read; it can be folded anew from the journal
     └── DoctorFoundFaults            exit 40  `holdfast doctor` found something to act on
 
 Exit code 0 is success, 130 an interrupt (Ctrl-C). `docs/reference/exit-codes.md` lists them; a test compares.
@@ -148,6 +149,16 @@ class StoreFromFuture(StoreError):
     """The store was written by a newer Holdfast."""
 
     exit_code = 32
+
+
+class StoreDamaged(StoreError):
+    """The store's file cannot be read. It is derived from the journal and can be folded again."""
+
+    exit_code = 33
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.hint = "`holdfast rebuild` folds the journal into a new store; nothing recorded is lost"
 
 
 class DoctorFoundFaults(HoldfastError):

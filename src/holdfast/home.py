@@ -10,6 +10,7 @@ inbox/ run/ backups/   for later
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from holdfast import clock, redact
-from holdfast.errors import HomeError, HomeFromFuture, HomeOutdated, StoreError
+from holdfast.errors import HomeError, HomeFromFuture, HomeOutdated, StoreDamaged, StoreError
 from holdfast.journal.writer import Writer
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from holdfast.store.project import Entry, Projector, Translation, Translator
 
 FORMAT = 1
+SAMPLE = "sample"  # a home of this name inside another holds the bundled samples, and nothing else is imported there
 _MARK = "home.json"
 _NETWORK_FILE_SYSTEMS = frozenset(
     {
@@ -86,9 +88,10 @@ class ImportReport:
 class Home:
     """One home. Opening it creates what is missing; nothing else is written until something is recorded."""
 
-    def __init__(self, settings: Settings, *, path: Path | None = None) -> None:
+    def __init__(self, settings: Settings, *, sample: bool = False) -> None:
         self.settings = settings
-        self.path = path or settings.home
+        self.path = settings.home / SAMPLE if sample else settings.home
+        self.is_sample = self.path.name == SAMPLE and (sample or (self.path.parent / _MARK).exists())
         self.journal = self.path / "journal"
         self.blobs = self.path / "blobs"
         _prepare(self.path)
@@ -138,7 +141,10 @@ class Home:
         return database.open_reader(self.path)
 
     def _open_store(self) -> apsw.Connection:
-        """The store, for writing, under the writer's lock; a missing, damaged or outdated one is folded anew."""
+        """The store, for writing, under the writer's lock.
+
+        A missing, damaged or outdated one is folded anew; so is one that knows more than the journal.
+        """
         from holdfast.store import database
 
         number = database.current(self.path)
@@ -146,17 +152,22 @@ class Home:
             path = database.generation_path(self.path, number)
             try:
                 db = database.open_writer(path)
-                if database.versions(db) == _VERSIONS():
+                ahead = database.is_ahead(db, self.journal)
+                if database.versions(db) == _VERSIONS() and not ahead:
                     self._drop_leftovers(number)
                     return db
                 db.close()
-            except database.Unreadable:
+                if ahead:
+                    self._quarantine(path)
+            except StoreDamaged:
                 self._quarantine(path)
         return self._rebuild(number, None)
 
     def _quarantine(self, path: Path) -> None:
-        """Keep a damaged store aside for inspection; `doctor` names it."""
-        path.replace(self.path / f"{path.name}.damaged")
+        """Keep a damaged store aside for inspection, with its log; `doctor` names it."""
+        for suffix in ("-wal", ""):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).replace(self.path / f"{path.name}.damaged{suffix}")
 
     def _drop_leftovers(self, number: int) -> None:
         """Remove generations that an interrupted rebuild left."""
@@ -182,15 +193,31 @@ class Home:
             if report:
                 report(progress)
 
+        self._keep_hints(db, current)
         self._projector(db).catch_up(told)
         database.checkpoint(db, truncate=True)
         database.publish(self.path, number)
         return db
 
+    def _keep_hints(self, db: apsw.Connection, current: int | None) -> None:
+        """Carry scan hints over: they are about source files, and still true."""
+        import apsw
+
+        from holdfast.store import database
+
+        if current is None:
+            return
+        with contextlib.suppress(apsw.Error, StoreError):
+            old = database.open_writer(database.generation_path(self.path, current))
+            rows = old.execute("SELECT * FROM scan_hint").fetchall()
+            old.close()
+            with database.transaction(db):
+                db.executemany("INSERT INTO scan_hint VALUES (?, ?, ?, ?, ?)", rows)
+
     def rebuild(self, report: Callable[[ImportReport], None] | None = None) -> bool:
         """Fold the whole journal into a new store and put it in the old one's place.
 
-        Returns False when another process holds the writer's lock. Scan hints are dropped with the old store.
+        Returns False when another process holds the writer's lock.
         """
         import apsw
 
@@ -214,7 +241,7 @@ class Home:
 
     def default_roots(self) -> list[Path]:
         """Where agent history is looked for without being told."""
-        root = self.settings.claude_config_dir / "projects"
+        root = samples() if self.is_sample else self.settings.claude_config_dir / "projects"
         return [root] if root.is_dir() else []
 
     def catch_up(

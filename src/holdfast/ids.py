@@ -18,15 +18,16 @@ _POOL_IDS = 128  # random bytes are fetched for this many ids at once: one syste
 _lock = threading.Lock()
 _last_ms = 0
 _counter = 0
-_pool = b""
+_pool = ""
 _pool_at = 0
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def _forget_after_fork() -> None:
     """Drop the random pool in a forked child, so that parent and child never hand out the same bytes."""
     global _lock, _pool, _pool_at  # noqa: PLW0603 - module state is the point
     _lock = threading.Lock()
-    _pool, _pool_at = b"", 0
+    _pool, _pool_at = "", 0
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)
@@ -44,12 +45,11 @@ def uuid7() -> str:
             if _counter > _COUNTER_MAX:
                 _last_ms, _counter = _last_ms + 1, 0
         if _pool_at >= len(_pool):
-            _pool, _pool_at = os.urandom(8 * _POOL_IDS), 0
-        tail = _pool[_pool_at : _pool_at + 8].hex()
-        _pool_at += 8
+            _pool, _pool_at = os.urandom(8 * _POOL_IDS).hex(), 0
+        tail = _pool[_pool_at : _pool_at + 16]
+        _pool_at += 16
         head = f"{_last_ms:012x}7{_counter:03x}"
-    variant = "89ab"[int(tail[0], 16) & 3]
-    return f"{head[:8]}-{head[8:12]}-{head[12:]}-{variant}{tail[1:4]}-{tail[4:]}"
+    return f"{head[:8]}-{head[8:12]}-{head[12:]}-{_VARIANT[tail[0]]}{tail[1:4]}-{tail[4:]}"
 
 
 def derived(*parts: str) -> str:
@@ -63,8 +63,7 @@ def derived(*parts: str) -> str:
         digest.update(b"%d:" % len(raw))
         digest.update(raw)
     h = digest.hexdigest()
-    variant = "89ab"[int(h[16], 16) & 3]
-    return f"{h[:8]}-{h[8:12]}-8{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}"
+    return f"{h[:8]}-{h[8:12]}-8{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
 
 
 def short(text: str, chars: int = 16) -> str:

@@ -230,7 +230,7 @@ def _read_file(path: Path) -> Mapping[str, Any]:
     origin = f"file {path}"
     try:
         found = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # what is wrong with the home, the home says
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise SettingError(FILE_NAME, str(path), origin, f"cannot be read as TOML: {exc}") from exc

@@ -303,3 +303,27 @@ def test_a_home_written_before_redaction_is_refused_with_the_remedy(run, home, t
     assert done.returncode == 11
     assert "import" in done.stderr
     assert "again" in done.stderr
+
+
+def test_a_home_that_is_a_file_is_refused(run, home):
+    home.write_text("")
+    done = run("sessions")
+    assert done.returncode == 10
+    assert "cannot be used" in done.stderr
+
+
+def notice(number: int) -> str:
+    return json.dumps({"kind": "notice.raised", "session": "s", "message": f"m{number}"}) + "\n"
+
+
+def test_records_appended_after_a_power_cut_took_folded_ones_are_not_missed(run, home):
+    for number in range(5):
+        run("record", stdin=notice(number))
+    run("sessions")
+    segment = home / "journal" / "00000001.jsonl"
+    lines = segment.read_bytes().split(b"\n\n")
+    segment.write_bytes(b"\n\n".join(lines[:3]) + b"\n")  # the header and two records are left
+    for number in range(10, 20):
+        run("record", stdin=notice(number))
+    entries = json.loads(run("timeline", "s", "--json").stdout)["entries"]
+    assert [entry["text"] for entry in entries] == ["m0", "m1", *(f"m{number}" for number in range(10, 20))]

@@ -104,3 +104,60 @@ def test_record_rejects_what_json_cannot_hold_only_when_it_must(run, home):
 def test_nothing_on_standard_input_records_nothing(text, run):
     done = run("record", stdin=text)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_of_different_events_under_one_key_the_first_counts(run):
+    first = {"kind": "tool.used", "session": "s", "key": "k", "tool": "Bash", "status": "completed"}
+    run("sessions")
+    _send(run, first)
+    run("sessions")  # folded between, and not: both ways
+    _send(run, first | {"status": "failed"}, first | {"status": "failed", "tool": "Other"})
+    (tool,) = json.loads(run("stats", "--json").stdout)["tools"]
+    assert (tool["tool"], tool["completed"], tool["failed"]) == ("Bash", 1, 0)
+    run("rebuild")
+    assert json.loads(run("stats", "--json").stdout)["tools"] == [tool]
+
+
+def test_a_session_with_an_open_task_is_not_over(run):
+    _send(
+        run,
+        {"kind": "task.started", "session": "s", "agent": "builder", "task_id": "t1", "task_name": "Build"},
+    )
+    (session,) = json.loads(run("sessions", "--json").stdout)["sessions"]
+    assert (session["state"], session["state_grade"]) == ("working", "inferred")
+    (later,) = json.loads(run("sessions", "--json", env={"HOLDFAST_NOW": "2099-01-01T00:00:00Z"}).stdout)[
+        "sessions"
+    ]
+    assert later["state"] == "interrupted"
+    _send(
+        run,
+        {"kind": "task.completed", "session": "s", "agent": "builder", "task_id": "t1", "status": "success"},
+    )
+    (done,) = json.loads(run("sessions", "--json").stdout)["sessions"]
+    assert done["state"] == "idle"
+
+
+def test_only_named_agents_are_counted(run):
+    _send(run, {"kind": "notice.raised", "session": "s", "message": "m"})
+    assert json.loads(run("show", "s", "--json").stdout)["agents"] == []
+    _send(run, {"kind": "notice.raised", "session": "s", "agent": "a", "message": "m"})
+    assert [agent["id"] for agent in json.loads(run("show", "s", "--json").stdout)["agents"]] == ["a"]
+
+
+def test_missing_token_figures_are_unknown_not_zero(run):
+    _send(
+        run,
+        {"kind": "llm.called", "session": "s", "agent": "a", "model": "claude-opus-5-5", "output_tokens": 5},
+    )
+    (session,) = json.loads(run("sessions", "--json").stdout)["sessions"]
+    assert session["tokens"]["input"] is None
+    assert session["tokens"]["unknown_calls"] == 1
+    assert session["cost_usd"] is None
+    assert "unknown" in run("show", "s").stdout
+
+
+def test_events_that_do_not_fit_are_noticed_by_doctor(run):
+    _send(run, {"kind": "decision.made", "session": "s"})
+    done = run("doctor")
+    assert done.returncode == 0
+    assert "do not fit their kind: 1" in done.stdout

@@ -90,7 +90,7 @@ ROLLUPS = {
     "llm_day": """
         SELECT session_id, agent, coalesce(start_us / 86400000000, -1), coalesce(model, ''), count(*), sum(input_tokens),
             sum(output_tokens), sum(cache_read_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens),
-            sum(NOT final), sum(coalesce(cost_pico, 0)), sum(cost_pico IS NULL)
+            sum(NOT final), sum(input_tokens IS NULL OR output_tokens IS NULL), sum(coalesce(cost_pico, 0)), sum(cost_pico IS NULL)
         FROM llm WHERE NOT inherited GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""",
 }
 

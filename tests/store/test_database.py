@@ -8,7 +8,7 @@ import sys
 import apsw
 import pytest
 
-from holdfast.errors import StoreError, StoreFromFuture
+from holdfast.errors import StoreDamaged, StoreError, StoreFromFuture
 from holdfast.store import database
 
 
@@ -59,7 +59,7 @@ def test_a_file_that_is_no_database_is_unreadable(tmp_path):
     path = database.generation_path(tmp_path, 1)
     path.with_name(path.name + "-wal").unlink()
     path.write_bytes(b"not a database" * 1000)
-    with pytest.raises(database.Unreadable):
+    with pytest.raises(StoreDamaged):
         database.open_writer(database.generation_path(tmp_path, 1))
 
 
@@ -68,7 +68,7 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path):
 
     def fail() -> None:
         with database.transaction(db):
-            db.execute("INSERT INTO cursor VALUES (1, 2)")
+            db.execute("INSERT INTO cursor VALUES (1, 2, 0, '')")
             raise KeyError
 
     with pytest.raises(KeyError):

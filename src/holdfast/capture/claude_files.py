@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import zlib
 from base64 import b64encode
 from dataclasses import dataclass
@@ -129,7 +130,7 @@ def _look(path: str, unreadable: list[Unreadable]) -> SourceFile | None:
     except OSError as exc:
         unreadable.append(Unreadable(path, exc.strerror or str(exc)))
         return None
-    if not os.path.isfile(path):  # noqa: PTH113 - no pipes, no devices
+    if not stat.S_ISREG(found.st_mode):  # no pipes, no devices
         return None
     return SourceFile(
         path, found.st_size, found.st_mtime_ns, found.st_ino, _META_NAME.search(path) is not None

@@ -20,7 +20,6 @@ from holdfast.settings import SETTINGS, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from holdfast.home import Home
 
@@ -74,11 +73,11 @@ class Context:
             self._home = Home(self.settings)
         return self._home
 
-    def at(self, path: Path) -> Home:
-        """Another home with the same settings."""
+    def sample_home(self) -> Home:
+        """The home of the bundled samples, inside the user's own."""
         from holdfast.home import Home
 
-        return Home(self.settings, path=path)
+        return Home(self.settings, sample=True)
 
     @property
     def stale_us(self) -> int:

@@ -28,8 +28,9 @@ def command(context: Context, as_json: bool) -> None:  # noqa: FBT001
             )
             click.echo(f"        {terminal.plain(finding.remedy)}")
         click.echo(
-            f"looked at {found.records} records in {found.segments} segments ({terminal.size(found.journal_bytes)}), "
-            f"{found.blobs} blobs, {found.source_files} source files"
+            f"looked at {terminal.some(found.records, 'record')} in {terminal.some(found.segments, 'segment')} "
+            f"({terminal.size(found.journal_bytes)}), {terminal.some(found.blobs, 'blob')}, "
+            f"{terminal.some(found.source_files, 'source file')}"
         )
         if found.kept_types:
             kinds = ", ".join(f"{number} {kind}" for kind, number in list(found.kept_types.items())[:12])
@@ -37,4 +38,6 @@ def command(context: Context, as_json: bool) -> None:  # noqa: FBT001
         if not found.faults:
             click.echo("no faults")
     if found.faults:
-        raise DoctorFoundFaults(f"{found.faults} faults found", hint="each finding above says what to do")
+        raise DoctorFoundFaults(
+            f"{terminal.some(found.faults, 'fault')} found", hint="each finding above says what to do"
+        )

@@ -44,10 +44,8 @@ def _nothing_here(home: Home) -> bool:
 
 def _show_samples(context: Context, *, as_json: bool) -> None:
     """Bundled recordings in a home of their own, so that yours stays clean."""
-    from holdfast.home import samples
-
-    home = context.at(context.home.path / "sample")
-    report = home.catch_up([samples()])
+    home = context.sample_home()
+    report = home.catch_up()
     looked = context.settings.claude_config_dir / "projects"
     terminal.note(f"No agent history was found (looked in {looked}).")
     terminal.note("This is how it looks, on sample recordings that come with Holdfast:")

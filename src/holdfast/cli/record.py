@@ -48,7 +48,8 @@ def command(context: Context, strict: bool, durable: bool, as_json: bool) -> Non
     door.close()
     if refused:
         raise UsageError(
-            f"{refused} lines were not recorded; all others were", hint="mend them and send them again"
+            f"{terminal.some(refused, 'line')} not recorded; all others were",
+            hint="mend them and send them again",
         )
 
 

@@ -63,10 +63,7 @@ def _print_summary(out: Any, s: dict[str, Any], now_us: int) -> None:  # noqa: A
         ),
         (
             "tokens",
-            (
-                f"{tokens['input']:,} in, {tokens['output']:,} out, {tokens['cache_read']:,} cache read, "
-                f"{tokens['cache_write_5m'] + tokens['cache_write_1h']:,} cache written, in {s['llm_calls']} calls"
-            ),
+            _tokens(tokens) + f", in {terminal.some(s['llm_calls'], 'call')}",
         ),
         ("cost", terminal.usd(s["cost_usd"], complete=s["cost_complete"]) + _reported(s)),
     ]
@@ -80,6 +77,18 @@ def _print_summary(out: Any, s: dict[str, Any], now_us: int) -> None:  # noqa: A
         )
     if s["unpriced_calls"]:
         out.print(f"         {s['unpriced_calls']} calls have no known price and are not in the cost")
+
+
+def _tokens(tokens: dict[str, Any]) -> str:
+    if tokens["input"] is None:
+        return "unknown"
+    written = tokens["cache_write_5m"] + tokens["cache_write_1h"]
+    more = (
+        f", without {terminal.some(tokens['unknown_calls'], 'call')} of unknown size"
+        if tokens["unknown_calls"]
+        else ""
+    )
+    return f"{tokens['input']:,} in, {tokens['output']:,} out, {tokens['cache_read']:,} cache read, {written:,} cache written{more}"
 
 
 def _ago(s: dict[str, Any], now_us: int) -> str:

@@ -27,10 +27,10 @@ def command(context: Context, since: str | None, until: str | None, as_json: boo
         terminal.print_json(found)
         return
     out = terminal.console()
-    _print(out, "Agent types", "agent_type", found["agent_types"], ("agents", "tool_calls", "tool_errors"))
+    _print(out, "Agent types", "agent_type", found["agent_types"], ("agents", "tool_calls", "errors"))
     _print(out, "Models", "model", found["models"], ())
     _print_tools(out, found["tools"])
-    _print(out, "Days", "day", found["days"], ("sessions", "tool_calls", "tool_errors"))
+    _print(out, "Days", "day", found["days"], ("sessions", "tool_calls", "errors"))
 
 
 def _day(text: str | None, now_us: int, option: str) -> int | None:
@@ -70,9 +70,9 @@ def _print(out: Any, title: str, key: str, rows: list[dict[str, Any]], counts: t
     out.print()
 
 
-def _token_cells(tokens: dict[str, int] | None) -> list[str]:
+def _token_cells(tokens: dict[str, Any] | None) -> list[str]:
     """Input, output (≥ where some of it is a lower bound), cache reads, cache writes."""
-    if tokens is None:
+    if tokens is None or tokens["input"] is None:
         return ["unknown"] * 4
     return [
         terminal.count(tokens["input"]),

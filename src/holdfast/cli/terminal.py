@@ -131,11 +131,12 @@ def usd(cost: float | None, *, complete: bool = True) -> str:
     return text if complete else text + "+"
 
 
-def all_tokens(tokens: dict[str, int] | None) -> int | None:
+def all_tokens(tokens: dict[str, Any] | None) -> int | None:
     """Every token that passed: input, output, cache reads and writes; None when unknown."""
     if tokens is None:
         return None
-    return sum(value for name, value in tokens.items() if name != "output_unreliable_calls")
+    figures = [value for name, value in tokens.items() if not name.endswith("_calls")]
+    return None if None in figures else sum(figures)
 
 
 def age(then_us: int | None, now_us: int) -> str:

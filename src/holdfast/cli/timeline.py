@@ -6,6 +6,7 @@ import click
 
 from holdfast.cli import answers, terminal
 from holdfast.cli.app import COMMANDS, Context
+from holdfast.errors import NotFound
 from holdfast.store import timeline
 
 
@@ -22,6 +23,8 @@ def command(context: Context, session: str, agent: str | None, as_json: bool) ->
         for entry in timeline.timeline(db, answers.session(db, session))
         if wanted is None or (entry["agent"].startswith(wanted) and bool(wanted) == bool(entry["agent"]))
     ]
+    if agent is not None and not entries:
+        raise NotFound(f"no agent {agent!r} in this session", hint="`holdfast show SESSION` lists its agents")
     if as_json:
         terminal.print_json({"entries": entries})
         return

@@ -14,8 +14,8 @@ from holdfast.events.base import Amount, Count, Data, Whole
 class SessionNoted(Data, kw_only=True, omit_defaults=True):
     """Facts about a session, in any number of pieces.
 
-    Of several titles the highest `title_rank` wins (a person's over a generated one). `own` marks a session
-    that Holdfast itself caused, such as a judge's.
+    Of several titles the highest `title_rank` wins (a person's over a generated one). `own` marks a
+    record of a type that is never copied into a fork: it shows when the session's own life began.
     """
 
     title: str | None = None

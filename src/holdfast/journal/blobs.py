@@ -39,14 +39,15 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def put(directory: Path, content: bytes) -> BlobRef:
-    """Keep `content` durably and say where. Keeping the same content again writes nothing.
+    """Keep `content` durably and say where. Keeping the same content again writes nothing, unless it was damaged.
 
     Raises:
         OSError: it could not be written; no blob of that name exists then unless it did before.
     """
     ref = BlobRef(hashlib.sha256(content).hexdigest(), len(content))
     final = directory / ref.sha256
-    if final.exists() and final.stat().st_size == ref.size:
+    if _holds(final, content):
+        sync_directory(directory)  # whoever wrote it may have died before its name was durable
         return ref
     directory.mkdir(mode=0o700, exist_ok=True)
     temporary = directory / f"{TEMPORARY_PREFIX}{uuid7()}"
@@ -63,6 +64,13 @@ def put(directory: Path, content: bytes) -> BlobRef:
         raise
     sync_directory(directory)
     return ref
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def get(directory: Path, ref: BlobRef) -> bytes:

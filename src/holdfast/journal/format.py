@@ -11,7 +11,7 @@ left half-written; empty lines mean nothing. A record is one JSON object, its me
     t   time received, UTC microseconds
     s   source: who wrote it and which translator reads it
     p   optional position in the source: [file id, first byte, byte after the last one], line end included
-    e   optional line end of the source line when it is not LF: "\r\n"
+    e   optional line end of the source line when it is not LF: "\r\n", or "" for a last line without one
     exactly one of, the body as received after redaction:
     b   one line of valid UTF-8 JSON, byte for byte (it neither begins nor ends with white space, holds no CR,
         and is nested at most 200 deep)
@@ -35,7 +35,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -47,21 +47,25 @@ SEGMENT_SOURCE = "holdfast.segment"
 _OPENING = b"[{"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _WHITE = b" \t\r\n"
+_LF, _CR = 0x0A, 0x0D
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # what SQLite and most languages can hold
 
 
 class BlobRef(msgspec.Struct, frozen=True):
     """Where a body too large for a line is kept."""
 
     sha256: str
-    size: int
+    size: _Count
 
 
 class Position(NamedTuple):
     """Where a record stood in its source: bytes [start, end) of the file with this id."""
 
     file: str
-    start: int
-    end: int
+    start: _Count
+    end: _Count
 
 
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -69,7 +73,7 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     v: int
     id: str
-    t: int
+    t: _Count
     s: str
     p: Position | None = None
     e: str = "\n"
@@ -94,14 +98,14 @@ _text = msgspec.json.Encoder().encode
 
 def is_plain_json(body: bytes) -> bool:
     """Whether `body` may stand in a record as it is: valid JSON on one line, UTF-8, not too deep."""
-    if not body or body[0] in _WHITE or body[-1] in _WHITE or b"\n" in body or b"\r" in body:
+    if not body or body[0] in _WHITE or body[-1] in _WHITE or _LF in body or _CR in body:
         return False
     try:
         _as_raw(body)
         body.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return body.count(b"[") + body.count(b"{") <= DEPTH_LIMIT or _depth(body) <= DEPTH_LIMIT
+    return _depth(body) <= DEPTH_LIMIT
 
 
 def _depth(body: bytes) -> int:
@@ -111,6 +115,8 @@ def _depth(body: bytes) -> int:
     make it too high, and then the text is walked once.
     """
     rest, rounds = body.translate(None, _NOT_BRACKETS), 0
+    if len(rest) <= 2 * DEPTH_LIMIT:  # the usual case: each level takes two brackets
+        return len(rest) // 2
     while rest and rounds <= DEPTH_LIMIT:
         peeled = rest.replace(b"[]", b"").replace(b"{}", b"")
         if len(peeled) == len(rest):
@@ -198,18 +204,21 @@ def decode(line: bytes) -> Record:
     """
     if line[-SUFFIX_BYTES:-10] != b',"c":"' or line[-2:] != b'"}':
         raise Damaged("no checksum at its end")
-    try:
-        claimed = int.from_bytes(binascii.unhexlify(line[-10:-2]), "big")
-    except binascii.Error as exc:
-        raise Damaged("its checksum is not hexadecimal") from exc
-    if zlib.crc32(memoryview(line)[:-SUFFIX_BYTES]) != claimed:
+    if line[-10:-2] != b"%08x" % zlib.crc32(memoryview(line)[:-SUFFIX_BYTES]):
         raise Damaged("checksum does not fit")
     try:
         record = _as_record(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise _why_unreadable(line, exc) from exc
-    if record.v != VERSION:
+    if record.v > VERSION:
         raise Newer
+    if record.v < VERSION:
+        raise Damaged(f"checksum fits, but there is no format version {record.v}")
+    if record.y is not None:
+        try:
+            binascii.a2b_base64(record.y, strict_mode=True)
+        except ValueError as exc:
+            raise Damaged(f"checksum fits, but its body is no base64: {exc}") from exc
     return record
 
 

@@ -49,10 +49,13 @@ def read(directory: Path, after: Mapping[int, int] | None = None) -> Iterator[Fo
 
 def read_segment(directory: Path, number: int, offset: int = 0) -> Iterator[Found | Damage]:
     """The records and damaged ranges of one segment from `offset`, which must be a line start."""
-    for start, line in _lines(segments.path(directory, number), offset):
-        if not line:
+    for start, line, length in _lines(segments.path(directory, number), offset):
+        if not length:
             continue
-        end = start + len(line) + 1
+        end = start + length + 1
+        if line is None:
+            yield Damage(number, start, end, "longer than any record")
+            continue
         try:
             yield Found(fmt.decode(line), number, start, end)
         except fmt.Damaged as exc:
@@ -61,23 +64,30 @@ def read_segment(directory: Path, number: int, offset: int = 0) -> Iterator[Foun
             yield Damage(number, start, end, "written by a newer Holdfast", newer=True)
 
 
-def _lines(path: Path, offset: int) -> Iterator[tuple[int, bytes]]:
-    """(offset, line without LF) for every complete line. An endless one is given up in pieces."""
+def _lines(path: Path, offset: int) -> Iterator[tuple[int, bytes | None, int]]:
+    """(offset, line, its length), without LF, for every complete line; one too long to be a record is None."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
-        held = b""
-        while chunk := os.pread(fd, _CHUNK_BYTES, offset + len(held)):
-            *complete, rest = (held + chunk).split(b"\n") if b"\n" in chunk else (held + chunk,)
+        held: list[bytes] = []
+        length = 0
+        while chunk := os.pread(fd, _CHUNK_BYTES, offset + length):
+            head, line_end, rest = chunk.partition(b"\n")
+            held.append(head)
+            length += len(head)
+            if length > _LINE_LIMIT_BYTES:
+                held.clear()
+            if not line_end:
+                continue
+            yield offset, b"".join(held) if length <= _LINE_LIMIT_BYTES else None, length
+            offset += length + 1
+            *complete, last = rest.split(b"\n")
             for line in complete:
-                yield offset, line
+                yield offset, line, len(line)
                 offset += len(line) + 1
-            held = rest
-            if len(held) > _LINE_LIMIT_BYTES:
-                yield offset, held[:-1]
-                offset, held = offset + len(held), b""
+            held, length = [last], len(last)
     finally:
         os.close(fd)
 
@@ -122,6 +132,8 @@ def record_at(directory: Path, segment: int, offset: int) -> fmt.Record:
     Raises:
         fmt.Damaged, fmt.Newer: there is no readable record there.
     """
-    for _, line in _lines(segments.path(directory, segment), offset):
-        return fmt.decode(line)
+    for _, line, _ in _lines(segments.path(directory, segment), offset):
+        if line is not None:
+            return fmt.decode(line)
+        raise fmt.Damaged("longer than any record")
     raise fmt.Damaged("nothing stands there")

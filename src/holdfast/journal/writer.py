@@ -82,8 +82,9 @@ class Writer:
         self._unsynced: list[bytes] = []
         self._unsynced_bytes = 0
         self._stranded: str | None = None  # why the file that `_unsynced` was written to cannot be synced
-        self._flushing = threading.Lock()  # held by the background thread while it syncs without `_lock`
-        self._in_flight: list[bytes] = []  # what it syncs; still there afterwards if that failed
+        self._flushing = threading.RLock()  # held by the background thread while it syncs without `_lock`
+        self._in_flight: list[bytes] = []  # what it syncs; still there afterwards when that failed
+        self._flush_error: OSError | None = None  # why
         self._stop = threading.Event()
         self._syncer: threading.Thread | None = None
         self.sync_failures = 0
@@ -240,7 +241,12 @@ class Writer:
         meets is not reported again.
         """
         with self._flushing:
-            self._unsynced[:0], self._in_flight = self._in_flight, []
+            failed, self._flush_error = self._flush_error, None
+            late, self._in_flight = self._in_flight, []
+        if failed is not None:
+            self._unsynced[:0] = late
+            self._unsynced_bytes += sum(map(len, late))
+            self._strand(failed)
         if not self._unsynced:
             return
         if self._stranded is None:
@@ -267,10 +273,11 @@ class Writer:
 
     def _rescue(self, why: str) -> None:
         """After a failed fsync: append everything since the last good one to a new segment, and sync that."""
-        while self._fd < 0:
-            self._create(self._newest() + 1)
-        self._write_whole(b"".join(self._unsynced))
         try:
+            while self._fd < 0:
+                self._create(self._newest() + 1)
+                self._flush()  # whether the disk takes anything at all, before more is written to it
+            self._write_whole(b"".join(self._unsynced))
             self._flush()
         except OSError as exc:
             path = self._path()
@@ -289,32 +296,27 @@ class Writer:
         while True:
             self._stop.wait(self._fsync_interval_s)
             with self._lock:
-                if not self._unsynced:
+                if (
+                    not self._unsynced or self._stranded is not None
+                ):  # stranded: appends and `sync` try, and say so
                     self._syncer = None
                     return
-                if self._stranded is not None:
-                    with contextlib.suppress(AppendFailed):  # the next `sync` or close says so
-                        self._sync()
-                    continue
-                self._in_flight, self._unsynced, self._unsynced_bytes = self._unsynced, [], 0
                 self._flushing.acquire()
-            failed = self._flush_in_flight()
-            if failed is not None:
-                with self._lock, contextlib.suppress(AppendFailed):
+                self._in_flight, self._unsynced, self._unsynced_bytes = self._unsynced, [], 0
+            try:
+                self._flush()  # the segment stays open: whoever leaves it takes `_flushing` before
+            except OSError as exc:
+                self._flush_error = exc
+            else:
+                self._in_flight = []
+            finally:
+                self._flushing.release()
+            if self._flush_error is not None:
+                with (
+                    self._lock,
+                    contextlib.suppress(AppendFailed),
+                ):  # suppressed: the next append or `sync` says so
                     self._sync()
-
-    def _flush_in_flight(self) -> OSError | None:
-        """Sync without the lock: nobody leaves the segment before taking `_flushing`."""
-        try:
-            self._flush()
-        except OSError as exc:
-            self._strand(exc)
-            return exc
-        else:
-            self._in_flight = []
-            return None
-        finally:
-            self._flushing.release()
 
     def close(self) -> None:
         """Sync and release the segment. Appending again is allowed and opens it anew."""
@@ -323,8 +325,7 @@ class Writer:
             try:
                 self._sync()
             finally:
-                if self._fd >= 0:
-                    self._leave()
+                self._leave()
                 self._stop = threading.Event()
 
     def _after_fork(self) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from holdfast.errors import StoreBusy, StoreError, StoreFromFuture
+from holdfast.errors import StoreBusy, StoreDamaged, StoreError, StoreFromFuture
 from holdfast.journal import segments
 from holdfast.store.statements import text
 
@@ -36,16 +36,6 @@ _BELONGING = re.compile(r"store-(\d+)\.db(?:-wal|-shm|-journal)?\Z")
 _OPEN_ATTEMPTS = 20  # each one means that another rebuild was finished in the meantime
 _BUSY_MS = 5_000
 _CACHE_KIB = 16_384
-
-
-class Unreadable(StoreError):
-    """The store's file is damaged. It is derived from the journal and can be folded again."""
-
-    exit_code = 30
-
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"{path}: {why}")
-        self.hint = "`holdfast rebuild` folds the journal into a new store; nothing recorded is lost"
 
 
 def generation_path(home: Path, number: int) -> Path:
@@ -114,7 +104,7 @@ def open_writer(path: Path) -> apsw.Connection:
     """Open a generation for writing; the caller holds the writer's lock.
 
     Raises:
-        Unreadable: the file is damaged.
+        StoreDamaged: the file is damaged.
         StoreFromFuture: a newer Holdfast wrote it.
     """
     db = _connect(path, apsw.SQLITE_OPEN_READWRITE)
@@ -130,7 +120,7 @@ def open_reader(home: Path) -> apsw.Connection:
 
     Raises:
         StoreError: there is none yet.
-        Unreadable, StoreFromFuture: as `open_writer`.
+        StoreDamaged, StoreFromFuture: as `open_writer`.
     """
     for _ in range(_OPEN_ATTEMPTS):
         number = current(home)
@@ -177,7 +167,7 @@ def _refused(path: Path, exc: apsw.Error) -> StoreError:
         return StoreError(
             f"{path}: {exc}", hint="make room or repair access, then run the same command again"
         )
-    return Unreadable(path, str(exc))
+    return StoreDamaged(path, str(exc))
 
 
 _TROUBLE = (
@@ -218,18 +208,21 @@ def is_ahead(db: apsw.Connection, journal: Path) -> bool:
     and would never be folded.
     """
     return any(
-        offset > 0 and not _ends_line(segments.path(journal, number), offset)
-        for number, offset in db.execute("SELECT segment, offset_bytes FROM cursor")
+        not _stands(segments.path(journal, number), start, end, last_id)
+        for number, end, start, last_id in db.execute("SELECT * FROM cursor")
     )
 
 
-def _ends_line(path: Path, offset_bytes: int) -> bool:
+def _stands(path: Path, start: int, end: int, last_id: str) -> bool:
+    """Whether the line that was folded last still stands where it stood."""
     try:
         with path.open("rb") as file:
-            file.seek(offset_bytes - 1)
-            return file.read(1) == b"\n"
+            file.seek(start)
+            line = file.read(end - start)
     except FileNotFoundError:
         return False
+    named = b'"id":"%b"' % last_id.encode() if last_id else b""
+    return len(line) == end - start and line.endswith(b"\n") and named in line[:80]
 
 
 @contextlib.contextmanager

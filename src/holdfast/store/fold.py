@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import apsw
 
+_PROGRAMS = "sdk"  # the source of events that programs record themselves
 _FAR_US = 2**63 - 1
 _SQL = statements("fold")
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -32,10 +33,24 @@ AFTERTHOUGHT_RANK, REPORT_RANK = 1, 2
 class _Seen:
     """What a batch says about one session."""
 
-    __slots__ = ("agents", "cwd", "entry_us", "first_us", "id", "last_us", "latest", "own", "title")
+    __slots__ = (
+        "agents",
+        "cwd",
+        "entry_us",
+        "first_us",
+        "has_main",
+        "id",
+        "last_us",
+        "latest",
+        "own",
+        "title",
+    )
 
-    def __init__(self, session_id: int) -> None:
+    def __init__(self, session_id: int, *, has_main: bool) -> None:
         self.id = session_id
+        self.has_main = (
+            has_main  # whether events without an agent are the main agent's; programs need not have one
+        )
         self.first_us: int | None = None
         self.last_us: int | None = None
         self.entry_us: int | None = None
@@ -46,6 +61,8 @@ class _Seen:
         self.agents: dict[str, list[int | None]] = {}
 
     def at(self, agent: str, time_us: int | None) -> None:
+        if not agent and not self.has_main:
+            return
         span = self.agents.get(agent)
         if span is None:
             self.agents[agent] = [time_us, time_us]
@@ -116,11 +133,11 @@ class Fold:
 
     def _first_sight(self, key: str) -> _Seen:
         session_id = self._ids.get(key)
+        source, _, native = key.partition(":")
         if session_id is None:
-            source, _, native = key.partition(":")
             values = {"key": key, "source": source, "native": native}
             session_id = self._ids[key] = self._db.execute(_SQL["session_id"], values).get
-        seen = self._seen[key] = _Seen(session_id)
+        seen = self._seen[key] = _Seen(session_id, has_main=source != _PROGRAMS)
         return seen
 
     def row(self, statement: str, **values: Any) -> None:  # noqa: ANN401 - SQL values
@@ -463,6 +480,7 @@ _WRITE_ORDER = (
     "llm_usage",
     "event_told",
     "link_told",
+    "key_used",
     "source_declared",
     "source_read",
     "kept_more",

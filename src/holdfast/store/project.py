@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
@@ -18,6 +18,7 @@ from holdfast.journal import blobs, reader
 from holdfast.journal.format import SEGMENT_SOURCE
 from holdfast.store import database
 from holdfast.store.fold import Fold
+from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +34,7 @@ FILE_SOURCE = (
 )
 _BATCH_RECORDS = 2_000
 _BATCH_BYTES = 4 << 20
+_MOVED = statements("fold")["cursor_moved"]
 _CHECKPOINT_EVERY = 16  # batches; keeps the write-ahead log near 64 MB of source text
 
 
@@ -98,6 +100,7 @@ class Projector:
         self._fold = Fold(db, head_chars)
         self._paths: dict[str, str | None] = dict(db.execute("SELECT id, path FROM source_file"))
         self._commits = 0
+        self._keyed: set[str] = set()  # keys of this batch
         self._cursor: dict[int, int] = dict(db.execute("SELECT segment, offset_bytes FROM cursor"))
 
     def catch_up(
@@ -131,7 +134,7 @@ class Projector:
         return progress
 
     def _take(self, item: reader.Found | reader.Damage, batch: _Batch, progress: Progress) -> None:
-        batch.cursor[item.segment] = item.end
+        batch.cursor[item.segment] = _Place(item.end, item.start, "")
         batch.records += 1
         if isinstance(item, reader.Damage):
             progress.damaged += 1
@@ -139,6 +142,7 @@ class Projector:
             return
         progress.records += 1
         record = item.record
+        batch.cursor[item.segment] = _Place(item.end, item.start, record.id)
         if record.s == SEGMENT_SOURCE:
             return
         if record.s == FILE_SOURCE:
@@ -166,6 +170,8 @@ class Projector:
             return
         start = record.p.start if record.p else (item.segment << 40) | item.start
         entry = Entry(body, record.id, record.t, file, self._paths.get(file), start)
+        if record.p is None and record.id[14] == "8" and not self._first_use(item):
+            return
         translation = translator(entry)
         for event in translation.events:
             self._fold.add(event, item.segment, item.start)
@@ -176,6 +182,19 @@ class Projector:
             place = self._paths.get(file) or (f"file {file}" if file else f"journal segment {item.segment}")
             for why in translation.problems:
                 self._problem(place, start, end, why)
+
+    def _first_use(self, item: reader.Found) -> bool:
+        """Whether this is the first record with its key; ids made from a key are UUIDs of version 8."""
+        if item.record.id in self._keyed:
+            return False
+        where = self._db.execute(
+            "SELECT segment, offset_bytes FROM keyed WHERE id = ?", (item.record.id,)
+        ).fetchone()
+        if where is not None:
+            return bool(where == (item.segment, item.start))
+        self._keyed.add(item.record.id)
+        self._fold.row("key_used", id=item.record.id, segment=item.segment, offset_bytes=item.start)
+        return True
 
     def _declare(self, record: Record) -> None:
         try:
@@ -198,15 +217,14 @@ class Projector:
         try:
             with database.transaction(self._db):
                 self._fold.write()
-                for segment, offset in batch.cursor.items():
-                    self._db.execute(
-                        "INSERT INTO cursor VALUES (?, ?) ON CONFLICT DO UPDATE SET offset_bytes = excluded.offset_bytes",
-                        (segment, offset),
-                    )
+                for segment, place in batch.cursor.items():
+                    self._db.execute(_MOVED, {"segment": segment, **place._asdict()})
         except BaseException:
             self._fold.forget()
+            self._keyed.clear()
             raise
-        self._cursor.update(batch.cursor)
+        self._cursor.update((segment, place.offset_bytes) for segment, place in batch.cursor.items())
+        self._keyed.clear()
         self._commits += 1
         if self._commits % _CHECKPOINT_EVERY == 0:
             database.checkpoint(self._db)
@@ -217,6 +235,14 @@ class _Declared(msgspec.Struct):
     source: str
     path: str
     generation: int = 0
+
+
+class _Place(NamedTuple):
+    """How far a segment was read, and the record that stood last."""
+
+    offset_bytes: int
+    last_start: int
+    last_id: str
 
 
 class _FileRead:
@@ -253,7 +279,7 @@ class _Batch:
     __slots__ = ("body_bytes", "cursor", "files", "kept", "records")
 
     def __init__(self) -> None:
-        self.cursor: dict[int, int] = {}
+        self.cursor: dict[int, _Place] = {}
         self.files: dict[str, _FileRead] = {}
         self.kept: Counter[tuple[str, str]] = Counter()
         self.records = self.body_bytes = 0

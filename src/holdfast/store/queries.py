@@ -57,13 +57,16 @@ def _cost(row: Json) -> Json:
 
 
 def tokens_answer(row: Json) -> Json:
+    """Token sums; null when every call lacks its figures, and `unknown_calls` says how many do."""
+    known = row["untold"] < row["llm_calls"] or row["llm_calls"] == 0
     return {
-        "input": row["input_tokens"],
-        "output": row["output_tokens"],
-        "cache_read": row["cache_read_tokens"],
-        "cache_write_5m": row["cache_write_5m_tokens"],
-        "cache_write_1h": row["cache_write_1h_tokens"],
+        "input": row["input_tokens"] if known else None,
+        "output": row["output_tokens"] if known else None,
+        "cache_read": row["cache_read_tokens"] if known else None,
+        "cache_write_5m": row["cache_write_5m_tokens"] if known else None,
+        "cache_write_1h": row["cache_write_1h_tokens"] if known else None,
         "output_unreliable_calls": row["unreliable"],
+        "unknown_calls": row["untold"],
     }
 
 
@@ -122,7 +125,7 @@ def totals(found: list[Json]) -> Json:
     return {
         "sessions": len(found),
         **sums,
-        "tokens": {name: sum(s["tokens"][name] for s in found) for name in token_names},
+        "tokens": {name: sum(s["tokens"][name] or 0 for s in found) for name in token_names},
         "cost_usd": pico / PICO_PER_USD if known else None,
         "cost_pico_usd": pico if known else None,
         "cost_complete": unpriced == 0,
@@ -138,6 +141,8 @@ _NOTHING: Json = dict.fromkeys(
         "cache_write_5m_tokens",
         "cache_write_1h_tokens",
         "unreliable",
+        "untold",
+        "llm_calls",
     ),
     0,
 )
@@ -283,7 +288,7 @@ def stats(db: apsw.Connection, since: int | None = None, until: int | None = Non
                 "day": clock.day(row["day"] * clock.DAY_US) if row["day"] >= 0 else None,
                 "sessions": row["sessions"],
                 "tool_calls": row["tool_calls"],
-                "tool_errors": row["not_ok"],
+                "errors": row["not_ok"],
                 "llm_calls": row["llm_calls"],
                 "tokens": tokens_answer(row),
                 **_cost(row),
@@ -317,14 +322,12 @@ def _agent_types(db: apsw.Connection, days: dict[str, int]) -> list[Json]:
             known = by_type.setdefault(row["agent_type"], {"agents": 0})
             known["agents"] = max(known["agents"], row.pop("agents"))
             known.update(row)
+    for row in rows(db, _SQL["stats_agent_errors"], **days):
+        by_type.setdefault(row["agent_type"], {"agents": 0})["raised"] = row["raised"]
     out = []
     for agent_type, row in sorted(by_type.items()):
         full = {
-            "tool_calls": 0,
-            "not_ok": 0,
-            "llm_calls": 0,
-            "cost_pico": 0,
-            "unpriced": 0,
+            **dict.fromkeys(("tool_calls", "not_ok", "raised", "cost_pico", "unpriced"), 0),
             **_NOTHING,
             **row,
         }
@@ -333,7 +336,7 @@ def _agent_types(db: apsw.Connection, days: dict[str, int]) -> list[Json]:
                 "agent_type": agent_type or None,
                 "agents": full["agents"],
                 "tool_calls": full["tool_calls"],
-                "tool_errors": full["not_ok"],
+                "errors": full["not_ok"] + full["raised"],
                 "llm_calls": full["llm_calls"],
                 **_use_of_agents(full, subagent=agent_type != "main"),
             }

@@ -47,11 +47,9 @@ def of_session(row: dict[str, Any], now_us: int, stale_us: int) -> Standing:
     if turn.status in {"interrupted", "failed"}:
         return Standing(turn.status, turn.grade, turn.why)
     if exited:
-        return Standing("ended", "observed", "its last turn completed and the tool exited")
+        return Standing("ended", "observed", f"{turn.why}, and the tool exited")
     if silent:
-        return Standing(
-            "ended", "inferred", f"silent for {stale_us // 60_000_000} min after its last turn completed"
-        )
+        return Standing("ended", "inferred", f"{turn.why}, and it is silent for {stale_us // 60_000_000} min")
     return Standing("idle", "inferred", turn.why)
 
 
@@ -66,6 +64,8 @@ def _last_turn(row: dict[str, Any]) -> _Turn:
     tool_at, mark_at = _at(row, "tool_at"), _at(row, "mark_at")
     if max(turn_at, llm_to, tool_at, mark_at) < 0:
         if row["first_us"] is not None and row["source"] != "claude":
+            if row["open_spans"]:
+                return _Turn("open", "inferred", f"{row['open_spans']} of its spans have no end")
             return _Turn("completed", "inferred", "nothing in it is open")
         return _Turn("none", "observed", "")
     if mark_at > max(turn_at, llm_to, tool_at):

@@ -163,6 +163,7 @@ def _llm_node(row: Json) -> Json:
             "cache_write_5m": row["cache_write_5m_tokens"],
             "cache_write_1h": row["cache_write_1h_tokens"],
             "output_unreliable_calls": int(not row["final"]),
+            "unknown_calls": int(row["input_tokens"] is None or row["output_tokens"] is None),
         },
         "cost_usd": None if row["cost_pico"] is None else row["cost_pico"] / queries.PICO_PER_USD,
         "children": [],

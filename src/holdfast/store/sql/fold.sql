@@ -159,8 +159,15 @@ INSERT INTO problem (place, start_byte, end_byte, why) VALUES (:place, :start_by
 ON CONFLICT DO NOTHING;
 
 -- name: cursor_moved
-INSERT INTO cursor (segment, offset_bytes) VALUES (:segment, :offset_bytes)
-ON CONFLICT DO UPDATE SET offset_bytes = excluded.offset_bytes;
+INSERT INTO cursor (segment, offset_bytes, last_start, last_id)
+VALUES (:segment, :offset_bytes, :last_start, :last_id)
+ON CONFLICT DO UPDATE SET
+    offset_bytes = excluded.offset_bytes, last_start = excluded.last_start, last_id = excluded.last_id;
+
+-- name: key_used
+-- The first record with a key is the event; later ones with the same id say nothing.
+INSERT INTO keyed (id, segment, offset_bytes) VALUES (:id, :segment, :offset_bytes)
+ON CONFLICT DO NOTHING;
 
 -- name: own_before
 -- Copied lines of a fork stand behind its first own record, but are older.

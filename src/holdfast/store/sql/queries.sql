@@ -9,11 +9,13 @@ SELECT
     coalesce(l.calls, 0) AS llm_calls, coalesce(l.input_tokens, 0) AS input_tokens,
     coalesce(l.output_tokens, 0) AS output_tokens, coalesce(l.cache_read_tokens, 0) AS cache_read_tokens,
     coalesce(l.cache_write_5m_tokens, 0) AS cache_write_5m_tokens,
-    coalesce(l.cache_write_1h_tokens, 0) AS cache_write_1h_tokens, coalesce(l.unreliable, 0) AS unreliable,
+    coalesce(l.cache_write_1h_tokens, 0) AS cache_write_1h_tokens, coalesce(l.unreliable, 0) AS unreliable, coalesce(l.untold, 0) AS untold,
     coalesce(l.cost_pico, 0) AS cost_pico, coalesce(l.unpriced, 0) AS unpriced,
     (SELECT count(*) FROM known_agent WHERE session_id = s.id) AS agents,
     (SELECT count(*) FROM span WHERE session_id = s.id AND kind = 'turn' AND NOT inherited) AS turns,
     (SELECT count(*) FROM event WHERE kind = 'error.raised' AND session_id = s.id AND NOT inherited) AS errors_raised,
+    CASE WHEN s.source <> 'claude' THEN
+        (SELECT count(*) FROM span WHERE session_id = s.id AND status IS NULL) END AS open_spans,
     (SELECT position FROM span WHERE session_id = s.id AND kind = 'turn' ORDER BY position DESC LIMIT 1) AS turn_at,
     (SELECT position FROM llm WHERE session_id = s.id AND agent = '' ORDER BY position DESC LIMIT 1) AS llm_from,
     (SELECT end_position FROM llm WHERE session_id = s.id AND agent = '' ORDER BY position DESC LIMIT 1) AS llm_to,
@@ -39,7 +41,7 @@ LEFT JOIN (
 LEFT JOIN (
     SELECT session_id, sum(calls) AS calls, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
         sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
-        sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(unreliable) AS unreliable,
+        sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(unreliable) AS unreliable, sum(untold) AS untold,
         sum(cost_pico) AS cost_pico, sum(unpriced) AS unpriced
     FROM llm_day WHERE :only IS NULL OR session_id = :only GROUP BY session_id
 ) AS l ON l.session_id = s.id
@@ -58,7 +60,7 @@ SELECT a.*,
     coalesce(l.calls, 0) AS llm_calls, coalesce(l.input_tokens, 0) AS input_tokens,
     coalesce(l.output_tokens, 0) AS output_tokens, coalesce(l.cache_read_tokens, 0) AS cache_read_tokens,
     coalesce(l.cache_write_5m_tokens, 0) AS cache_write_5m_tokens,
-    coalesce(l.cache_write_1h_tokens, 0) AS cache_write_1h_tokens, coalesce(l.unreliable, 0) AS unreliable,
+    coalesce(l.cache_write_1h_tokens, 0) AS cache_write_1h_tokens, coalesce(l.unreliable, 0) AS unreliable, coalesce(l.untold, 0) AS untold,
     coalesce(l.cost_pico, 0) AS cost_pico, coalesce(l.unpriced, 0) AS unpriced,
     p.agent AS holder, p.operation AS asked_type, p.status AS tool_status, p.input AS tool_input,
     (SELECT position FROM llm WHERE session_id = a.session_id AND agent = a.agent
@@ -73,7 +75,7 @@ LEFT JOIN (
 LEFT JOIN (
     SELECT agent, sum(calls) AS calls, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
         sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
-        sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(unreliable) AS unreliable,
+        sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(unreliable) AS unreliable, sum(untold) AS untold,
         sum(cost_pico) AS cost_pico, sum(unpriced) AS unpriced
     FROM llm_day WHERE session_id = :session_id GROUP BY agent
 ) AS l ON l.agent = a.agent
@@ -133,7 +135,7 @@ GROUP BY tool ORDER BY calls DESC, tool;
 -- name: stats_models
 SELECT model, sum(calls) AS llm_calls, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
     sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
-    sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(unreliable) AS unreliable, sum(cost_pico) AS cost_pico,
+    sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(unreliable) AS unreliable, sum(untold) AS untold, sum(cost_pico) AS cost_pico,
     sum(unpriced) AS unpriced
 FROM llm_day WHERE day BETWEEN :from_day AND :to_day
 GROUP BY model ORDER BY cost_pico DESC, llm_calls DESC, model;
@@ -142,17 +144,21 @@ GROUP BY model ORDER BY cost_pico DESC, llm_calls DESC, model;
 SELECT day, sum(tool_calls) AS tool_calls, sum(not_ok) AS not_ok, sum(llm_calls) AS llm_calls,
     sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
     sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
-    sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(unreliable) AS unreliable,
+    sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(unreliable) AS unreliable, sum(untold) AS untold,
     sum(cost_pico) AS cost_pico, sum(unpriced) AS unpriced, count(DISTINCT session_id) AS sessions
 FROM (
     SELECT day, session_id, calls AS tool_calls, failed + denied + interrupted AS not_ok, 0 AS llm_calls,
         0 AS input_tokens, 0 AS output_tokens, 0 AS cache_read_tokens, 0 AS cache_write_5m_tokens,
-        0 AS cache_write_1h_tokens, 0 AS unreliable, 0 AS cost_pico, 0 AS unpriced
+        0 AS cache_write_1h_tokens, 0 AS unreliable, 0 AS untold, 0 AS cost_pico, 0 AS unpriced
     FROM tool_day WHERE day BETWEEN :from_day AND :to_day
     UNION ALL
     SELECT day, session_id, 0, 0, calls, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
-        cache_write_1h_tokens, unreliable, cost_pico, unpriced
+        cache_write_1h_tokens, unreliable, untold, cost_pico, unpriced
     FROM llm_day WHERE day BETWEEN :from_day AND :to_day
+    UNION ALL
+    SELECT coalesce(time_us / 86400000000, -1) AS day, session_id, 0, count(*), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    FROM event WHERE kind = 'error.raised' AND NOT inherited GROUP BY 1, 2
+    HAVING coalesce(time_us / 86400000000, -1) BETWEEN :from_day AND :to_day
 ) GROUP BY day ORDER BY day;
 
 -- name: stats_agent_tools
@@ -164,12 +170,22 @@ LEFT JOIN known_agent AS a ON a.session_id = d.session_id AND a.agent = d.agent
 LEFT JOIN span AS p ON p.id = a.parent_tool AND p.session_id = a.session_id
 WHERE d.day BETWEEN :from_day AND :to_day GROUP BY 1;
 
+-- name: stats_agent_errors
+SELECT coalesce(CASE WHEN e.agent = '' THEN 'main' ELSE coalesce(a.agent_type, p.operation) END, '') AS agent_type,
+    count(*) AS raised
+FROM event AS e
+LEFT JOIN known_agent AS a ON a.session_id = e.session_id AND a.agent = e.agent
+LEFT JOIN span AS p ON p.id = a.parent_tool AND p.session_id = a.session_id
+WHERE e.kind = 'error.raised' AND NOT e.inherited
+    AND coalesce(e.time_us / 86400000000, -1) BETWEEN :from_day AND :to_day
+GROUP BY 1;
+
 -- name: stats_agent_llm
 SELECT coalesce(CASE WHEN d.agent = '' THEN 'main' ELSE coalesce(a.agent_type, p.operation) END, '') AS agent_type,
     count(DISTINCT d.session_id || '/' || d.agent) AS agents, sum(d.calls) AS llm_calls,
     sum(d.input_tokens) AS input_tokens, sum(d.output_tokens) AS output_tokens,
     sum(d.cache_read_tokens) AS cache_read_tokens, sum(d.cache_write_5m_tokens) AS cache_write_5m_tokens,
-    sum(d.cache_write_1h_tokens) AS cache_write_1h_tokens, sum(d.unreliable) AS unreliable,
+    sum(d.cache_write_1h_tokens) AS cache_write_1h_tokens, sum(d.unreliable) AS unreliable, sum(d.untold) AS untold,
     sum(d.cost_pico) AS cost_pico, sum(d.unpriced) AS unpriced
 FROM llm_day AS d
 LEFT JOIN known_agent AS a ON a.session_id = d.session_id AND a.agent = d.agent

@@ -10,11 +10,20 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- How far the projection has read each journal segment.
+-- How far the projection has read each journal segment, and which record stood last (empty: a damaged range).
 CREATE TABLE cursor (
     segment INTEGER PRIMARY KEY,
-    offset_bytes INTEGER NOT NULL
+    offset_bytes INTEGER NOT NULL,
+    last_start INTEGER NOT NULL,
+    last_id TEXT NOT NULL
 );
+
+-- Records that programs wrote under a key of their own: the first one is the event.
+CREATE TABLE keyed (
+    id TEXT PRIMARY KEY,
+    segment INTEGER NOT NULL,
+    offset_bytes INTEGER NOT NULL
+) WITHOUT ROWID;
 
 -- How far each source file has been recorded, from the records themselves.
 CREATE TABLE source_file (
@@ -228,6 +237,7 @@ CREATE TABLE llm_day (
     cache_write_5m_tokens INTEGER NOT NULL DEFAULT 0,
     cache_write_1h_tokens INTEGER NOT NULL DEFAULT 0,
     unreliable INTEGER NOT NULL DEFAULT 0,
+    untold INTEGER NOT NULL DEFAULT 0,
     cost_pico INTEGER NOT NULL DEFAULT 0,
     unpriced INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (session_id, agent, day, model)
@@ -302,7 +312,8 @@ BEGIN
     INSERT INTO llm_day VALUES (NEW.session_id, NEW.agent, coalesce(NEW.start_us / 86400000000, -1),
         coalesce(NEW.model, ''), 1, coalesce(NEW.input_tokens, 0), coalesce(NEW.output_tokens, 0),
         coalesce(NEW.cache_read_tokens, 0), coalesce(NEW.cache_write_5m_tokens, 0),
-        coalesce(NEW.cache_write_1h_tokens, 0), NOT NEW.final, coalesce(NEW.cost_pico, 0), NEW.cost_pico IS NULL)
+        coalesce(NEW.cache_write_1h_tokens, 0), NOT NEW.final,
+        NEW.input_tokens IS NULL OR NEW.output_tokens IS NULL, coalesce(NEW.cost_pico, 0), NEW.cost_pico IS NULL)
     ON CONFLICT DO UPDATE SET
         calls = calls + 1,
         input_tokens = input_tokens + excluded.input_tokens,
@@ -311,6 +322,7 @@ BEGIN
         cache_write_5m_tokens = cache_write_5m_tokens + excluded.cache_write_5m_tokens,
         cache_write_1h_tokens = cache_write_1h_tokens + excluded.cache_write_1h_tokens,
         unreliable = unreliable + excluded.unreliable,
+        untold = untold + excluded.untold,
         cost_pico = cost_pico + excluded.cost_pico,
         unpriced = unpriced + excluded.unpriced;
 END;
@@ -330,6 +342,7 @@ BEGIN
         cache_write_5m_tokens = cache_write_5m_tokens - coalesce(OLD.cache_write_5m_tokens, 0),
         cache_write_1h_tokens = cache_write_1h_tokens - coalesce(OLD.cache_write_1h_tokens, 0),
         unreliable = unreliable - (NOT OLD.final),
+        untold = untold - (OLD.input_tokens IS NULL OR OLD.output_tokens IS NULL),
         cost_pico = cost_pico - coalesce(OLD.cost_pico, 0),
         unpriced = unpriced - (OLD.cost_pico IS NULL)
     WHERE session_id = OLD.session_id AND agent = OLD.agent AND model = coalesce(OLD.model, '')
@@ -349,7 +362,8 @@ BEGIN
     INSERT INTO llm_day VALUES (NEW.session_id, NEW.agent, coalesce(NEW.start_us / 86400000000, -1),
         coalesce(NEW.model, ''), 1, coalesce(NEW.input_tokens, 0), coalesce(NEW.output_tokens, 0),
         coalesce(NEW.cache_read_tokens, 0), coalesce(NEW.cache_write_5m_tokens, 0),
-        coalesce(NEW.cache_write_1h_tokens, 0), NOT NEW.final, coalesce(NEW.cost_pico, 0), NEW.cost_pico IS NULL)
+        coalesce(NEW.cache_write_1h_tokens, 0), NOT NEW.final,
+        NEW.input_tokens IS NULL OR NEW.output_tokens IS NULL, coalesce(NEW.cost_pico, 0), NEW.cost_pico IS NULL)
     ON CONFLICT DO UPDATE SET
         calls = calls + 1,
         input_tokens = input_tokens + excluded.input_tokens,
@@ -358,6 +372,7 @@ BEGIN
         cache_write_5m_tokens = cache_write_5m_tokens + excluded.cache_write_5m_tokens,
         cache_write_1h_tokens = cache_write_1h_tokens + excluded.cache_write_1h_tokens,
         unreliable = unreliable + excluded.unreliable,
+        untold = untold + excluded.untold,
         cost_pico = cost_pico + excluded.cost_pico,
         unpriced = unpriced + excluded.unpriced;
 END;
