@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SOURCE = "sdk"
 _lock = threading.Lock()
 _writers: dict[str, Writer] = {}
+_default: Writer | None = None  # of the home that the environment named at the first event
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
@@ -91,7 +92,8 @@ def append(
         raw = _encode(body)
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidEvent(str(body.get("kind")), f"cannot be written as JSON: {exc}") from exc
-    return _writer(home).append(SOURCE, raw, record_id=record_id, durable=durable)
+    writer = _writer(home) if home is not None else _default or _open_default()
+    return writer.append(SOURCE, raw, record_id=record_id, durable=durable, own=True)
 
 
 def check(body: dict[str, Any]) -> None:
@@ -104,11 +106,17 @@ def check(body: dict[str, Any]) -> None:
             raise InvalidEvent(event.data.kind, event.data.why)
 
 
-def _writer(home: str | None) -> Writer:
-    """The process's writer for a home: the given one, or the one that the environment names."""
-    name = home or os.environ.get("HOLDFAST_HOME", "")
-    writer = _writers.get(name)
-    return writer if writer is not None else _open(name)
+def _writer(home: str) -> Writer:
+    """The process's writer for a home."""
+    writer = _writers.get(home)
+    return writer if writer is not None else _open(home)
+
+
+def _open_default() -> Writer:
+    """The process's writer for the home that the environment names; it is asked once, until `close`."""
+    global _default  # noqa: PLW0603 - module state is the point
+    _default = _writer(os.environ.get("HOLDFAST_HOME", ""))
+    return _default
 
 
 def _open(name: str) -> Writer:
@@ -124,7 +132,9 @@ def _open(name: str) -> Writer:
 
 def close() -> None:
     """Force what was recorded to disk and release the journal; the next `record` opens it again."""
+    global _default  # noqa: PLW0603 - module state is the point
     with _lock:
+        _default = None
         while _writers:
             _writers.popitem()[1].close()
 

@@ -94,6 +94,7 @@ class Home:
         self.is_sample = self.path.name == SAMPLE and (sample or (self.path.parent / _MARK).exists())
         self.journal = self.path / "journal"
         self.blobs = self.path / "blobs"
+        self._looked_at: list[SourceFile] | None = None  # what the last look at the default roots found
         _prepare(self.path)
         for directory in (self.journal, self.blobs):
             directory.mkdir(mode=0o700, exist_ok=True)
@@ -269,6 +270,8 @@ class Home:
         from holdfast.store import database
 
         files, unreadable = claude_files.find(self.default_roots() if paths is None else paths)
+        if paths is None:
+            self._looked_at = files
         out = ImportReport(
             files_total=len(files),
             bytes_total=sum(file.size_bytes for file in files),
@@ -284,7 +287,7 @@ class Home:
                 try:
                     _Capture(self, db, out, report, limit_s).run(files)
                 finally:
-                    database.checkpoint(db)
+                    database.checkpoint(db, truncate=True)
                     db.close()
             except apsw.Error as exc:
                 raise _store_failed(self.path, exc) from exc
@@ -309,7 +312,8 @@ class Home:
         if after_days is not None:
             hints = _hints(db)
             horizon_us = now_us + (within_days - after_days) * clock.DAY_US
-            for file in claude_files.find(self.default_roots())[0]:
+            files = claude_files.find(self.default_roots())[0] if self._looked_at is None else self._looked_at
+            for file in files:
                 session = claude_files.session_of(file)
                 if session is not None and file.mtime_ns // 1000 <= horizon_us:
                     swept_us = file.mtime_ns // 1000 + after_days * clock.DAY_US

@@ -38,6 +38,7 @@ UNSYNCED_LIMIT_BYTES = 8 << 20  # what may be kept in memory for a failed fsync;
 LARGEST_INLINE_BYTES = (
     8 << 20
 )  # written as a JSON string it stays below what readers take for an endless line
+_LOOK_BYTES = 64 << 10  # a writer looks at its segment's size after so many bytes of its own
 _ATTEMPTS = 3  # whole-record attempts after short writes; the second one normally names the cause (ENOSPC)
 
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
@@ -68,6 +69,7 @@ class Writer:
         self._blobs = blob_directory
         self._host = host
         self._segment_size_bytes = segment_size_bytes
+        self._look_every_bytes = min(_LOOK_BYTES, segment_size_bytes // 16)  # whether the segment is full
         self._inline_limit_bytes = min(inline_limit_bytes, LARGEST_INLINE_BYTES)
         self._fsync_interval_s = fsync_interval_s
         self._reset()
@@ -81,6 +83,7 @@ class Writer:
         self._named = False  # whether the segment's name in its directory is durable
         self._unsynced: list[bytes] = []
         self._unsynced_bytes = 0
+        self._unlooked_bytes = 0
         self._stranded: str | None = None  # why the file that `_unsynced` was written to cannot be synced
         self._flushing = threading.RLock()  # held by the background thread while it syncs without `_lock`
         self._in_flight: list[bytes] = []  # what it syncs; still there afterwards when that failed
@@ -99,14 +102,17 @@ class Writer:
         record_id: str | None = None,
         position: fmt.Position | None = None,
         durable: bool = False,
+        own: bool = False,
     ) -> str:
         """Append one record; when this returns its id, the record survives the death of this process.
+
+        `own`: the body was made by our JSON encoder and need not be checked for being JSON.
 
         Raises:
             AppendFailed: nothing was acknowledged; earlier records are intact.
         """
         record_id = record_id or uuid7()
-        line = self.line(source, body, record_id, position)
+        line = self.line(source, body, record_id, position, own=own)
         with self._lock:
             self._write(b"\n" + line + b"\n")
             if durable:
@@ -129,6 +135,8 @@ class Writer:
         record_id: str,
         position: fmt.Position | None = None,
         line_end: str = "\n",
+        *,
+        own: bool = False,
     ) -> bytes:
         """Encode one record: its body through the redaction door, a large body into a blob first.
 
@@ -137,7 +145,7 @@ class Writer:
         """
         body = redact.body(body)
         if len(body) <= self._inline_limit_bytes:
-            member = fmt.body_member(body)
+            member = fmt.body_member(body, own=own)
         else:
             try:
                 member = fmt.blob_member(blobs.put(self._blobs, body))
@@ -154,7 +162,10 @@ class Writer:
         self._write_whole(data)
         self._unsynced.append(data)
         self._unsynced_bytes += len(data)
-        self._full = os.lseek(self._fd, 0, os.SEEK_CUR) >= self._segment_size_bytes
+        self._unlooked_bytes += len(data)
+        if self._unlooked_bytes >= self._look_every_bytes:
+            self._unlooked_bytes = 0
+            self._full = os.lseek(self._fd, 0, os.SEEK_CUR) >= self._segment_size_bytes
 
     def _write_whole(self, data: bytes) -> None:
         for _ in range(_ATTEMPTS):

@@ -241,8 +241,12 @@ def transaction(db: apsw.Connection) -> Iterator[None]:
 def checkpoint(db: apsw.Connection, *, truncate: bool = False) -> None:
     """Move the write-ahead log into the database as far as readers allow. Only the writer calls this."""
     mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
-    with contextlib.suppress(apsw.BusyError):
-        db.wal_checkpoint(mode=mode)
+    db.set_busy_timeout(0)  # a reader at work is no reason to wait: the next checkpoint goes further
+    try:
+        with contextlib.suppress(apsw.BusyError):
+            db.wal_checkpoint(mode=mode)
+    finally:
+        db.set_busy_timeout(_BUSY_MS)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,26 @@
+"""`python -m benchmarks [NAME [OPTION…]]`: one benchmark, or all of them with their defaults."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+NAMES = {
+    "append": "benchmarks.append",
+    "import": "benchmarks.importing",
+    "first_screen": "benchmarks.first_screen",
+    "start": "benchmarks.start",
+}
+
+
+def main() -> None:
+    name, *options = sys.argv[1:] or [""]
+    if name in {"-h", "--help"} or (name and name not in NAMES):
+        sys.exit(
+            f"usage: python -m benchmarks [{' | '.join(NAMES)}] [option…]; `NAME --help` lists its options"
+        )
+    for module in [NAMES[name]] if name else NAMES.values():
+        import_module(module).main(options)
+
+
+main()
