@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -179,3 +181,22 @@ def test_escape_sequences_of_agents_never_reach_the_terminal(run, tmp_path):
 
 def test_colours_only_on_a_terminal(run, history):
     assert "\x1b" not in run().stdout
+
+
+def test_any_terminal_will_do(run, history):
+    ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
+    for args in ([], ["tree", "1a16"], ["timeline", "1a16"], ["config"]):
+        done = run(*args, env=ascii_only)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0), (">/dev/full", 1)]
+)
+def test_output_that_goes_nowhere_is_no_bug(redirection, code, history, home):
+    command = f"'{sys.executable}' -m holdfast sessions {redirection}"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert "bug" not in done.stderr

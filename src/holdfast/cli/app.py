@@ -127,6 +127,7 @@ def cli(ctx: click.Context, /, as_json: bool, **flags: Any) -> None:  # noqa: AN
 def main(args: list[str] | None = None) -> None:
     """Run the command and exit with its code. Errors become words here, and only here."""
     code = UNEXPECTED_EXIT
+    terminal.prepare_streams()
     try:
         result = cli.main(args=args, prog_name="holdfast", standalone_mode=False)
         code = result if isinstance(result, int) else 0

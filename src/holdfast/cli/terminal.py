@@ -6,6 +6,7 @@ where there is a terminal, and not with NO_COLOR.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -25,6 +26,17 @@ _UNSAFE = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _LOOK = {"working": "green", "idle": "cyan", "interrupted": "yellow", "failed": "red", "cancelled": "magenta"}
+
+
+def prepare_streams() -> None:
+    """Make output possible anywhere: closed streams go nowhere, characters that an encoding lacks become `?`."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for the process's life
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def plain(text: object, limit: int | None = None) -> str:
