@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import re
 import sys
@@ -19,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import holdfast
+from holdfast.cli.app import cli
 from holdfast.ids import derived
-from holdfast.journal import blobs, format as fmt, reader
-from holdfast.store import database, queries
+from holdfast.journal import blobs, reader
+from holdfast.journal import format as fmt
+from holdfast.store import database
 from tests.crash import child
 
 if TYPE_CHECKING:
@@ -30,24 +33,31 @@ if TYPE_CHECKING:
     from holdfast.home import Home
 
 AFTER_KEY = "after"
-NOW_US = 1_795_300_000_000_000
-STALE_US = 600_000_000
+NOW = "2026-11-25T12:00:00Z"  # what time the answers take it to be
 _GENERATION_FILE = re.compile(r"store-\d+\.db(-wal|-shm)?\Z")
 _HOME_NAMES = {"blobs", "home.json", "host-id", "journal", "store.db", "writer.lock"}
 
 
+def ask(*args: str) -> Any:
+    """What a command says with --json."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        cli.main([*args, "--json"], prog_name="holdfast", standalone_mode=False)
+    return json.loads(out.getvalue())
+
+
 def answers(db: apsw.Connection) -> dict[str, Any]:
-    """Everything that can be asked, as the commands' --json would show it."""
-    found = queries.sessions(db, NOW_US, STALE_US)
-    out: dict[str, Any] = {"sessions": found, "stats": queries.stats(db), "overview": queries.overview(db, NOW_US, STALE_US)}
-    for session in found:
-        row = queries.session_id(db, session["id"])
-        out[f"show {session['id']}"] = queries.show(db, row, NOW_US, STALE_US)
-        out[f"tree {session['id']}"] = queries.tree(db, row, NOW_US, STALE_US)
-        out[f"timeline {session['id']}"] = queries.timeline(db, row)
-    out["kept"] = database.rows(db, "SELECT type, sum(records) AS records FROM kept GROUP BY type ORDER BY type")
+    """Everything that can be asked, and how far each source was read."""
+    out: dict[str, Any] = {name: ask(name) for name in ("sessions", "stats")}
+    for (session,) in db.execute("SELECT native FROM session ORDER BY native").fetchall():
+        for name in ("show", "tree", "timeline"):
+            out[f"{name} {session}"] = ask(name, session)
+    out["kept"] = database.rows(
+        db, "SELECT type, sum(records) AS records FROM kept GROUP BY type ORDER BY type"
+    )
     out["files"] = database.rows(
-        db, "SELECT path, generation, consumed_bytes, last_start, last_crc, records FROM source_file ORDER BY path"
+        db,
+        "SELECT path, generation, consumed_bytes, last_start, last_crc, records FROM source_file ORDER BY path",
     )
     out["problems"] = database.rows(
         db,
@@ -66,7 +76,9 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
 
 
-def look_at_journal(home: Home, operation: str, seed: str, acknowledged: list[tuple[str, int]]) -> dict[str, Any]:
+def look_at_journal(
+    home: Home, operation: str, seed: str, acknowledged: list[tuple[str, int]]
+) -> dict[str, Any]:
     """Every acknowledged record is there, once after folding equal ids, with the content it was given."""
     found: dict[str, fmt.Record] = {}
     bodies: dict[str, set[str]] = {}
@@ -82,12 +94,19 @@ def look_at_journal(home: Home, operation: str, seed: str, acknowledged: list[tu
             raw = blobs.get(home.blobs, item.record.f)
         bodies.setdefault(item.record.id, set()).add(hashlib.sha256(raw).hexdigest())
         found[item.record.id] = item.record
-    violations = [f"acknowledged record {n} ({i}) is not in the journal" for i, n in acknowledged if i not in found]
+    violations = [
+        f"acknowledged record {n} ({i}) is not in the journal" for i, n in acknowledged if i not in found
+    ]
     violations += [f"record {i} has {len(b)} different contents" for i, b in bodies.items() if len(b) > 1]
     for record_id, number in acknowledged:
         if record_id in found:
             violations += _content_is_wrong(home, found[record_id], operation, seed, number)
-    return {"violations": violations, "ids": set(found), "damage": damage, "tails": len(reader.tails(home.journal))}
+    return {
+        "violations": violations,
+        "ids": set(found),
+        "damage": damage,
+        "tails": len(reader.tails(home.journal)),
+    }
 
 
 def _content_is_wrong(home: Home, record: fmt.Record, operation: str, seed: str, number: int) -> list[str]:
@@ -99,10 +118,14 @@ def _content_is_wrong(home: Home, record: fmt.Record, operation: str, seed: str,
     return [] if text == child.text_of(operation, seed, number) else [f"record {number} has another text"]
 
 
-def look_at_store(home: Home, acknowledged: list[tuple[str, int]], journal_ids: set[str]) -> tuple[list[str], dict[str, Any]]:
+def look_at_store(
+    home: Home, acknowledged: list[tuple[str, int]], journal_ids: set[str]
+) -> tuple[list[str], dict[str, Any]]:
     """The store is sound, holds each acknowledged record once, and nothing that the journal has not."""
     with contextlib.closing(database.open_reader(home.path)) as db:
-        violations = [f"integrity_check: {row[0]}" for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        violations = [
+            f"integrity_check: {row[0]}" for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"
+        ]
         held = Counter(row[0] for row in db.execute("SELECT id FROM event WHERE kind = ?", (child.KIND,)))
         violations += [f"record {n} is {held[i]} times in the store" for i, n in acknowledged if held[i] != 1]
         violations += [f"the store has {i}, the journal does not" for i in held.keys() - journal_ids]
@@ -130,7 +153,11 @@ def leftovers(home: Home) -> tuple[list[str], list[str]]:
             harmless.append(f"blobs/{path.name}")
         elif hashlib.sha256(path.read_bytes()).hexdigest() != path.name:
             wrong.append(f"blob {path.name} is not what its name says")
-    wrong += [f"unexpected file journal/{p.name}" for p in home.journal.iterdir() if not re.match(r"\d{8}\.jsonl\Z", p.name)]
+    wrong += [
+        f"unexpected file journal/{p.name}"
+        for p in home.journal.iterdir()
+        if not re.match(r"\d{8}\.jsonl\Z", p.name)
+    ]
     return harmless, wrong
 
 
@@ -139,7 +166,7 @@ def check(job: dict[str, Any]) -> dict[str, Any]:
     operation, seed = job["operation"], job["seed"]
     tree = Path(job["tree"]) if job["tree"] else None
     acknowledged = [(record_id, number) for record_id, number in job["acknowledged"]]
-    after = holdfast.record("probe.after", key=AFTER_KEY, session="after", time=NOW_US - 1, text="carried on")
+    after = holdfast.record("probe.after", key=AFTER_KEY, session="after", time=NOW, text="carried on")
     assert after == derived("sdk", "after", AFTER_KEY)
     home = child.open_home()
     report = home.catch_up([tree] if tree else [])
@@ -152,7 +179,9 @@ def check(job: dict[str, Any]) -> dict[str, Any]:
     harmless, wrong = leftovers(home)
     violations += wrong
 
-    child.run(operation, seed, tree)  # the killed program is started again; doing it twice must have one effect
+    child.run(
+        operation, seed, tree
+    )  # the killed program is started again; doing it twice must have one effect
     home.catch_up([tree] if tree else [])
     ids = look_at_journal(home, operation, seed, acknowledged)["ids"]
     more, before = look_at_store(home, acknowledged, ids)

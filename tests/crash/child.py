@@ -39,7 +39,7 @@ ENVIRONMENT = {
     "append": {"HOLDFAST_FSYNC_INTERVAL_S": "0"},
     "blob": {"HOLDFAST_FSYNC_INTERVAL_S": "0", "HOLDFAST_INLINE_BODY_SIZE_BYTES": "1024"},
     "rotate": {"HOLDFAST_FSYNC_INTERVAL_S": "0", "HOLDFAST_SEGMENT_SIZE_BYTES": "700"},
-    "group-sync": {"HOLDFAST_FSYNC_INTERVAL_S": "0.001"},
+    "group-sync": {"HOLDFAST_FSYNC_INTERVAL_S": "0.05"},
     "project": {},
     "rebuild": {},
 }

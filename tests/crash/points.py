@@ -17,11 +17,42 @@ from typing import NamedTuple
 REPO_ROOT = Path(__file__).resolve().parents[2]
 RUN_LIMIT_S = 60
 # Everything that changes a file or a name; `?` lets strace skip what an architecture does not have.
-WRITING = (
-    "write writev pwrite64 pwritev pwritev2 fsync fdatasync sync_file_range ?open openat ?creat ?rename renameat "
-    "renameat2 ?link linkat ?symlink symlinkat ?unlink unlinkat ?rmdir ?mkdir mkdirat truncate ftruncate fallocate "
-    "?chmod fchmod fchmodat ?chown fchown utimensat copy_file_range sendfile"
-).split()
+WRITING = [
+    "write",
+    "writev",
+    "pwrite64",
+    "pwritev",
+    "pwritev2",
+    "fsync",
+    "fdatasync",
+    "sync_file_range",
+    "?open",
+    "openat",
+    "?creat",
+    "?rename",
+    "renameat",
+    "renameat2",
+    "?link",
+    "linkat",
+    "?symlink",
+    "symlinkat",
+    "?unlink",
+    "unlinkat",
+    "?rmdir",
+    "?mkdir",
+    "mkdirat",
+    "truncate",
+    "ftruncate",
+    "fallocate",
+    "?chmod",
+    "fchmod",
+    "fchmodat",
+    "?chown",
+    "fchown",
+    "utimensat",
+    "copy_file_range",
+    "sendfile",
+]
 _CALL = re.compile(r"^(\d+)\s+(\w+)\((.*)$")
 _OPENS = {"open", "openat"}
 
@@ -42,6 +73,7 @@ class Outcome:
     output: bytes
     errors: str
     points: list[Point]
+    last: list[Point]  # the last one of each thread
 
     @property
     def acknowledged(self) -> list[tuple[str, int]]:
@@ -71,8 +103,10 @@ def trace(
     done = subprocess.run(
         [*strace, *command], env=env, cwd=REPO_ROOT, capture_output=True, timeout=RUN_LIMIT_S, check=False
     )
-    points = list(_points(trace_file.read_text("utf-8", "replace").splitlines(), home))
-    return Outcome(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"), points)
+    points = _points(trace_file.read_text("utf-8", "replace").splitlines(), home)
+    last = list(dict(points).values())
+    errors = done.stderr.decode("utf-8", "replace")
+    return Outcome(done.returncode, done.stdout, errors, [point for _, point in points], last)
 
 
 def kill_at(command: list[str], env: dict[str, str], home: Path, trace_file: Path, point: Point) -> Outcome:
@@ -80,7 +114,8 @@ def kill_at(command: list[str], env: dict[str, str], home: Path, trace_file: Pat
     return trace(command, env, home, trace_file, (f"{point.syscall}:signal=SIGKILL:when={point.number}",))
 
 
-def _points(lines: list[str], home: Path) -> list[Point]:
+def _points(lines: list[str], home: Path) -> list[tuple[str, Point]]:
+    """(thread, point) of each writing call below the home, in order."""
     seen: dict[tuple[str, str], int] = {}
     out = []
     for line in lines:
@@ -90,7 +125,7 @@ def _points(lines: list[str], home: Path) -> list[Point]:
         thread, name, rest = call.groups()
         seen[thread, name] = seen.get((thread, name), 0) + 1
         if str(home) in rest and _writes(name, rest):
-            out.append(Point(name, seen[thread, name], _file(rest, home)))
+            out.append((thread, Point(name, seen[thread, name], _file(rest, home))))
     return out
 
 

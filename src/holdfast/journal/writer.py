@@ -102,17 +102,14 @@ class Writer:
         record_id: str | None = None,
         position: fmt.Position | None = None,
         durable: bool = False,
-        own: bool = False,
     ) -> str:
         """Append one record; when this returns its id, the record survives the death of this process.
-
-        `own`: the body was made by our JSON encoder and need not be checked for being JSON.
 
         Raises:
             AppendFailed: nothing was acknowledged; earlier records are intact.
         """
         record_id = record_id or uuid7()
-        line = self.line(source, body, record_id, position, own=own)
+        line = self.line(source, body, record_id, position)
         with self._lock:
             self._write(b"\n" + line + b"\n")
             if durable:
@@ -135,8 +132,6 @@ class Writer:
         record_id: str,
         position: fmt.Position | None = None,
         line_end: str = "\n",
-        *,
-        own: bool = False,
     ) -> bytes:
         """Encode one record: its body through the redaction door, a large body into a blob first.
 
@@ -145,7 +140,7 @@ class Writer:
         """
         body = redact.body(body)
         if len(body) <= self._inline_limit_bytes:
-            member = fmt.body_member(body, own=own)
+            member = fmt.body_member(body)
         else:
             try:
                 member = fmt.blob_member(blobs.put(self._blobs, body))

@@ -1,0 +1,267 @@
+"""Disks and directories that refuse: every refusal is told in words, with its exit code, and costs nothing acknowledged."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from holdfast.journal import format as fmt
+from holdfast.journal import reader, segments
+from tests.crash import points, volume
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIMIT_S = 60
+EVENT = '{"kind": "probe.noted", "session": "s", "fields": {"n": 1}}\n'
+
+needs_strace = pytest.mark.skipif(points.missing() is not None, reason=points.missing() or "")
+needs_root = pytest.mark.skipif(volume.cannot_mount() is not None, reason=volume.cannot_mount() or "")
+needs_another_user = pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which("setpriv") is None,
+    reason="root may do anything; needs setpriv to be less",
+)
+pytestmark = pytest.mark.slow
+
+
+def holdfast(*args: str) -> list[str]:
+    return [sys.executable, "-m", "holdfast", *args]
+
+
+def run(home: Path, command: list[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
+    env = volume.environment(home)
+    return subprocess.run(
+        command, env=env, input=stdin, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+
+
+def record(home: Path, *options: str, inject: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """`holdfast record` one event, with faults injected into its system calls."""
+    strace = (
+        ["strace", "-f", "-o", "/dev/null", *[f"--inject={fault}" for fault in inject], "--"]
+        if inject
+        else []
+    )
+    return run(home, [*strace, *holdfast("record", *options)], EVENT)
+
+
+def assert_told(done: subprocess.CompletedProcess[str], exit_codes: set[int], *words: str) -> None:
+    """The command failed with one of the codes, nothing acknowledged, and says why without a traceback."""
+    assert done.returncode in exit_codes, (done.returncode, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr
+    assert not done.stdout.strip()
+    for word in words:
+        assert word in done.stderr
+
+
+def found(home: Path) -> list[tuple[int, str]]:
+    items = [i for i in reader.read(home / "journal") if isinstance(i, reader.Found)]
+    return [(i.segment, i.record.id) for i in items if i.record.s != fmt.SEGMENT_SOURCE]
+
+
+@pytest.fixture
+def used(tmp_path):
+    """A home in which something was recorded and imported before."""
+    home = tmp_path / "home"
+    assert record(home).returncode == 0
+    assert run(home, holdfast("sessions")).returncode == 0
+    return home
+
+
+# ── fsync ──
+
+
+@needs_strace
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_failed_fsync_is_made_good_in_a_new_segment(used, number):
+    """When the first (or second) fsync of a durable append fails, its record is appended again to a new segment, same id; the store has it once."""
+    done = record(used, "--durable", inject=(f"fsync:error=EIO:when={number}",))
+    assert done.returncode == 0, done.stderr
+    record_id = done.stdout.strip()
+    assert [i for _, i in found(used)].count(record_id) == 2
+    assert segments.numbers(used / "journal") == [1, 2]
+    sessions = json.loads(run(used, holdfast("show", "s", "--json")).stdout)
+    assert sessions["events"] == {"probe.noted": 2}
+
+
+@needs_strace
+@pytest.mark.parametrize("number", ["EIO", "ENOSPC", "EDQUOT"])
+def test_durable_is_not_acknowledged_when_nothing_can_be_synced(used, number):
+    """While every fsync fails, a durable append fails with its exit code, says so, and acknowledges nothing."""
+    done = record(used, "--durable", inject=(f"fsync:error={number}",))
+    assert_told(done, {21}, os.strerror(getattr(errno, number)))
+    after = record(used, "--durable")
+    assert after.returncode == 0
+    assert after.stdout.strip() in [i for _, i in found(used)]
+
+
+@needs_strace
+def test_fdatasync_of_the_store_fails(used):
+    """When the store cannot be synced, the command says so or answers; the journal is whole and the next command goes on."""
+    assert record(used).returncode == 0
+    done = run(
+        used, ["strace", "-f", "-o", "/dev/null", "--inject=fdatasync:error=EIO", "--", *holdfast("sessions")]
+    )
+    assert done.returncode in {0, 30}, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr
+    assert json.loads(run(used, holdfast("show", "s", "--json")).stdout)["events"] == {"probe.noted": 2}
+
+
+# ── writes ──
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    "fault", ["write:error=ENOSPC", "write:error=EIO", "write:error=EDQUOT", "write:error=EROFS"]
+)
+def test_a_write_that_is_refused(used, fault):
+    """When the write of a record fails, the command says why with its exit code, and the next one works."""
+    number = _write_number(used)
+    done = record(used, inject=(f"{fault}:when={number}",))
+    assert_told(
+        done, {21}, "the record was not written", os.strerror(getattr(errno, fault.rpartition("=")[2]))
+    )
+    before = found(used)
+    after = record(used)
+    assert found(used) == [*before, (1, after.stdout.strip())]
+
+
+@needs_strace
+@pytest.mark.parametrize("length", [0, 1, 17, 120])
+def test_a_write_that_is_said_to_be_short(used, length):
+    """When the system reports a short write, the whole record is appended again and acknowledged once it is whole."""
+    number = _write_number(used)
+    done = record(used, inject=(f"write:retval={length}:when={number}",))
+    assert done.returncode == 0, done.stderr
+    assert [i for _, i in found(used)].count(done.stdout.strip()) == 1
+
+
+@needs_strace
+def test_writes_that_stay_short(used):
+    """When every write is short, the append is given up with its exit code."""
+    number = _write_number(used)
+    assert_told(
+        record(used, inject=(f"write:retval=3:when={number}..{number + 2}",)),
+        {21},
+        "only a part of it fitted",
+    )
+
+
+def _write_number(home: Path) -> int:
+    """Which of the process's writes is the record's."""
+    trace_file = home.parent / "trace"
+    env = volume.environment(home)
+    shutil.copytree(home, home.parent / "copy", symlinks=True)
+    env["HOLDFAST_HOME"] = str(home.parent / "copy")
+    # the input comes through a file here: `trace` gives the command none
+    (home.parent / "event").write_text(EVENT)
+    command = ["sh", "-c", f"exec {' '.join(holdfast('record'))} < {home.parent / 'event'}"]
+    outcome = points.trace(command, env, home.parent / "copy", trace_file)
+    assert outcome.status == 0, outcome.errors
+    (number,) = [p.number for p in outcome.points if p.syscall == "write" and p.file.startswith("journal/")]
+    return number
+
+
+# ── homes that cannot be used ──
+
+
+def _as_another(home: Path, command: list[str]) -> list[str]:
+    """The command as a user who owns the home, but is not root."""
+    if os.geteuid() != 0:
+        return command
+    for path in [home, *home.rglob("*")]:
+        os.lchown(path, 65534, 65534)
+    for path in [home, *home.parents]:
+        if path.owner() == "root" and not path.stat().st_mode & 0o001:
+            path.chmod(path.stat().st_mode | 0o011)
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
+
+
+@needs_another_user
+@pytest.mark.parametrize(
+    ("what", "mode", "exit_codes"),
+    [
+        (".", 0o500, {10, 21}),
+        (".", 0o000, {2, 10}),
+        ("journal", 0o500, {0}),
+        ("journal", 0o000, {21}),
+        ("journal/00000001.jsonl", 0o400, {21}),
+    ],
+)
+def test_what_may_not_be_written(used, what, mode, exit_codes):
+    """A home, journal or segment without permission is told with its path; with permission again recording goes on."""
+    command = _as_another(used, holdfast("record"))
+    (used / what).chmod(mode)
+    done = run(used, command, EVENT)
+    (used / what).chmod(0o700 if (used / what).is_dir() else 0o600)
+    if exit_codes != {0}:
+        assert_told(done, exit_codes, str(used))
+    again = run(used, command, EVENT)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.strip() in [i for _, i in found(used)]
+
+
+@needs_another_user
+def test_a_home_that_may_not_be_made(tmp_path):
+    """When the home cannot be made, the message names it and what to set."""
+    tmp_path.chmod(0o555)
+    command = _as_another(tmp_path, holdfast("record"))
+    tmp_path.chmod(0o555)
+    done = run(tmp_path / "home", command, EVENT)
+    tmp_path.chmod(0o755)
+    assert_told(done, {10}, "HOLDFAST_HOME", str(tmp_path / "home"))
+
+
+@needs_root
+@pytest.mark.parametrize("command", [("record",), ("sessions",), ("rebuild",)])
+def test_a_read_only_disk(used, command):
+    """On a file system that is mounted read-only every command says so with its exit code."""
+    mount = f"mount --bind {used} {used} && mount -o remount,ro,bind {used}"
+    done = run(used, ["unshare", "-m", "sh", "-c", f"{mount} && exec {' '.join(holdfast(*command))}"], EVENT)
+    if command != ("sessions",) or done.returncode:  # reading may well work
+        assert_told(done, {10, 21, 30}, str(used))
+    assert record(used).returncode == 0
+
+
+@needs_root
+@pytest.mark.parametrize("room_kib", [0, 4, 8, 12, 24, 40, 80])
+def test_a_disk_that_is_full_from_the_start(tmp_path, room_kib):
+    """On a disk with hardly any room every command ends with its exit code; with room again, all work and all acknowledged is there."""
+    script = tmp_path / "script.sh"
+    home = tmp_path / "disk" / "home"
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "event").write_text(EVENT * 3)
+    command = " ".join(holdfast())
+    script.write_text(f"""
+mount -t tmpfs -o size=2m tmpfs {tmp_path}/disk
+dd if=/dev/zero of={tmp_path}/disk/ballast bs=1k count={2048 - room_kib} 2> /dev/null
+for what in record sessions rebuild doctor; do
+    {command} $what < {tmp_path}/event > {tmp_path}/$what.out 2> {tmp_path}/$what.err; echo $? > {tmp_path}/$what.code
+done
+rm {tmp_path}/disk/ballast
+{command} record < {tmp_path}/event > {tmp_path}/later.out || exit 1
+{command} timeline s --json > {tmp_path}/timeline || exit 2
+""")
+    done = run(home, ["unshare", "-m", "sh", str(script)])
+    assert done.returncode == 0, done.stderr
+    for what in ("record", "sessions", "rebuild", "doctor"):
+        code, errors = int((tmp_path / f"{what}.code").read_text()), (tmp_path / f"{what}.err").read_text()
+        assert code in {0, 10, 21, 30, 40}, (what, code, errors)
+        assert "Traceback" not in errors
+        assert "bug" not in errors
+    acknowledged = re.findall(
+        r"[0-9a-f-]{36}", (tmp_path / "record.out").read_text() + (tmp_path / "later.out").read_text()
+    )
+    timeline = (tmp_path / "timeline").read_text()
+    assert len(acknowledged) >= 3
+    assert all(record_id in timeline for record_id in acknowledged)

@@ -1,0 +1,74 @@
+"""A sample of the kill sweep (`python -m tests.crash.sweep` hits every point), and proof that it would notice."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.crash import points, sweep
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(points.missing() is not None, reason=points.missing() or ""),
+]
+SAMPLES = 3
+
+# what an operation cannot do without writing: if one of these is not among the points, the list is not complete
+EXPECTED = {
+    "append": {
+        ("openat", "journal/00000001.jsonl"),
+        ("write", "journal/00000001.jsonl"),
+        ("link", ".home.json.*"),
+    },
+    "blob": {("rename", "blobs/.writing-*"), ("fsync", "blobs/.writing-*"), ("fsync", "blobs")},
+    "rotate": {("openat", f"journal/0000000{n}.jsonl") for n in (1, 2, 3)},
+    "group-sync": {("fsync", "journal/00000001.jsonl")},
+    "project": {
+        ("pwrite64", "store-0001.db-wal"),
+        ("fdatasync", "store-0001.db"),
+        ("write", "journal/00000001.jsonl"),
+    },
+    "project-more": {("pwrite64", "store-0001.db-wal"), ("write", "journal/00000001.jsonl")},
+    "rebuild": {("symlink", ".store.db.new"), ("rename", ".store.db.new"), ("unlink", "store-0001.db")},
+}
+
+
+def names(found: list[points.Point]) -> set[tuple[str, str]]:
+    same = {
+        "linkat": "link",
+        "renameat": "rename",
+        "renameat2": "rename",
+        "symlinkat": "symlink",
+        "unlinkat": "unlink",
+    }
+    return {(same.get(point.syscall, point.syscall), point.file) for point in found}
+
+
+@pytest.mark.parametrize("operation", sweep.OPERATIONS)
+def test_a_kill_at_any_write_loses_nothing_acknowledged(tmp_path, operation):
+    """Killed as it enters a writing call, an operation leaves a home in which the next process carries on and misses nothing."""
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")
+    bench = sweep.Bench(tmp_path, operation, f"{seed}.0")
+    assert EXPECTED[operation] <= names(bench.points)
+    for number, point in enumerate(random.Random(seed).sample(bench.points, SAMPLES)):
+        trial = bench.trial(number, point)
+        assert not trial.violations, str(trial)
+
+
+def test_the_sweep_notices_a_writer_that_acknowledges_first(tmp_path):
+    """Negative control: a writer that acknowledges before it writes is found out at each of its writes."""
+    bench = sweep.Bench(tmp_path, "append", "control", ack_first=True)
+    writes = [p for p in bench.points if p.syscall == "write" and p.file.startswith("journal/")]
+    for number, point in enumerate(writes[-3:]):
+        trial = bench.trial(number, point)
+        assert any("is not in the journal" in violation for violation in trial.violations), str(trial)
+        assert any("0 times in the store" in violation for violation in trial.violations), str(trial)
+
+
+def test_a_point_that_is_not_hit_is_a_violation(tmp_path):
+    """A sweep that does not kill where it meant to kill is no pass."""
+    bench = sweep.Bench(tmp_path, "append", "missed")
+    trial = bench.trial(0, points.Point("fsync", 10_000, "journal"))
+    assert any("not hit" in violation for violation in trial.violations)

@@ -1,0 +1,25 @@
+"""Names and order of segments."""
+
+from __future__ import annotations
+
+from holdfast.journal import segments
+
+
+def test_numbers_sort_as_numbers(tmp_path):
+    """Segments are ordered by number, also past eight digits; other files are not segments."""
+    names = ["00000010.jsonl", "00000002.jsonl", "123456789.jsonl", "99999999.jsonl"]
+    for name in [*names, "1.jsonl", "00000003.jsonl.zst", "00000004.jsonl~", ".00000005.jsonl", "notes.txt"]:
+        (tmp_path / name).touch()
+    assert segments.numbers(tmp_path) == [2, 10, 99_999_999, 123_456_789]
+
+
+def test_an_absent_directory_has_no_segments(tmp_path):
+    """A journal that was never written has no segments."""
+    assert segments.numbers(tmp_path / "nothing") == []
+
+
+def test_path_and_number_agree(tmp_path):
+    """The file of a number is found again under that number."""
+    for number in (1, 99_999_999, 123_456_789):
+        segments.path(tmp_path, number).touch()
+    assert segments.numbers(tmp_path) == [1, 99_999_999, 123_456_789]
