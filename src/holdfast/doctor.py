@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import apsw
 
 from holdfast.errors import HoldfastError
-from holdfast.home import file_system
 from holdfast.journal import blobs, reader, segments
+from holdfast.premises import file_system
 from holdfast.store import database
 from holdfast.store.statements import statements
 
@@ -66,16 +66,23 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
     """
     findings = [*_modes(home.path), *_environment(home)]
     records, named = 0, dict[str, int]()
-    for item in reader.read(home.journal):
-        if isinstance(item, reader.Damage):
-            findings.append(_damage(home, item))
-            continue
-        records += 1
-        if item.record.f is not None:
-            named[item.record.f.sha256] = item.record.f.size
-            findings.extend(_blob(home, item))
-    findings.extend(_tails(home))
-    findings.extend(_leftovers(home))
+    for number in _segments(home, findings):
+        try:
+            for item in reader.read_segment(home.journal, number):
+                if isinstance(item, reader.Damage):
+                    findings.append(_damage(home, item))
+                    continue
+                records += 1
+                if item.record.f is not None:
+                    named[item.record.f.sha256] = item.record.f.size
+                    findings.extend(_blob(home, item))
+        except OSError as exc:
+            findings.append(_closed(segments.path(home.journal, number), exc))
+    for look in (_tails, _leftovers):
+        try:
+            findings.extend(look(home))
+        except OSError as exc:
+            findings.append(_closed(home.path, exc))
     kept: dict[str, int] = {}
     files = 0
     try:
@@ -93,9 +100,21 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
         )
         for path, why in unreadable
     ]
-    numbers = segments.numbers(home.journal)
+    numbers = _segments(home, [])
     size = sum(segments.path(home.journal, number).stat().st_size for number in numbers)
     return Examination(findings, records, len(numbers), size, len(named), files, kept)
+
+
+def _segments(home: Home, findings: list[Finding]) -> list[int]:
+    try:
+        return segments.numbers(home.journal)
+    except OSError as exc:
+        findings.append(_closed(home.journal, exc))
+        return []
+
+
+def _closed(path: Path, exc: OSError) -> Finding:
+    return Finding("fault", f"cannot be read: {exc.strerror or exc}", str(path), "give yourself access to it")
 
 
 def _modes(root: Path) -> Iterator[Finding]:
@@ -143,7 +162,9 @@ def _damage(home: Home, item: reader.Damage) -> Finding:
     if item.newer:
         remedy = "pip install --upgrade holdfast"
         return Finding("fault", f"a record {item.why}", where, remedy, item.start, item.end)
-    remedy = "every other record is intact; keep the segment; import the source again if it still exists"
+    remedy = (
+        "every other record is intact; if the source still exists: holdfast rebuild, then holdfast import"
+    )
     return Finding("fault", f"damaged: {item.why}", where, remedy, item.start, item.end)
 
 
@@ -152,7 +173,9 @@ def _blob(home: Home, item: reader.Found) -> Iterator[Finding]:
     try:
         blobs.get(home.blobs, item.record.f)
     except HoldfastError as exc:
-        remedy = "restore it from a backup, or import the source again"
+        remedy = (
+            "restore it from a backup; if the source still exists: holdfast rebuild, then holdfast import"
+        )
         yield Finding("fault", str(exc), str(home.blobs / item.record.f.sha256), remedy)
 
 

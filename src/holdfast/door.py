@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from holdfast.errors import InvalidEvent
+from holdfast.errors import HoldfastError, InvalidEvent
 from holdfast.ids import derived, uuid7
 
 if TYPE_CHECKING:
     from holdfast.journal.writer import Writer
 
 SOURCE = "sdk"
+_FORK_WAIT_S = 1.0
 _lock = threading.Lock()
+_held_for_fork = False
 _writers: dict[str, Writer] = {}
 _default: Writer | None = None  # of the home that the environment named at the first event
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
@@ -87,13 +90,18 @@ def append(
     if strict:
         check(body)
     key = body.get("key")
-    record_id = uuid7() if key is None else derived(SOURCE, str(body.get("session") or ""), str(key))
+    record_id = uuid7() if key is None else derived(SOURCE, _session_of(body), str(key))
     try:
         raw = _encode(body)
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidEvent(str(body.get("kind")), f"cannot be written as JSON: {exc}") from exc
     writer = _writer(home) if home is not None else _default or _open_default()
-    return writer.append(SOURCE, raw, record_id=record_id, durable=durable, own=True)
+    return writer.append(SOURCE, raw, record_id=record_id, durable=durable)
+
+
+def _session_of(body: dict[str, Any]) -> str:
+    """The session whose keys these are; classic lines call it session_id."""
+    return str(body.get("session") or body.get("session_id") or "default")
 
 
 def check(body: dict[str, Any]) -> None:
@@ -120,10 +128,10 @@ def _open_default() -> Writer:
 
 
 def _open(name: str) -> Writer:
-    from holdfast.home import Home  # noqa: PLC0415 - opened on first use
-    from holdfast.settings import load  # noqa: PLC0415
+    with _lock:  # imports too: a fork between must not leave the child a module lock that nobody frees
+        from holdfast.home import Home  # noqa: PLC0415 - opened on first use
+        from holdfast.settings import load  # noqa: PLC0415
 
-    with _lock:
         if name not in _writers:
             flags = {"home": name} if name else {}
             _writers[name] = Home(load(None, os.environ, flags)).writer()
@@ -139,4 +147,33 @@ def close() -> None:
             _writers.popitem()[1].close()
 
 
-atexit.register(close)
+# A fork waits for a first `record` under way in another thread: the child would inherit the locks of modules that are
+# just being imported, held for good. It does not wait for ever.
+def _before_fork() -> None:
+    global _held_for_fork  # noqa: PLW0603 - module state is the point
+    _held_for_fork = _lock.acquire(timeout=_FORK_WAIT_S)
+
+
+def _after_fork_in_parent() -> None:
+    if _held_for_fork:
+        _lock.release()
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - module state is the point
+    _lock = threading.Lock()
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+)
+
+
+def _close_at_exit() -> None:
+    try:
+        close()
+    except HoldfastError as exc:  # nobody is left to raise it to
+        print(f"holdfast: {exc}", file=sys.stderr)  # noqa: T201 - the process's last word
+
+
+atexit.register(_close_at_exit)

@@ -38,6 +38,7 @@ class Setting:
     unit: str
     sentence: str
     minimum: int = 0
+    maximum: int | None = None
     also_env: tuple[str, ...] = ()
 
     @property
@@ -56,7 +57,8 @@ class Setting:
         if self.type is str:
             return "a time with its zone, such as 2026-11-21T12:00:00Z, or nothing"
         number = "a whole number" if self.type is int else "a number"
-        return f"{number} of {self.unit}, at least {self.minimum}"
+        most = "" if self.maximum is None else f" and at most {self.maximum}"
+        return f"{number} of {self.unit}, at least {self.minimum}{most}"
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -97,6 +99,7 @@ SETTINGS: tuple[Setting, ...] = (
         1.0,
         "seconds",
         "How often the journal is forced to disk; what a power loss can cost at most.",
+        maximum=3_600,
     ),
     Setting(
         "stale_after_s",
@@ -206,7 +209,7 @@ def _look(
     home: Path | None,
 ) -> tuple[Any, str, Path]:
     """Find a raw value, its origin, and the directory that a relative path starts from."""
-    here = Path.cwd() if setting.type is Path else Path()
+    here = Path()  # the working directory; it is asked for only when a path needs it
     if setting.name in flags:
         return flags[setting.name], f"flag {setting.flag}", here
     for name in (setting.env, *setting.also_env):
@@ -267,7 +270,7 @@ def _read_path(raw: object, base: Path, env: Mapping[str, str]) -> Path:
     path = Path(raw)
     if path.parts[:1] == ("~",):
         path = Path(env.get("HOME") or Path.home()).joinpath(*path.parts[1:])
-    return base / path
+    return path if path.is_absolute() else (base if base.is_absolute() else Path.cwd()) / path
 
 
 def _read_time(raw: object) -> str:

@@ -114,7 +114,11 @@ def _walk(real: str, unreadable: list[Unreadable]) -> Iterator[SourceFile]:
     def refused(error: OSError) -> None:
         unreadable.append(Unreadable(str(error.filename), error.strerror or str(error)))
 
-    for directory, _, names in os.walk(real, onerror=refused):
+    seen: set[tuple[int, int]] = set()
+    for directory, below, names in os.walk(real, onerror=refused, followlinks=True):
+        if not _first_visit(directory, seen):
+            below.clear()
+            continue
         for name in names:
             is_meta = _META_NAME.search(name) is not None
             if not is_meta and not name.endswith(".jsonl"):
@@ -122,6 +126,18 @@ def _walk(real: str, unreadable: list[Unreadable]) -> Iterator[SourceFile]:
             file = _look(os.path.join(directory, name), unreadable)  # noqa: PTH118
             if file and (is_meta or _TRANSCRIPT_NAME.match(name) or _is_transcript(file, unreadable)):
                 yield file
+
+
+def _first_visit(directory: str, seen: set[tuple[int, int]]) -> bool:
+    """Whether a directory was not walked yet; links may lead to it twice, or in a circle."""
+    try:
+        found = os.stat(directory)  # noqa: PTH116
+    except OSError:
+        return False
+    mark = (found.st_dev, found.st_ino)
+    first = mark not in seen
+    seen.add(mark)
+    return first
 
 
 def _look(path: str, unreadable: list[Unreadable]) -> SourceFile | None:
@@ -166,26 +182,25 @@ class Reader:
     Args:
         writer: the journal.
         cursors: where reading a path goes on (None: it was never read).
-        after_append: called after each batch with the bytes appended; may fold them.
+        after_append: called after each batch with the bytes appended; may fold them; True stops the reading.
     """
 
     def __init__(
-        self, writer: Writer, cursors: Callable[[str], Cursor | None], after_append: Callable[[int], None]
+        self, writer: Writer, cursors: Callable[[str], Cursor | None], after_append: Callable[[int], bool]
     ) -> None:
         self._writer = writer
         self._cursors = cursors
         self._after_append = after_append
 
-    def read(self, file: SourceFile, known_digest: str | None = None) -> str | None:
-        """Record what is new; returns the digest of a meta file, None for a transcript.
+    def read(self, file: SourceFile, known_digest: str | None = None) -> tuple[bool, str | None]:
+        """Record what is new; returns whether it was read to its end, and the digest of a meta file.
 
         Raises:
             OSError: the file could not be read; what was appended before stays.
         """
         if file.is_meta:
-            return self._read_meta(file.path, known_digest)
-        self._read_transcript(file.path)
-        return None
+            return True, self._read_meta(file.path, known_digest)
+        return self._read_transcript(file.path), None
 
     # ── meta files: small, rewritten as a whole ──
 
@@ -206,7 +221,7 @@ class Reader:
 
     # ── transcripts: only ever appended to, until they are replaced ──
 
-    def _read_transcript(self, path: str) -> None:
+    def _read_transcript(self, path: str) -> bool:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             shown = printable_path(path)
@@ -218,15 +233,16 @@ class Reader:
                 else:
                     generation = cursor.generation + 1
             if start == os.fstat(fd).st_size:
-                return
+                return True
             file = file_id(shown, generation)
             declared = {"id": file, "source": SOURCE, "path": shown, "generation": generation}
             header = self._writer.line(FILE_SOURCE, _encode(declared), derived(FILE_SOURCE, file))
-            self._append(fd, file, start, header)
+            return self._append(fd, file, start, header)
         finally:
             os.close(fd)
 
-    def _append(self, fd: int, file: str, start: int, header: bytes) -> None:
+    def _append(self, fd: int, file: str, start: int, header: bytes) -> bool:
+        """Append line by line, in batches; whether the end was reached."""
         batch, size = [header], 0
         line_of, key = self._writer.line, f"{SOURCE}:{file}"
         for at, body, line_end in read_lines(fd, start):
@@ -236,11 +252,13 @@ class Reader:
             size += len(line)
             if size >= _BATCH_BYTES:
                 self._writer.append_lines(batch)
-                self._after_append(size)
-                batch, size = [], 0
+                batch, appended, size = [], size, 0
+                if self._after_append(appended):
+                    return False
         if size:
             self._writer.append_lines(batch)
             self._after_append(size)
+        return True
 
 
 def read_lines(fd: int, start: int) -> Iterator[tuple[int, bytes, str]]:
@@ -307,9 +325,11 @@ def sweep_days(config_dir: Path) -> int | None:
         return None
     try:
         days = msgspec.json.decode(raw, type=_ToolSettings).cleanupPeriodDays
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return days if days is not None else DEFAULT_SWEEP_DAYS
+    if days is None:
+        return DEFAULT_SWEEP_DAYS
+    return days if days > 0 else None
 
 
 DEFAULT_SWEEP_DAYS: Final = 30

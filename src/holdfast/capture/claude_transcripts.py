@@ -40,6 +40,7 @@ INLINE_AGENT: Final = "inline"  # subagents of versions that wrote them into the
 AGENT_TOOLS: Final = frozenset({"Agent", "Task"})
 
 _ID_LIMIT = 200
+_RESYNC_EFFORT = 3  # characters read again on a damaged line, as a multiple of its length
 _RESYNC_LIMIT = 200  # tries to find the next object on a damaged line; each may cost the line's length
 _TOKEN_LIMIT = 2**53  # larger figures are not counts of anything
 _OWN_TYPES = frozenset({"queue-operation", "api-request", "api-request-shape"})
@@ -76,11 +77,15 @@ def translate(entry: Entry) -> Translation:
     line = _Line(entry)
     try:
         values: list[tuple[int, Any]] = [(0, _loads(entry.body))]
+        whole = True
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        values = list(_pieces(entry.body, line.out))
+        values, whole = list(_pieces(entry.body, line.out)), False
     for offset, value in values:
         if isinstance(value, dict):
-            line.read(value, entry.start + offset)
+            try:
+                line.read(value if whole else _clean(value), entry.start + offset)
+            except RecursionError:
+                line.out.problems.append("nested too deeply")
         else:
             line.out.problems.append(f"a {type(value).__name__} where an object should be")
     return line.out
@@ -92,8 +97,8 @@ def _pieces(body: bytes, out: Translation) -> Iterator[tuple[int, Any]]:
     if "\0" in text:
         text = text.replace("\0", " ")
     decoder = json.JSONDecoder()
-    at, lost_from, attempts = 0, None, 0
-    while at < len(text) and attempts < _RESYNC_LIMIT:
+    at, lost_from, attempts, spent = 0, None, 0, 0
+    while at < len(text) and attempts < _RESYNC_LIMIT and spent <= _RESYNC_EFFORT * len(text):
         if text[at].isspace():
             at += 1
             continue
@@ -103,13 +108,14 @@ def _pieces(body: bytes, out: Translation) -> Iterator[tuple[int, Any]]:
         except RecursionError:
             lost_from = at if lost_from is None else lost_from
             break
-        except ValueError:
+        except ValueError as exc:
             value, end = None, at
+            spent += getattr(exc, "pos", at) - at
         if end > at and (lost_from is None or _looks_whole(value)):
             if lost_from is not None:
                 out.problems.append(f"characters {lost_from} to {at} of the line are not JSON")
                 lost_from = None
-            yield at, _clean(value)
+            yield at, value
             at = end
             continue
         lost_from = at if lost_from is None else lost_from
@@ -286,8 +292,8 @@ class _Line:
         self._add("tool.started", started, tool_id, span=tool_id)
 
     def _usage(self, message: dict[str, Any], model: str | None) -> None:
-        message_id, usage = _id(message.get("id")), message.get("usage")
-        if message_id is None or not isinstance(usage, dict):
+        message_id, usage = _id(message.get("id")) or self._uuid, message.get("usage")
+        if not isinstance(usage, dict):
             return
         written = _count(usage.get("cache_creation_input_tokens"))
         split = usage.get("cache_creation")
@@ -329,6 +335,8 @@ class _Line:
         for block in results:
             self._tool_result(block, record)
         text = _text_of(content)
+        if not text and any(block.get("type") in {"image", "document"} for block in _blocks(content)):
+            text = "(an image or a document)"
         if results or not text:
             return
         if text.startswith("[Request interrupted by user"):

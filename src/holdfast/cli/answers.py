@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from holdfast.catch_up import ImportReport
 from holdfast.cli import terminal
 from holdfast.errors import JournalError, StoreError
-from holdfast.home import ImportReport
 from holdfast.store import queries
 
 if TYPE_CHECKING:

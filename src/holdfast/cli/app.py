@@ -15,7 +15,7 @@ import click
 
 from holdfast import __version__
 from holdfast.cli import terminal
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, StoreError
 from holdfast.settings import SETTINGS, load
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     cls=_Lazy,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-22 journal, 30-32 store, "
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-22 journal, 30-33 store, "
     "40 doctor found faults, 70 a bug, 130 interrupted. Every setting of `holdfast config` can also be given here, "
     "as --NAME VALUE before the command.",
 )
@@ -124,9 +124,19 @@ def cli(ctx: click.Context, /, as_json: bool, **flags: Any) -> None:  # noqa: AN
         overview.run(ctx.obj, as_json=as_json)
 
 
+class _Never(Exception):
+    pass
+
+
+def _database_error() -> type[Exception]:
+    """The database's errors, without loading the database to learn them: `--help` needs none."""
+    loaded = sys.modules.get("apsw")
+    return _Never if loaded is None else loaded.Error
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the command and exit with its code. Errors become words here, and only here."""
-    code = UNEXPECTED_EXIT
+    code: str | int | None = UNEXPECTED_EXIT
     terminal.prepare_streams()
     try:
         result = cli.main(args=args, prog_name="holdfast", standalone_mode=False)
@@ -143,9 +153,17 @@ def main(args: list[str] | None = None) -> None:
             "interrupted", "nothing recorded is lost; the same command goes on where this one stopped"
         )
         code = INTERRUPT_EXIT
+    except SystemExit as exc:  # click's answer to a pipe that was closed
+        code = 0 if type(sys.stdout).__name__ == "PacifyFlushWrapper" else exc.code
     except BrokenPipeError:  # the reader of our output left; that is its right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except _database_error() as exc:
+        terminal.error(
+            f"the store cannot be read: {exc}",
+            "`holdfast rebuild` folds the journal into a new one; nothing is lost",
+        )
+        code = StoreError.exit_code
     except OSError as exc:
         terminal.error(str(exc), "nothing recorded is lost; `holdfast doctor` looks for causes")
         code = HoldfastError.exit_code

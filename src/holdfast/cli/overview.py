@@ -11,8 +11,9 @@ from holdfast.cli import answers, terminal
 from holdfast.store import queries
 
 if TYPE_CHECKING:
+    from holdfast.catch_up import ImportReport
     from holdfast.cli.app import Context
-    from holdfast.home import Home, ImportReport
+    from holdfast.home import Home
 
 _ROWS = 15
 _WIDE = 100  # columns

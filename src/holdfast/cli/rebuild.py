@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from holdfast.catch_up import ImportReport
 from holdfast.cli import terminal
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.errors import StoreBusy
-from holdfast.home import ImportReport
 
 
 @click.command("rebuild", help=COMMANDS["rebuild"][1])

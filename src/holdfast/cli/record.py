@@ -32,6 +32,8 @@ from holdfast.errors import InvalidEvent, UsageError
 def command(context: Context, strict: bool, durable: bool, as_json: bool) -> None:  # noqa: FBT001
     home = os.fspath(context.home.path)
     refused = 0
+    if sys.stdin is None:
+        raise UsageError("standard input is closed", hint="pipe events into it, one JSON object a line")
     for number, line in enumerate(sys.stdin.buffer, 1):
         if not line.strip():
             continue

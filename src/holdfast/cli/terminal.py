@@ -78,10 +78,14 @@ def console() -> Console:
 
 
 def table(*columns: str, right: tuple[str, ...] = (), flexible: tuple[str, ...] = ()) -> Table:
-    """A borderless table. Columns in `right` are numbers; those in `flexible` are cut first where room is short."""
+    """A borderless table whose cells are made safe. Columns in `right` are numbers; those in `flexible` are cut first where room is short."""
     from rich.table import Table
 
-    made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
+    class Safe(Table):
+        def add_row(self, *cells: Any, **more: Any) -> None:  # noqa: ANN401 - rich's interface
+            super().add_row(*(cell(each) if isinstance(each, str) else each for each in cells), **more)
+
+    made = Safe(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         made.add_column(
             column,

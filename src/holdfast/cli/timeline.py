@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from holdfast.cli import answers, terminal
@@ -17,12 +19,7 @@ from holdfast.store import timeline
 @click.pass_obj
 def command(context: Context, session: str, agent: str | None, as_json: bool) -> None:  # noqa: FBT001
     db, _ = answers.ready(context)
-    wanted = "" if agent == "main" else agent
-    entries = [
-        entry
-        for entry in timeline.timeline(db, answers.session(db, session))
-        if wanted is None or (entry["agent"].startswith(wanted) and bool(wanted) == bool(entry["agent"]))
-    ]
+    entries = _of_agent(timeline.timeline(db, answers.session(db, session)), agent)
     if agent is not None and not entries:
         raise NotFound(f"no agent {agent!r} in this session", hint="`holdfast show SESSION` lists its agents")
     if as_json:
@@ -45,6 +42,17 @@ def command(context: Context, session: str, agent: str | None, as_json: bool) ->
             terminal.cell(entry["text"] or "", 90, style),
         )
     out.print(made)
+
+
+def _of_agent(entries: list[dict[str, Any]], agent: str | None) -> list[dict[str, Any]]:
+    """The entries of one agent, by its whole id or the start of it."""
+    if agent is None:
+        return entries
+    names = {entry["agent"] for entry in entries}
+    wanted = agent if agent in names else "" if agent == "main" else None
+    return [
+        e for e in entries if (e["agent"] == wanted if wanted is not None else e["agent"].startswith(agent))
+    ]
 
 
 def _what(entry: dict[str, object]) -> str:

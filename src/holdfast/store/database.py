@@ -201,6 +201,11 @@ def versions(db: apsw.Connection) -> dict[str, int]:
     return found
 
 
+def must_fold_again(db: apsw.Connection) -> bool:
+    """Whether a record turned up that should have been folded before others: only folding anew puts it right."""
+    return db.execute("SELECT 1 FROM meta WHERE key = 'fold_again'").fetchone() is not None
+
+
 def is_ahead(db: apsw.Connection, journal: Path) -> bool:
     """Whether the store folded records that the journal does not hold any more.
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _PROGRAMS = "sdk"  # the source of events that programs record themselves
 _FAR_US = 2**63 - 1
+_MOST_TOKENS = 10**9  # in one call; context windows are a few million
+_MOST_PICO = 10**16  # 10,000 USD for one call
+_MOST_MS = 10**12  # 31 years
 _SQL = statements("fold")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -141,14 +144,20 @@ class Fold:
         return seen
 
     def row(self, statement: str, **values: Any) -> None:  # noqa: ANN401 - SQL values
-        """Add a row for one of the statements of `sql/fold.sql`."""
+        """Add a row for one of the statements of `sql/fold.sql`. Numbers no column can hold become unknown."""
+        for name, value in values.items():
+            if type(value) is int and not -_FAR_US <= value <= _FAR_US:
+                values[name] = None
         self._rows.setdefault(statement, []).append(values)
 
     def _cut(self, text: str | None) -> str | None:
         return text if text is None or len(text) <= self._head else text[: self._head] + "…"
 
     def _tell(self, event: ev.Event, seen: _Seen, segment: int, offset_bytes: int) -> None:
-        data = msgspec.to_builtins(event.data)
+        try:
+            data = _encode(self._cut_all(msgspec.to_builtins(event.data))).decode()
+        except RecursionError:
+            data = '{"why":"nested too deeply to be shown; the journal holds it"}'
         self.row(
             "event_told",
             id=event.id,
@@ -158,7 +167,7 @@ class Fold:
             span=event.span,
             position=event.order,
             time_us=event.time_us,
-            data=_encode(self._cut_all(data)).decode(),
+            data=data,
             segment=segment,
             offset_bytes=offset_bytes,
         )
@@ -225,11 +234,11 @@ class Fold:
             "model": data.model,
             "final": int(data.final),
             "stop_reason": data.stop_reason,
-            "input_tokens": data.input_tokens,
-            "output_tokens": data.output_tokens,
-            "cache_read_tokens": data.cache_read_tokens,
-            "cache_write_5m_tokens": data.cache_write_5m_tokens,
-            "cache_write_1h_tokens": data.cache_write_1h_tokens,
+            "input_tokens": _sane(data.input_tokens),
+            "output_tokens": _sane(data.output_tokens),
+            "cache_read_tokens": _sane(data.cache_read_tokens),
+            "cache_write_5m_tokens": _sane(data.cache_write_5m_tokens),
+            "cache_write_1h_tokens": _sane(data.cache_write_1h_tokens),
             "cost_pico": _cost(data),
         }
         self.row("llm_called", **values)
@@ -324,7 +333,7 @@ class Fold:
             "operation": operation,
             "error_type": more.get("error_type"),
             "exit_code": more.get("exit_code"),
-            "duration_ms": more.get("duration_ms"),
+            "duration_ms": _sane(more.get("duration_ms"), _MOST_MS),
             "lines_added": more.get("lines_added"),
             "lines_removed": more.get("lines_removed"),
         }
@@ -504,16 +513,20 @@ def _text(data: ev.Data, field: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def _sane(number: int | None, most: int = _MOST_TOKENS) -> int | None:
+    """A figure that can be true; sums of such figures stay within 64 bits. Anything else is unknown."""
+    return number if number is not None and 0 <= number <= most else None
+
+
 def _cost(data: ev.LlmCalled) -> int | None:
-    if data.model is None or data.input_tokens is None or data.output_tokens is None:
-        return None
-    return pricing.price(
-        data.model,
+    figures = (
         data.input_tokens,
         data.output_tokens,
         data.cache_read_tokens or 0,
         data.cache_write_5m_tokens or 0,
         data.cache_write_1h_tokens or 0,
-        web_searches=data.web_searches,
-        speed=data.speed,
     )
+    if data.model is None or any(_sane(figure) is None for figure in figures):
+        return None
+    cost = pricing.price(data.model, *figures, web_searches=data.web_searches, speed=data.speed)  # type: ignore[arg-type]
+    return _sane(cost, _MOST_PICO)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import apsw
 
     from holdfast.events import Event
-    from holdfast.journal.format import Record
+    from holdfast.journal.format import Position, Record
 
 FILE_SOURCE = (
     "holdfast.file"  # body {"id":…,"source":…,"path":…,"generation":n}: says which file an id stands for
@@ -67,12 +67,11 @@ class Translator(Protocol):
 
 @dataclass(slots=True)
 class Progress:
-    """What a projection run did. `done` is False when it stopped at its limit."""
+    """What a projection run did. `damaged` counts records and blobs that could not be read."""
 
     records: int = 0
     body_bytes: int = 0
     damaged: int = 0
-    done: bool = True
 
 
 class Projector:
@@ -101,19 +100,14 @@ class Projector:
         self._paths: dict[str, str | None] = dict(db.execute("SELECT id, path FROM source_file"))
         self._commits = 0
         self._keyed: set[str] = set()  # keys of this batch
+        self._consumed: dict[str, int] = dict(db.execute("SELECT id, consumed_bytes FROM source_file"))
         self._cursor: dict[int, int] = dict(db.execute("SELECT segment, offset_bytes FROM cursor"))
 
     def catch_up(
         self,
         report: Callable[[Progress], None] | None = None,
-        stop: Callable[[], bool] | None = None,
     ) -> Progress:
-        """Fold everything the journal holds after the cursor.
-
-        Args:
-            report: called after each batch.
-            stop: asked after each batch; True ends the run early, what was folded stays.
-        """
+        """Fold everything the journal holds after the cursor. `report` is called after each batch."""
         progress = Progress()
         batch = _Batch()
         for item in reader.read(self._journal, self._cursor):
@@ -123,9 +117,6 @@ class Projector:
                 batch = _Batch()
                 if report:
                     report(progress)
-                if stop and stop():
-                    progress.done = False
-                    return progress
         if batch.cursor:
             self._commit(batch)
             if report:
@@ -153,30 +144,48 @@ class Projector:
             if body is None and record.f is not None:
                 body = blobs.get(self._blobs, record.f)
         except BlobDamaged as exc:
+            progress.damaged += 1
             self._problem(f"journal segment {item.segment}", item.start, item.end, str(exc))
             return
         assert body is not None
         batch.body_bytes += len(body)
         progress.body_bytes += len(body)
-        if record.p is not None:
-            batch.files.setdefault(record.p.file, _FileRead(record.s)).saw(record, body)
-        self._translate(item, record, body, batch)
+        fresh = record.p is None or self._advance(record, record.p, body, batch)
+        try:
+            self._translate(item, record, body, batch, fresh=fresh)
+        except Exception as exc:  # noqa: BLE001 - one record no translator was ready for must not stop all others
+            why = f"could not be folded: {type(exc).__name__}: {exc}"
+            self._problem(f"journal segment {item.segment}", item.start, item.end, why[:300])
 
-    def _translate(self, item: reader.Found, record: Record, body: bytes, batch: _Batch) -> None:
+    def _advance(self, record: Record, position: Position, body: bytes, batch: _Batch) -> bool:
+        """Move a file's cursor if this record continues it; whether it holds bytes not counted before.
+
+        Behind a hole (a damaged record) the cursor stays, so that the file is read again from there.
+        """
+        consumed = self._consumed.get(position.file, 0)
+        if not position.start <= consumed < position.end:
+            return position.start > consumed
+        self._consumed[position.file] = position.end
+        batch.files.setdefault(position.file, _FileRead(record.s)).saw(position, body, record.e)
+        return True
+
+    def _translate(
+        self, item: reader.Found, record: Record, body: bytes, batch: _Batch, *, fresh: bool
+    ) -> None:
         translator = self._translators.get(record.s)
         file = record.p.file if record.p else ""
         if translator is None:
-            batch.kept[file, f"source {record.s}"] += 1
+            batch.kept[file, f"source {record.s}"] += fresh
             return
         start = record.p.start if record.p else (item.segment << 40) | item.start
         entry = Entry(body, record.id, record.t, file, self._paths.get(file), start)
-        if record.p is None and record.id[14] == "8" and not self._first_use(item):
+        if record.p is None and record.id[14:15] == "8" and not self._first_use(item):
             return
         translation = translator(entry)
         for event in translation.events:
             self._fold.add(event, item.segment, item.start)
         for kept in translation.kept:
-            batch.kept[file, kept] += 1
+            batch.kept[file, kept] += fresh
         if translation.problems:
             end = record.p.end if record.p else item.end
             place = self._paths.get(file) or (f"file {file}" if file else f"journal segment {item.segment}")
@@ -191,7 +200,12 @@ class Projector:
             "SELECT segment, offset_bytes FROM keyed WHERE id = ?", (item.record.id,)
         ).fetchone()
         if where is not None:
-            return bool(where == (item.segment, item.start))
+            if where > (
+                item.segment,
+                item.start,
+            ):  # an earlier one turned up later: a slow writer in an older segment
+                self._db.execute("INSERT OR REPLACE INTO meta VALUES ('fold_again', '1')")
+            return False
         self._keyed.add(item.record.id)
         self._fold.row("key_used", id=item.record.id, segment=item.segment, offset_bytes=item.start)
         return True
@@ -222,6 +236,7 @@ class Projector:
         except BaseException:
             self._fold.forget()
             self._keyed.clear()
+            self._consumed = dict(self._db.execute("SELECT id, consumed_bytes FROM source_file"))
             raise
         self._cursor.update((segment, place.offset_bytes) for segment, place in batch.cursor.items())
         self._keyed.clear()
@@ -256,11 +271,9 @@ class _FileRead:
         self.body = b""
         self.tail = "\n"
 
-    def saw(self, record: Record, body: bytes) -> None:
-        assert record.p is not None
+    def saw(self, position: Position, body: bytes, line_end: str) -> None:
         self.records += 1
-        if record.p.end > self.end:
-            self.start, self.end, self.body, self.tail = record.p.start, record.p.end, body, record.e
+        self.start, self.end, self.body, self.tail = position.start, position.end, body, line_end
 
     def values(self) -> dict[str, int | str]:
         crc = zlib.crc32(self.tail.encode(), zlib.crc32(self.body))

@@ -18,6 +18,8 @@ from holdfast.store.database import rows
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import apsw
 
 Json = dict[str, Any]
@@ -70,6 +72,15 @@ def tokens_answer(row: Json) -> Json:
     }
 
 
+def _use(row: Json, *, told: bool) -> Json:
+    """Tokens and cost. Where no model call is recorded, they are zero only if the source would have told of one."""
+    if not told and row["llm_calls"] == 0:
+        tokens = dict.fromkeys(("input", "output", "cache_read", "cache_write_5m", "cache_write_1h"))
+        unknown = {"cost_usd": None, "cost_pico_usd": None, "cost_complete": False, "unpriced_calls": 0}
+        return {"tokens": {**tokens, "output_unreliable_calls": 0, "unknown_calls": 0}, **unknown}
+    return {"tokens": tokens_answer(row), **_cost(row)}
+
+
 def session_answer(row: Json, now_us: int, stale_us: int) -> Json:
     standing = state.of_session(row, now_us, stale_us)
     return {
@@ -89,10 +100,10 @@ def session_answer(row: Json, now_us: int, stale_us: int) -> Json:
         "tool_calls": row["tool_calls"],
         "errors": row["tool_failed"] + row["tool_denied"] + row["tool_interrupted"] + row["errors_raised"],
         "llm_calls": row["llm_calls"],
-        "tokens": tokens_answer(row),
-        **_cost(row),
+        **_use(row, told=row["source"] == "claude"),
         "reported_cost_usd": row["reported_cost_usd"],
         "forked_from": row["forked_from"],
+        "forked_from_grade": None if row["forked_from"] is None else "inferred",
     }
 
 
@@ -113,23 +124,31 @@ def overview(db: apsw.Connection, now_us: int, stale_us: int) -> Json:
     return {"by_state": by_state, "totals": totals(found), "sessions": found}
 
 
+def _sum(figures: Iterable[int | None]) -> int | None:
+    """The sum of what is known; null when there are figures and none is."""
+    known, unknown = 0, 0
+    total = 0
+    for figure in figures:
+        known, unknown = known + (figure is not None), unknown + (figure is None)
+        total += figure or 0
+    return None if unknown and not known else total
+
+
 def totals(found: list[Json]) -> Json:
     """Sums over sessions as `sessions` gives them."""
     sums = {
         name: sum(s[name] for s in found) for name in ("turns", "agents", "tool_calls", "errors", "llm_calls")
     }
     token_names = list(found[0]["tokens"]) if found else list(tokens_answer(_NOTHING))
-    unpriced = sum(s["unpriced_calls"] for s in found)
-    known = unpriced < sums["llm_calls"] or not sums["llm_calls"]
-    pico = sum(s["cost_pico_usd"] or 0 for s in found)
+    pico = _sum(s["cost_pico_usd"] for s in found)
     return {
         "sessions": len(found),
         **sums,
-        "tokens": {name: sum(s["tokens"][name] or 0 for s in found) for name in token_names},
-        "cost_usd": pico / PICO_PER_USD if known else None,
-        "cost_pico_usd": pico if known else None,
-        "cost_complete": unpriced == 0,
-        "unpriced_calls": unpriced,
+        "tokens": {name: _sum(s["tokens"][name] for s in found) for name in token_names},
+        "cost_usd": None if pico is None else pico / PICO_PER_USD,
+        "cost_pico_usd": pico,
+        "cost_complete": all(s["cost_complete"] for s in found),
+        "unpriced_calls": sum(s["unpriced_calls"] for s in found),
     }
 
 
@@ -196,23 +215,10 @@ def agents(db: apsw.Connection, session: int, session_state: str) -> list[Json]:
                 "tool_calls": row["tool_calls"],
                 "errors": row["tool_failed"] + row["tool_denied"] + row["tool_interrupted"],
                 "llm_calls": row["llm_calls"],
-                **_use_of_agents(row, subagent=bool(row["agent"])),
+                **_use(row, told=not row["agent"]),
             }
         )
     return out
-
-
-def _use_of_agents(row: Json, *, subagent: bool) -> Json:
-    """Tokens and cost; null for subagents of which no model call is recorded: they made some, so it is not zero."""
-    if subagent and row["llm_calls"] == 0:
-        return {
-            "tokens": None,
-            "cost_usd": None,
-            "cost_pico_usd": None,
-            "cost_complete": False,
-            "unpriced_calls": 0,
-        }
-    return {"tokens": tokens_answer(row), **_cost(row)}
 
 
 def _parent_agent(row: Json) -> str | None:
@@ -338,7 +344,7 @@ def _agent_types(db: apsw.Connection, days: dict[str, int]) -> list[Json]:
                 "tool_calls": full["tool_calls"],
                 "errors": full["not_ok"] + full["raised"],
                 "llm_calls": full["llm_calls"],
-                **_use_of_agents(full, subagent=agent_type != "main"),
+                **_use(full, told=agent_type == "main"),
             }
         )
     return sorted(

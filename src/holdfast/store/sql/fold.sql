@@ -131,7 +131,11 @@ WHERE id = :id AND session_id = :session_id
 -- name: event_told
 INSERT INTO event (id, session_id, kind, agent, span, position, time_us, data, segment, offset_bytes)
 VALUES (:id, :session_id, :kind, :agent, :span, :position, :time_us, :data, :segment, :offset_bytes)
-ON CONFLICT DO UPDATE SET position = min(position, excluded.position);
+ON CONFLICT DO UPDATE SET
+    position = min(position, excluded.position),
+    time_us = coalesce(min(time_us, excluded.time_us), time_us, excluded.time_us),
+    kind = max(kind, excluded.kind),
+    data = max(data, excluded.data);
 
 -- name: link_told
 INSERT INTO link (session_id, source_span, target_span, kind)
@@ -146,9 +150,7 @@ INSERT INTO source_file (id, source, consumed_bytes, last_start, last_crc, recor
 VALUES (:id, :source, :consumed_bytes, :last_start, :last_crc, :records)
 ON CONFLICT DO UPDATE SET
     records = records + excluded.records,
-    last_start = CASE WHEN excluded.consumed_bytes > consumed_bytes THEN excluded.last_start ELSE last_start END,
-    last_crc = CASE WHEN excluded.consumed_bytes > consumed_bytes THEN excluded.last_crc ELSE last_crc END,
-    consumed_bytes = max(consumed_bytes, excluded.consumed_bytes);
+    last_start = excluded.last_start, last_crc = excluded.last_crc, consumed_bytes = excluded.consumed_bytes;
 
 -- name: kept_more
 INSERT INTO kept (file, type, records) VALUES (:file, :type, :records)

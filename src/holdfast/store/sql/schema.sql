@@ -121,8 +121,11 @@ CREATE TABLE agent (
 CREATE INDEX agent_parent_tool ON agent (session_id, parent_tool);
 
 -- Agents there is evidence of, beyond a notice that something ended (commands in the background are announced alike).
+-- Those that a copied call started belong to the session it was copied from.
 CREATE VIEW known_agent AS
-SELECT * FROM agent WHERE coalesce(first_us, parent_tool, agent_type, name) IS NOT NULL;
+SELECT * FROM agent WHERE coalesce(first_us, parent_tool, agent_type, name) IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM span
+        WHERE span.id = agent.parent_tool AND span.session_id = agent.session_id AND span.inherited);
 
 -- Things that start and end, but for language model calls.
 CREATE TABLE span (

@@ -1,0 +1,145 @@
+"""One catch-up: record what is new in source files, and fold the journal as it grows."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from holdfast.capture.claude_files import Cursor, Reader
+from holdfast.store import database
+from holdfast.store.statements import statements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import apsw
+
+    from holdfast.capture.claude_files import SourceFile
+    from holdfast.journal.writer import Writer
+    from holdfast.store.project import Projector
+
+_FOLD_EVERY_BYTES = 8 << 20
+Hint = tuple[int, int, int, str | None]  # size in bytes, time of change in ns, inode, digest of a meta file
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What one catch-up did, and what is left.
+
+    Attributes:
+        files_total, files_done: source files found, and those whose every byte is recorded and folded.
+        bytes_total, bytes_done: their sizes, and how much of it was dealt with.
+        busy: another process holds the writer's lock; nothing was done.
+        unreadable: (path, why) of what could not be looked at.
+        done: nothing is left.
+    """
+
+    files_total: int = 0
+    files_done: int = 0
+    bytes_total: int = 0
+    bytes_done: int = 0
+    records: int = 0
+    busy: bool = False
+    done: bool = True
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Capture:
+    """One catch-up under the writer's lock."""
+
+    def __init__(
+        self,
+        db: apsw.Connection,
+        writer: Writer,
+        projector: Projector,
+        out: ImportReport,
+        report: Callable[[ImportReport], None] | None,
+        limit_s: float | None,
+    ) -> None:
+        self._db = db
+        self._out = out
+        self._report = report or (lambda _: None)
+        self._deadline_s = None if limit_s is None else time.monotonic() + limit_s
+        self._writer = writer
+        self._projector = projector
+        self._unfolded_bytes = 0
+        self._fresh: list[tuple[str, int, int, int, str | None]] = []  # rows of `scan_hint`
+
+    def run(self, files: list[SourceFile]) -> None:
+        """Read the files that changed, in order, until done or late; what was recorded is folded either way."""
+        self._fold()  # an earlier run may have been killed between recording and folding
+        hints = hints_of(self._db)
+        reader = Reader(self._writer, self._cursor, self._appended)
+        try:
+            for file in files:
+                if not unchanged(file, hints):
+                    if (self._fresh or not self._out.done) and self._late():
+                        self._out.done = False
+                        break
+                    if not self._read(reader, file, hints):
+                        continue
+                self._out.files_done += 1
+                self._out.bytes_done += file.size_bytes
+                self._report(self._out)
+            self._fold()
+        finally:
+            self._writer.close()
+        self._remember()
+
+    def _read(self, reader: Reader, file: SourceFile, hints: dict[str, Hint]) -> bool:
+        """Record what is new in one file; whether all of it is recorded now."""
+        known = hints.get(_hint_key(file.path))
+        try:
+            complete, digest = reader.read(file, known[3] if known else None)
+        except OSError as exc:
+            self._out.unreadable.append((file.path, exc.strerror or str(exc)))
+            return False
+        if complete:
+            self._fresh.append((_hint_key(file.path), file.size_bytes, file.mtime_ns, file.inode, digest))
+        else:
+            self._out.done = False
+        return complete
+
+    def _late(self) -> bool:
+        return self._deadline_s is not None and time.monotonic() >= self._deadline_s
+
+    def _cursor(self, path: str) -> Cursor | None:
+        row = self._db.execute(statements("queries")["cursors_of_path"], {"path": path}).fetchone()
+        return None if row is None else Cursor(*row)
+
+    def _appended(self, size_bytes: int) -> bool:
+        """Fold now and then; whether it is time to stop."""
+        self._unfolded_bytes += size_bytes
+        if self._unfolded_bytes >= _FOLD_EVERY_BYTES:
+            self._fold()
+        self._report(self._out)
+        return self._late()
+
+    def _fold(self) -> None:
+        self._unfolded_bytes = 0
+        self._out.records += self._projector.catch_up().records
+
+    def _remember(self) -> None:
+        if self._fresh:
+            with database.transaction(self._db):
+                self._db.executemany("INSERT OR REPLACE INTO scan_hint VALUES (?, ?, ?, ?, ?)", self._fresh)
+
+
+def _hint_key(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def hints_of(db: apsw.Connection) -> dict[str, Hint]:
+    return {
+        path: (size, mtime, inode, digest)
+        for path, size, mtime, inode, digest in db.execute(
+            "SELECT path, size_bytes, mtime_ns, inode, digest FROM scan_hint"
+        )
+    }
+
+
+def unchanged(file: SourceFile, hints: dict[str, Hint]) -> bool:
+    known = hints.get(_hint_key(file.path))
+    return known is not None and known[:3] == (file.size_bytes, file.mtime_ns, file.inode)

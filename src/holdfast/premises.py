@@ -1,0 +1,158 @@
+"""The directory that is a home: made with its owner's rights only, checked, and marked with its format."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from holdfast import redact
+from holdfast.errors import HomeError, HomeFromFuture, HomeOutdated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMAT = 1
+MARK = "home.json"
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "9p",
+        "afs",
+        "ceph",
+        "glusterfs",
+        "lustre",
+        "fuse.sshfs",
+        "fuse.rclone",
+    }
+)
+
+
+class _Mark(msgspec.Struct):
+    format: int
+    redaction: int
+
+
+def prepare(path: Path) -> None:
+    """Make the home, or check the one there is."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except OSError as exc:
+        raise unusable(path, exc.strerror or str(exc)) from exc
+    if found.st_uid != os.geteuid():
+        raise unusable(path, f"it belongs to user {found.st_uid}, not to you ({os.geteuid()})")
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise unusable(path, f"user {os.geteuid()} may not read and write it")
+    _refuse_foreign(path)
+    kind = file_system(path)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise unusable(
+            path, f"it lies on a network file system ({kind}), where locks and appends are not safe"
+        )
+    _check_mark(path)
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Never move into a directory that holds somebody else's things."""
+    if (path / MARK).exists():
+        return
+    ours = {"config.toml", "sample"}
+    names = sorted(os.listdir(path))  # noqa: PTH208 - names only
+    foreign = [name for name in names if name not in ours and not name.startswith(f".{MARK}.")]
+    if foreign and not (path / MARK).exists():  # asked again: another first run may just have made it
+        raise unusable(path, f"it is not empty and no Holdfast home (it holds {foreign[0]!r})")
+
+
+def unusable(path: Path, why: str) -> HomeError:
+    return HomeError(
+        f"home {path} cannot be used: {why}", hint="set HOLDFAST_HOME to a local directory of yours"
+    )
+
+
+def _check_mark(path: Path) -> None:
+    mark = path / MARK
+    try:
+        found = msgspec.json.decode(mark.read_bytes(), type=_Mark)
+    except FileNotFoundError:
+        write_new(mark, msgspec.json.encode(_Mark(FORMAT, redact.LEVEL)) + b"\n")
+        return
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
+        hint = 'restore it from a backup; its content is {"format":1,"redaction":n}'
+        raise HomeError(f"{mark}: cannot be read: {exc}", hint=hint) from exc
+    if found.format > FORMAT or found.redaction > redact.LEVEL:
+        hint = "upgrade this Holdfast (`pip install --upgrade holdfast`)"
+        raise HomeFromFuture(f"home {path} was written by a newer Holdfast", hint=hint)
+    if found.redaction < redact.LEVEL:
+        hint = f"move {path} away and run `holdfast import` again"
+        raise HomeOutdated(
+            f"home {path} was written before redaction existed; it may hold secrets", hint=hint
+        )
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a small file whole; whoever is first wins, and nobody ever sees half of it.
+
+    Raises:
+        HomeError: it could not be written.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        try:
+            _write_whole(temporary, content)
+            _name(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as exc:
+        raise unusable(path.parent, f"{path.name} cannot be written: {exc.strerror}") from exc
+
+
+def _name(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError:  # no hard links here: a rename is as whole, only not exclusive
+        temporary.replace(path)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        if os.write(fd, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def file_system(path: Path) -> str | None:
+    """The type of file system a path lies on ("ext4", "nfs4"); None where the platform does not tell."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return None
+    best, kind = "", None
+    here = str(path.resolve()) + "/"
+    for mount, name in _mounts(lines):
+        if here.startswith(mount.rstrip("/") + "/") and len(mount) >= len(best):
+            best, kind = mount, name
+    return kind
+
+
+def _mounts(lines: list[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        fields, _, rest = line.partition(" - ")
+        parts = fields.split(" ")
+        if len(parts) > 4 and rest:
+            yield parts[4].replace("\\040", " "), rest.split(" ", 1)[0]
