@@ -52,7 +52,8 @@ def prepare(path: Path) -> None:
         raise unusable(path, f"it belongs to user {found.st_uid}, not to you ({os.geteuid()})")
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise unusable(path, f"user {os.geteuid()} may not read and write it")
-    _refuse_foreign(path)
+    if found.st_mode & 0o077:
+        _refuse_foreign(path)
     kind = file_system(path)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise unusable(
@@ -64,14 +65,16 @@ def prepare(path: Path) -> None:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Never move into a directory that holds somebody else's things."""
+    """Never close a directory that others may use and that holds somebody else's things."""
     if (path / MARK).exists():
         return
     ours = {"config.toml", "sample"}
     names = sorted(os.listdir(path))  # noqa: PTH208 - names only
     foreign = [name for name in names if name not in ours and not name.startswith(f".{MARK}.")]
     if foreign and not (path / MARK).exists():  # asked again: another first run may just have made it
-        raise unusable(path, f"it is not empty and no Holdfast home (it holds {foreign[0]!r})")
+        raise unusable(
+            path, f"it is no Holdfast home, open to others, and not empty (it holds {foreign[0]!r})"
+        )
 
 
 def unusable(path: Path, why: str) -> HomeError:
