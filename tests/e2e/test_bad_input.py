@@ -220,6 +220,20 @@ def test_a_directory_without_permission_is_named_and_the_rest_imported(tmp_path,
     assert "Traceback" not in done.stderr
 
 
+def test_any_number_of_records_on_one_line_is_read(run, tmp_path):
+    source = tmp_path / f"{OTHER}.jsonl"
+    source.write_bytes(b"".join(line(uuid=f"u{number}") for number in range(500)) + b"\n")
+    run("import", source)
+    assert json.loads(run("sessions", "--json").stdout)["sessions"][0]["turns"] == 500
+
+
+def test_a_line_of_endless_openings_takes_no_time(run, tmp_path):
+    source = tmp_path / f"{OTHER}.jsonl"
+    source.write_bytes(b'{"a":' * 190 + b"[" + b"1," * 3_000_000 + b"\n" + line() + b"\n")
+    assert run("import", source).returncode == 0
+    assert json.loads(run("sessions", "--json").stdout)["sessions"][0]["turns"] == 1
+
+
 def test_damaged_sources_are_listed_with_their_place(run, tmp_path):
     source = tmp_path / f"{OTHER}.jsonl"
     good = line(uuid="u1") + b"\n"

@@ -18,19 +18,18 @@ Records not read further are counted by type; nothing is an error for being unkn
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from holdfast import events as ev
+from holdfast.capture.claude_json import blocks, clean, count_in, id_in, object_in, pieces, text_in, text_of
 from holdfast.clock import parse_us
-from holdfast.ids import short
 from holdfast.store.project import Translation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from holdfast.store.project import Entry
 
@@ -39,10 +38,6 @@ META_SOURCE: Final = "claude.agent_meta"
 INLINE_AGENT: Final = "inline"  # subagents of versions that wrote them into the main transcript without an id
 AGENT_TOOLS: Final = frozenset({"Agent", "Task"})
 
-_ID_LIMIT = 200
-_RESYNC_EFFORT = 3  # characters read again on a damaged line, as a multiple of its length
-_RESYNC_LIMIT = 200  # tries to find the next object on a damaged line; each may cost the line's length
-_TOKEN_LIMIT = 2**53  # larger figures are not counts of anything
 _OWN_TYPES = frozenset({"queue-operation", "api-request", "api-request-shape"})
 _NOT_PROMPTS = (
     "[Request interrupted by user",
@@ -79,104 +74,16 @@ def translate(entry: Entry) -> Translation:
         values: list[tuple[int, Any]] = [(0, _loads(entry.body))]
         whole = True
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        values, whole = list(_pieces(entry.body, line.out)), False
+        values, whole = list(pieces(entry.body, line.out)), False
     for offset, value in values:
         if isinstance(value, dict):
             try:
-                line.read(value if whole else _clean(value), entry.start + offset)
+                line.read(value if whole else clean(value), entry.start + offset)
             except RecursionError:
                 line.out.problems.append("nested too deeply")
         else:
             line.out.problems.append(f"a {type(value).__name__} where an object should be")
     return line.out
-
-
-def _pieces(body: bytes, out: Translation) -> Iterator[tuple[int, Any]]:
-    """The JSON values on a line that is not one: two writers' records may be spliced, a tail may be torn."""
-    text = body.decode("utf-8", "backslashreplace")
-    if "\0" in text:
-        text = text.replace("\0", " ")
-    decoder = json.JSONDecoder()
-    at, lost_from, attempts, spent = 0, None, 0, 0
-    while at < len(text) and attempts < _RESYNC_LIMIT and spent <= _RESYNC_EFFORT * len(text):
-        if text[at].isspace():
-            at += 1
-            continue
-        attempts += 1
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except RecursionError:
-            lost_from = at if lost_from is None else lost_from
-            break
-        except ValueError as exc:
-            value, end = None, at
-            spent += getattr(exc, "pos", at) - at
-        if end > at and (lost_from is None or _looks_whole(value)):
-            if lost_from is not None:
-                out.problems.append(f"characters {lost_from} to {at} of the line are not JSON")
-                lost_from = None
-            yield at, value
-            at = end
-            continue
-        lost_from = at if lost_from is None else lost_from
-        at = text.find('{"', at + 1)
-        if at < 0:
-            break
-    if lost_from is not None:
-        out.problems.append(f"characters {lost_from} to {len(text)} of the line are not JSON")
-
-
-def _looks_whole(value: object) -> bool:
-    """Whether an object found behind damage is a record, not a part of a torn one."""
-    return isinstance(value, dict) and isinstance(value.get("type"), str) and "sessionId" in value
-
-
-def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Replace what no database takes: lone surrogates become their escapes, non-finite numbers None."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124
-        return None
-    return value
-
-
-# ── reading values of foreign shape ──
-
-
-def _str(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _id(value: object) -> str | None:
-    """A native id; an absurdly long one is cut and told apart by a digest."""
-    if not isinstance(value, str) or not value:
-        return None
-    return value if len(value) <= _ID_LIMIT else f"{value[: _ID_LIMIT - 20]}~{short(value)}"
-
-
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _count(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 <= value < _TOKEN_LIMIT else None
-
-
-def _blocks(content: object) -> list[dict[str, Any]]:
-    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
-
-
-def _text_of(content: object) -> str:
-    """The text of a message's or a result's content."""
-    if isinstance(content, str):
-        return content
-    return "\n".join(text for block in _blocks(content) if (text := _str(block.get("text"))))
 
 
 class _Line:
@@ -193,22 +100,22 @@ class _Line:
 
     def read(self, record: dict[str, Any], position: int) -> None:
         kind = record.get("type")
-        session = _id(record.get("sessionId")) or self._session_of_file()
+        session = id_in(record.get("sessionId")) or self._session_of_file()
         if session is None or not isinstance(kind, str):
             self.out.kept.append(kind[:60] if isinstance(kind, str) else "(no type)")
             return
         self._session = f"claude:{session}"
-        self._agent = _id(record.get("agentId")) or (
+        self._agent = id_in(record.get("agentId")) or (
             INLINE_AGENT if record.get("isSidechain") is True else ""
         )
         self._time_us = parse_us(record.get("timestamp"))
         self._position = position
-        self._uuid = _id(record.get("uuid")) or f"{self._entry.file}:{position}"
+        self._uuid = id_in(record.get("uuid")) or f"{self._entry.file}:{position}"
         handler = _HANDLERS.get(kind)
         if handler is None:
             if kind in _OWN_TYPES and not self._agent:
                 self._add("session.noted", ev.SessionNoted(own=True), "own")
-                self._notification(_str(record.get("content")) or "")
+                self._notification(text_in(record.get("content")) or "")
             self.out.kept.append(kind[:60])
             return
         handler(self, record)
@@ -236,10 +143,10 @@ class _Line:
     def _note_entry(self, record: dict[str, Any]) -> None:
         """Where and with what the session ran, as every user and assistant line says."""
         noted = ev.SessionNoted(
-            cwd=_str(record.get("cwd")),
-            git_branch=_str(record.get("gitBranch")),
-            tool_version=_str(record.get("version")) or "",
-            entrypoint=_str(record.get("entrypoint")),
+            cwd=text_in(record.get("cwd")),
+            git_branch=text_in(record.get("gitBranch")),
+            tool_version=text_in(record.get("version")) or "",
+            entrypoint=text_in(record.get("entrypoint")),
         )
         self._add("session.noted", noted, "entry")
 
@@ -247,81 +154,81 @@ class _Line:
 
     def assistant(self, record: dict[str, Any]) -> None:
         self._note_entry(record)
-        message = _dict(record.get("message"))
-        model = _str(message.get("model"))
+        message = object_in(record.get("message"))
+        model = text_in(message.get("model"))
         if record.get("isApiErrorMessage") is True:
             self._api_error(record, message)
             return
         if model != "<synthetic>":
             self._usage(message, model)
-        if (agent_type := _str(record.get("attributionAgent"))) and self._agent:
+        if (agent_type := text_in(record.get("attributionAgent"))) and self._agent:
             self._add("agent.started", ev.AgentStarted(agent_type=agent_type, model=model), "type")
         content = message.get("content")
-        for number, block in enumerate(_blocks(content)):
+        for number, block in enumerate(blocks(content)):
             self._assistant_block(block, number, synthetic=model == "<synthetic>")
         if isinstance(content, str) and content:
             self._add("message.sent", ev.MessageSent(role="assistant", text=content), "0")
 
     def _assistant_block(self, block: dict[str, Any], number: int, *, synthetic: bool) -> None:
         kind = block.get("type")
-        if kind == "text" and (text := _str(block.get("text"))):
+        if kind == "text" and (text := text_in(block.get("text"))):
             role = "tool" if synthetic else "assistant"
             self._add("message.sent", ev.MessageSent(role=role, text=text), str(number))
-        elif kind == "thinking" and (text := _str(block.get("thinking"))):
+        elif kind == "thinking" and (text := text_in(block.get("thinking"))):
             sent = ev.MessageSent(role="assistant", text=text, thinking=True)
             self._add("message.sent", sent, str(number))
-        elif kind == "tool_use" and (tool_id := _id(block.get("id"))):
+        elif kind == "tool_use" and (tool_id := id_in(block.get("id"))):
             self._tool_use(tool_id, block)
         elif isinstance(kind, str) and kind not in {"text", "thinking", "redacted_thinking"}:
             self.out.kept.append(f"block {kind[:50]}")
 
     def _tool_use(self, tool_id: str, block: dict[str, Any]) -> None:
-        name = _str(block.get("name")) or "(unnamed)"
-        given = _dict(block.get("input"))
-        path = _str(given.get("file_path")) or _str(given.get("notebook_path"))
+        name = text_in(block.get("name")) or "(unnamed)"
+        given = object_in(block.get("input"))
+        path = text_in(given.get("file_path")) or text_in(given.get("notebook_path"))
         operation = _FILE_TOOLS.get(name) if path else None
         if name in AGENT_TOOLS:
-            operation = _str(given.get("subagent_type"))
+            operation = text_in(given.get("subagent_type"))
         started = ev.ToolStarted(
             tool=name,
             input=_head_of_input(given),
             path=path if name in _FILE_TOOLS else None,
             operation=operation,
-            description=_str(given.get("description")),
+            description=text_in(given.get("description")),
         )
         self._add("tool.started", started, tool_id, span=tool_id)
 
     def _usage(self, message: dict[str, Any], model: str | None) -> None:
-        message_id, usage = _id(message.get("id")) or self._uuid, message.get("usage")
+        message_id, usage = id_in(message.get("id")) or self._uuid, message.get("usage")
         if not isinstance(usage, dict):
             return
-        written = _count(usage.get("cache_creation_input_tokens"))
+        written = count_in(usage.get("cache_creation_input_tokens"))
         split = usage.get("cache_creation")
         if isinstance(split, dict):
-            write_5m = _count(split.get("ephemeral_5m_input_tokens"))
-            write_1h = _count(split.get("ephemeral_1h_input_tokens"))
+            write_5m = count_in(split.get("ephemeral_5m_input_tokens"))
+            write_1h = count_in(split.get("ephemeral_1h_input_tokens"))
         else:
             write_5m, write_1h = written, None if written is None else 0
-        stop_reason = _str(message.get("stop_reason"))
+        stop_reason = text_in(message.get("stop_reason"))
         called = ev.LlmCalled(
             message_id=message_id,
             model=model,
-            input_tokens=_count(usage.get("input_tokens")),
-            output_tokens=_count(usage.get("output_tokens")),
-            cache_read_tokens=_count(usage.get("cache_read_input_tokens")),
+            input_tokens=count_in(usage.get("input_tokens")),
+            output_tokens=count_in(usage.get("output_tokens")),
+            cache_read_tokens=count_in(usage.get("cache_read_input_tokens")),
             cache_write_5m_tokens=write_5m,
             cache_write_1h_tokens=write_1h,
             stop_reason=stop_reason,
             final=stop_reason is not None,
-            speed=_str(usage.get("speed")),
-            service_tier=_str(usage.get("service_tier")),
-            web_searches=_count(_dict(usage.get("server_tool_use")).get("web_search_requests")) or 0,
+            speed=text_in(usage.get("speed")),
+            service_tier=text_in(usage.get("service_tier")),
+            web_searches=count_in(object_in(usage.get("server_tool_use")).get("web_search_requests")) or 0,
         )
         self._add("llm.called", called, "usage", span=message_id)
 
     def _api_error(self, record: dict[str, Any], message: dict[str, Any]) -> None:
-        text = _text_of(message.get("content")) or "API error"
-        kind = _str(record.get("apiErrorType")) or _str(record.get("error")) or "api_error"
+        text = text_of(message.get("content")) or "API error"
+        kind = text_in(record.get("apiErrorType")) or text_in(record.get("error")) or "api_error"
         self._add("error.raised", ev.ErrorRaised(error_type=kind, message=text, severity="error"), "error")
         self._add("turn.ended", ev.TurnEnded(status="failed", reason=text[:200]), "end")
 
@@ -329,13 +236,13 @@ class _Line:
 
     def user(self, record: dict[str, Any]) -> None:
         self._note_entry(record)
-        message = _dict(record.get("message"))
+        message = object_in(record.get("message"))
         content = message.get("content")
-        results = [block for block in _blocks(content) if block.get("type") == "tool_result"]
+        results = [block for block in blocks(content) if block.get("type") == "tool_result"]
         for block in results:
             self._tool_result(block, record)
-        text = _text_of(content)
-        if not text and any(block.get("type") in {"image", "document"} for block in _blocks(content)):
+        text = text_of(content)
+        if not text and any(block.get("type") in {"image", "document"} for block in blocks(content)):
             text = "(an image or a document)"
         if results or not text:
             return
@@ -355,7 +262,7 @@ class _Line:
             self._prompt(record, text)
 
     def _prompt(self, record: dict[str, Any], text: str) -> None:
-        origin = _str(record.get("turnOrigin")) or _str(record.get("promptSource"))
+        origin = text_in(record.get("turnOrigin")) or text_in(record.get("promptSource"))
         if text.lstrip().startswith("<task-notification>"):
             origin = "task_notification"
             self._notification(text)
@@ -367,23 +274,23 @@ class _Line:
         self._add("turn.started", ev.TurnStarted(text=text, origin=origin), span=self._uuid)
 
     def _tool_result(self, block: dict[str, Any], record: dict[str, Any]) -> None:
-        tool_id = _id(block.get("tool_use_id"))
+        tool_id = id_in(block.get("tool_use_id"))
         if tool_id is None:
             return
-        text = _text_of(block.get("content"))
+        text = text_of(block.get("content"))
         raw = record.get("toolUseResult")
-        details = _dict(raw)
+        details = object_in(raw)
         status, error_type, exit_code = "completed", None, None
         if block.get("is_error") is True:
-            status, error_type, exit_code = _what_failed(text, _str(record.get("toolDenialKind")))
+            status, error_type, exit_code = _what_failed(text, text_in(record.get("toolDenialKind")))
         added, removed = _patch_size(details.get("structuredPatch"))
-        child = _id(details.get("agentId"))
+        child = id_in(details.get("agentId"))
         ended = ev.ToolEnded(
             status=status,
             output=text or None,
             error_type=error_type,
             exit_code=exit_code,
-            duration_ms=_count(details.get("totalDurationMs")) or _count(details.get("durationMs")),
+            duration_ms=count_in(details.get("totalDurationMs")) or count_in(details.get("durationMs")),
             child_agent=child,
             lines_added=added,
             lines_removed=removed,
@@ -398,11 +305,11 @@ class _Line:
         started = ev.AgentStarted(
             parent_tool=tool_id,
             parent_agent=self._agent or None,
-            description=_str(details.get("description")),
+            description=text_in(details.get("description")),
             background=True if background else None,
         )
         self._add("agent.started", started, f"{tool_id}/child", agent=child)
-        status = _STATUS.get(_str(details.get("status")) or "")
+        status = _STATUS.get(text_in(details.get("status")) or "")
         if status and not background:
             self._add(
                 "agent.ended",
@@ -420,9 +327,9 @@ class _Line:
     # ── everything else ──
 
     def attachment(self, record: dict[str, Any]) -> None:
-        attached = _dict(record.get("attachment"))
-        kind = _str(attached.get("type")) or "(no type)"
-        if kind == "queued_command" and (text := _str(attached.get("prompt"))):
+        attached = object_in(record.get("attachment"))
+        kind = text_in(attached.get("type")) or "(no type)"
+        if kind == "queued_command" and (text := text_in(attached.get("prompt"))):
             self._notification(text)
         elif kind == "max_turns_reached":
             self._add(
@@ -433,19 +340,19 @@ class _Line:
         self.out.kept.append(f"attachment {kind[:50]}")
 
     def system(self, record: dict[str, Any]) -> None:
-        subtype = _str(record.get("subtype")) or "(no subtype)"
-        content = _str(record.get("content")) or ""
+        subtype = text_in(record.get("subtype")) or "(no subtype)"
+        content = text_in(record.get("content")) or ""
         if subtype == "compact_boundary":
-            about = _dict(record.get("compactMetadata"))
+            about = object_in(record.get("compactMetadata"))
             compacted = ev.ContextCompacted(
-                trigger=_str(about.get("trigger")),
-                tokens_before=_count(about.get("preTokens")),
-                tokens_after=_count(about.get("postTokens")),
+                trigger=text_in(about.get("trigger")),
+                tokens_before=count_in(about.get("preTokens")),
+                tokens_after=count_in(about.get("postTokens")),
             )
             self._add("context.compacted", compacted)
         elif subtype == "api_error":
-            error = _dict(record.get("error"))
-            text = content or _str(error.get("message")) or "API error"
+            error = object_in(record.get("error"))
+            text = content or text_in(error.get("message")) or "API error"
             raised = ev.ErrorRaised(
                 error_type="api_error", message=text, severity="warning", recoverable=True
             )
@@ -464,34 +371,34 @@ class _Line:
         known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < 1e12
         reported = ev.CostReported(
             cost_usd=float(cost) if known else None,
-            models=_dict(record.get("modelUsage")),
-            duration_ms=_count(record.get("totalDuration")),
+            models=object_in(record.get("modelUsage")),
+            duration_ms=count_in(record.get("totalDuration")),
         )
         self._uuid = f"{self._session}:{record.get('startTime')}:{record.get('totalDuration')}"
         self._add("session.cost_reported", reported, "cost")
 
     def custom_title(self, record: dict[str, Any]) -> None:
-        title = _str(record.get("customTitle")) or _str(record.get("title"))
+        title = text_in(record.get("customTitle")) or text_in(record.get("title"))
         if title:
             self._add("session.noted", ev.SessionNoted(title=title, title_rank=5), "title")
         self.out.kept.append("custom-title")
 
     def ai_title(self, record: dict[str, Any]) -> None:
-        title = _str(record.get("aiTitle")) or _str(record.get("title"))
+        title = text_in(record.get("aiTitle")) or text_in(record.get("title"))
         if title:
             self._add("session.noted", ev.SessionNoted(title=title, title_rank=4), "title")
         self.out.kept.append("ai-title")
 
     def progress(self, record: dict[str, Any]) -> None:
         """A subagent's message, wrapped into the main transcript (2.1.0 to 2.1.4x); other progress is only kept."""
-        data = _dict(record.get("data"))
-        kind = _str(data.get("type")) or "(no type)"
+        data = object_in(record.get("data"))
+        kind = text_in(data.get("type")) or "(no type)"
         message = data.get("message")
-        agent = _id(data.get("agentId"))
+        agent = id_in(data.get("agentId"))
         if kind != "agent_progress" or agent is None or not isinstance(message, dict):
             self.out.kept.append(f"progress {kind[:50]}")
             return
-        parent_tool = _id(record.get("parentToolUseID"))
+        parent_tool = id_in(record.get("parentToolUseID"))
         if parent_tool is not None:
             self._add("agent.started", ev.AgentStarted(parent_tool=parent_tool), "parent", agent=agent)
         wrapped = {key: record.get(key) for key in ("sessionId", "cwd", "gitBranch", "version", "entrypoint")}
@@ -530,7 +437,7 @@ def _head_of_input(given: dict[str, Any]) -> str | None:
         "skill",
         "subject",
     ):
-        if text := _str(given.get(key)):
+        if text := text_in(given.get(key)):
             return text
     if not given:
         return None
@@ -554,7 +461,7 @@ def _patch_size(patch: object) -> tuple[int | None, int | None]:
     """Lines added and removed by a structured patch; None when there is none."""
     if not isinstance(patch, list) or not patch:
         return None, None
-    lines = [line for hunk in _blocks(patch) for line in hunk.get("lines") or [] if isinstance(line, str)]
+    lines = [line for hunk in blocks(patch) for line in hunk.get("lines") or [] if isinstance(line, str)]
     return sum(line.startswith("+") for line in lines), sum(line.startswith("-") for line in lines)
 
 
@@ -566,7 +473,7 @@ def translate_meta(entry: Entry) -> Translation:
     out = Translation()
     try:
         body = _loads(entry.body)
-        path, meta = _str(_dict(body).get("path")) or "", _loads(_dict(body).get("text") or "")
+        path, meta = text_in(object_in(body).get("path")) or "", _loads(object_in(body).get("text") or "")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         out.problems.append(f"an agent's meta.json cannot be read: {exc}")
         return out
@@ -574,16 +481,16 @@ def translate_meta(entry: Entry) -> Translation:
     if found is None or not isinstance(meta, dict):
         out.kept.append("agent meta")
         return out
-    session, agent = _id(found[1]), _id(found[2])
+    session, agent = id_in(found[1]), id_in(found[2])
     started = ev.AgentStarted(
-        agent_type=_str(meta.get("agentType")),
-        name=_str(meta.get("name")),
-        description=_str(meta.get("description")),
-        parent_tool=_id(meta.get("toolUseId")),
-        parent_agent=_id(meta.get("parentAgentId")),
-        depth=_count(meta.get("spawnDepth")),
-        model=_str(meta.get("model")),
-        background={"background": True, "foreground": False}.get(_str(meta.get("requestShape")) or ""),
+        agent_type=text_in(meta.get("agentType")),
+        name=text_in(meta.get("name")),
+        description=text_in(meta.get("description")),
+        parent_tool=id_in(meta.get("toolUseId")),
+        parent_agent=id_in(meta.get("parentAgentId")),
+        depth=count_in(meta.get("spawnDepth")),
+        model=text_in(meta.get("model")),
+        background={"background": True, "foreground": False}.get(text_in(meta.get("requestShape")) or ""),
     )
     facts: list[tuple[str, ev.Data]] = [("agent.started", started)]
     if meta.get("finished") is True:
