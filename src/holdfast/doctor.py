@@ -224,7 +224,7 @@ def _store(home: Home, db: apsw.Connection) -> Iterator[Finding]:
             "programs",
             "`holdfast timeline SESSION` says why; record with --strict to refuse them",
         )
-    behind = _behind(home, db)
+    behind = database.backlog_bytes(db, home.journal)
     if behind:
         yield Finding(
             "notice",
@@ -270,13 +270,3 @@ def _wrong_rollups(db: apsw.Connection) -> Iterator[str]:
         a, b = db.execute(claimed).get, db.execute(counted).get
         if a != b:
             yield f"the roll-up of {name} says {a}, the rows say {b}"
-
-
-def _behind(home: Home, db: apsw.Connection) -> int:
-    cursor = dict(db.execute("SELECT segment, offset_bytes FROM cursor"))
-    unfinished = {tail.segment: tail.end - tail.start for tail in reader.tails(home.journal)}
-    behind = 0
-    for number in segments.numbers(home.journal):
-        size = segments.path(home.journal, number).stat().st_size - unfinished.get(number, 0)
-        behind += max(0, size - cursor.get(number, 0))
-    return behind

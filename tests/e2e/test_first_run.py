@@ -120,7 +120,8 @@ def test_another_process_at_work_is_said_not_waited_for(run, history, home):
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = run("sessions")
         assert done.returncode == 0
-        assert "another process is importing" in done.stderr
+        assert "another process is importing; this answer is " in done.stderr
+        assert "s old, 0 B of the journal are not in it" in done.stderr
         assert "3e8f6aeb" in done.stdout
         refused = run("import", CAPTURED)
         assert refused.returncode == 31

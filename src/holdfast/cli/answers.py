@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from holdfast import clock
 from holdfast.catch_up import ImportReport
 from holdfast.cli import terminal
 from holdfast.errors import JournalError, StoreError
-from holdfast.store import queries
+from holdfast.store import database, queries
 
 if TYPE_CHECKING:
     import apsw
@@ -34,7 +35,7 @@ def catch_up(home: Home, *, limit_s: float | None = None) -> ImportReport:
     finally:
         line.done()
     if report.busy:
-        terminal.note("note: another process is importing; this answer may lack what it has not reached yet")
+        terminal.note(f"note: another process is importing; {_standing(home)}")
     for path, why in report.unreadable[:5]:
         terminal.note(f"note: {path}: {why}")
     if len(report.unreadable) > 5:
@@ -47,3 +48,16 @@ def catch_up(home: Home, *, limit_s: float | None = None) -> ImportReport:
 def session(db: apsw.Connection, prefix: str) -> int:
     """The session that a prefix names."""
     return queries.session_id(db, prefix)
+
+
+def _standing(home: Home) -> str:
+    """How old an answer is that could not be caught up, and how much it lacks."""
+    db = home.reader()
+    folded_us = database.folded_us(db)
+    age = (
+        "nothing is folded yet"
+        if folded_us is None
+        else f"this answer is {terminal.age(folded_us, clock.now_us())} old"
+    )
+    behind = database.backlog_bytes(db, home.journal)
+    return f"{age}, {terminal.size(behind)} of the journal are not in it, and what that process has not reached yet"

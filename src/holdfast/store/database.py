@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from holdfast.errors import StoreBusy, StoreDamaged, StoreError, StoreFromFuture
-from holdfast.journal import segments
+from holdfast.journal import reader, segments
 from holdfast.store.statements import text
 
 if TYPE_CHECKING:
@@ -199,6 +199,22 @@ def versions(db: apsw.Connection) -> dict[str, int]:
         if key in found:
             found[key] = int(value)
     return found
+
+
+def backlog_bytes(db: apsw.Connection, journal: Path) -> int:
+    """How much of the journal is not folded yet; what a writer is still at, or left unfinished, does not count."""
+    cursor = dict(db.execute("SELECT segment, offset_bytes FROM cursor"))
+    unfinished = {tail.segment: tail.end - tail.start for tail in reader.tails(journal)}
+    sizes = {number: segments.path(journal, number).stat().st_size for number in segments.numbers(journal)}
+    return sum(
+        max(0, size - unfinished.get(number, 0) - cursor.get(number, 0)) for number, size in sizes.items()
+    )
+
+
+def folded_us(db: apsw.Connection) -> int | None:
+    """When the journal was folded last, UTC microseconds; None: never."""
+    found = db.execute("SELECT value FROM meta WHERE key = 'folded_us'").fetchone()
+    return None if found is None else int(found[0])
 
 
 def must_fold_again(db: apsw.Connection) -> bool:

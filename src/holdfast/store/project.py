@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
+from holdfast import clock
 from holdfast.errors import BlobDamaged
 from holdfast.journal import blobs, reader
 from holdfast.journal.format import SEGMENT_SOURCE
@@ -231,6 +232,9 @@ class Projector:
         try:
             with database.transaction(self._db):
                 self._fold.write()
+                self._db.execute(
+                    "INSERT OR REPLACE INTO meta VALUES ('folded_us', ?)", (str(clock.now_us()),)
+                )
                 for segment, place in batch.cursor.items():
                     self._db.execute(_MOVED, {"segment": segment, **place._asdict()})
         except BaseException:
