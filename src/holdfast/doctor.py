@@ -6,7 +6,9 @@ line that its tool left torn is nobody's to repair here). Nothing is changed by 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,7 +92,7 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
         findings.extend(_store(home, db))
         kept = {row[0]: row[1] for row in db.execute(statements("queries")["kept_types"])}
         files = db.execute("SELECT count(*) FROM source_file").get
-    except (HoldfastError, apsw.Error) as exc:
+    except (HoldfastError, apsw.Error, OSError) as exc:
         findings.append(
             Finding("fault", f"the store cannot be read: {exc}", str(home.path), "holdfast rebuild")
         )
@@ -100,9 +102,8 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
         )
         for path, why in unreadable
     ]
-    numbers = _segments(home, [])
-    size = sum(segments.path(home.journal, number).stat().st_size for number in numbers)
-    return Examination(findings, records, len(numbers), size, len(named), files, kept)
+    sizes = _sizes(home)
+    return Examination(findings, records, len(sizes), sum(sizes), len(named), files, kept)
 
 
 def _segments(home: Home, findings: list[Finding]) -> list[int]:
@@ -113,6 +114,15 @@ def _segments(home: Home, findings: list[Finding]) -> list[int]:
         return []
 
 
+def _sizes(home: Home) -> list[int]:
+    """Bytes of each segment that can be looked at; the others are findings already."""
+    found = []
+    for number in _segments(home, []):
+        with contextlib.suppress(OSError):
+            found.append(segments.path(home.journal, number).stat().st_size)
+    return found
+
+
 def _closed(path: Path, exc: OSError) -> Finding:
     return Finding("fault", f"cannot be read: {exc.strerror or exc}", str(path), "give yourself access to it")
 
@@ -120,15 +130,21 @@ def _closed(path: Path, exc: OSError) -> Finding:
 def _modes(root: Path) -> Iterator[Finding]:
     """Everything in the home is for its owner only."""
     for directory, names, files in os.walk(root):
-        for name in ["", *names, *files]:
+        itself = (
+            [""] if directory == str(root) else []
+        )  # any other directory is among the names of its parent
+        for name in [*itself, *names, *files]:
             path = os.path.join(directory, name) if name else directory  # noqa: PTH118 - os.walk speaks strings
-            found = os.lstat(path)
+            try:
+                found = os.lstat(path)
+            except FileNotFoundError:  # another process just removed it
+                continue
             if found.st_mode & 0o077 and not os.path.islink(path):  # noqa: PTH114
                 yield Finding(
                     "fault",
                     f"others may read it (mode {found.st_mode & 0o777:o})",
                     path,
-                    f"chmod go= '{path}'",
+                    f"chmod go= {shlex.quote(path)}",
                 )
             if found.st_uid != os.geteuid():
                 yield Finding(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -226,6 +227,17 @@ def test_doctor_reports_what_it_cannot_open(run, home):
     finally:
         (home / "journal").chmod(0o700)
     assert done.returncode == 40
+
+
+def test_doctor_quotes_the_paths_in_its_remedies(run, home):
+    run("import", GOOD)
+    open_to_all = home / "it's; open"
+    open_to_all.mkdir(mode=0o755)
+    open_to_all.chmod(0o755)
+    (finding,) = (
+        f for f in json.loads(run("doctor", "--json").stdout)["findings"] if "others may read" in f["what"]
+    )
+    assert shlex.split(finding["remedy"]) == ["chmod", "go=", str(open_to_all)]
 
 
 def test_a_closed_standard_input_is_wrong_usage(home):
