@@ -161,3 +161,34 @@ def test_events_that_do_not_fit_are_noticed_by_doctor(run):
     done = run("doctor")
     assert done.returncode == 0
     assert "do not fit their kind: 1" in done.stdout
+
+
+def test_the_cost_of_an_agent_without_recorded_calls_is_unknown_and_no_sum_passes_for_complete(run):
+    call = {"kind": "llm.called", "session": "s", "model": "claude-haiku-4-5-20251001", "output_tokens": 7}
+    _send(
+        run,
+        {"kind": "agent.started", "session": "s", "agent": "told", "agent_type": "worker"},
+        call | {"agent": "told", "input_tokens": 5},
+    )
+    whole = json.loads(run("show", "s", "--json").stdout)["session"]
+    assert whole["cost_complete"] is True
+    assert whole["cost_usd"] > 0
+
+    _send(run, {"kind": "agent.started", "session": "s", "agent": "silent", "agent_type": "worker"})
+    lacking = json.loads(run("show", "s", "--json").stdout)["session"]
+    assert (lacking["cost_usd"], lacking["cost_complete"]) == (whole["cost_usd"], False)
+    assert json.loads(run("--json").stdout)["totals"]["cost_complete"] is False
+    (worker,) = (
+        row
+        for row in json.loads(run("stats", "--json").stdout)["agent_types"]
+        if row["agent_type"] == "worker"
+    )
+    assert worker["cost_complete"] is False
+    assert "no model calls of 1 agent are recorded" in run("show", "s").stdout
+    assert "the cost of agents without a recorded model call is unknown" in run().stdout
+
+
+def test_an_unpriced_model_is_named_on_the_first_screen(run):
+    call = {"kind": "llm.called", "session": "s", "model": "strange", "input_tokens": 5, "output_tokens": 7}
+    _send(run, call)
+    assert "the cost of 1 model call is unknown" in run().stdout

@@ -8,7 +8,7 @@ from holdfast import clock
 from holdfast.catch_up import ImportReport
 from holdfast.cli import terminal
 from holdfast.errors import JournalError, StoreError
-from holdfast.store import database, queries
+from holdfast.store import database
 
 if TYPE_CHECKING:
     import apsw
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from holdfast.home import Home
 
 
-def ready(context: Context, *, limit_s: float | None = None) -> tuple[apsw.Connection, ImportReport]:
-    """The store, caught up with every source as far as it may be, and how far that was."""
+def ready(context: Context) -> apsw.Connection:
+    """The store, caught up with every source as far as it may be."""
     home = context.home
-    report = catch_up(home, limit_s=limit_s)
-    return home.reader(), report
+    catch_up(home)
+    return home.reader()
 
 
 def catch_up(home: Home, *, limit_s: float | None = None) -> ImportReport:
@@ -43,11 +43,6 @@ def catch_up(home: Home, *, limit_s: float | None = None) -> ImportReport:
             f"note: and {len(report.unreadable) - 5} more that cannot be read; `holdfast doctor` lists them"
         )
     return report
-
-
-def session(db: apsw.Connection, prefix: str) -> int:
-    """The session that a prefix names."""
-    return queries.session_id(db, prefix)
 
 
 def _standing(home: Home) -> str:

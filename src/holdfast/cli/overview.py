@@ -27,10 +27,9 @@ def run(context: Context, *, as_json: bool) -> None:
         return
     limit_s = None if as_json else context.settings.first_answer_s
     report = answers.catch_up(home, limit_s=limit_s)
-    if report.done or report.busy or not report.files_total:
-        _show(context, home, report, as_json=as_json)
-        return
     _show(context, home, report, as_json=as_json)
+    if report.done or report.busy or not report.files_total:
+        return
     terminal.note(f"{report.files_done} of {report.files_total} files imported so far; the rest follows")
     report = answers.catch_up(home)
     _show(context, home, report, as_json=as_json)
@@ -107,8 +106,11 @@ def _print(found: dict[str, Any], sweep: dict[str, Any], now_us: int) -> None:
         out.print("? inferred; `holdfast show SESSION` says from what", style="dim")
     _print_interrupted(out, found["sessions"], now_us)
     _print_sweep(out, sweep)
-    if not totals["cost_complete"]:
-        out.print(f"\n+ {totals['unpriced_calls']} model calls have no known price and are not in the sum")
+    if totals["unpriced_calls"]:
+        calls = terminal.some(totals["unpriced_calls"], "model call")
+        out.print(f"\n+ the cost of {calls} is unknown (no known price) and not in the sum")
+    elif not totals["cost_complete"]:
+        out.print("\n+ the cost of agents without a recorded model call is unknown and not in the sum")
 
 
 def sessions_table(found: list[dict[str, Any]], now_us: int, width: int) -> Any:  # noqa: ANN401 - rich's Table

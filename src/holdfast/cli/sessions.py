@@ -17,7 +17,7 @@ from holdfast.store.state import STATES
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 @click.pass_obj
 def command(context: Context, wanted: str | None, limit: int | None, as_json: bool) -> None:  # noqa: FBT001
-    db, _ = answers.ready(context)
+    db = answers.ready(context)
     now_us = context.home.now_us()
     found = [s for s in queries.sessions(db, now_us, context.stale_us) if wanted in (None, s["state"])]
     if as_json:

@@ -20,14 +20,15 @@ _FILES = 40
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 @click.pass_obj
 def command(context: Context, session: str, as_json: bool) -> None:  # noqa: FBT001
-    db, _ = answers.ready(context)
+    db = answers.ready(context)
     now_us = context.home.now_us()
-    found = queries.show(db, answers.session(db, session), now_us, context.stale_us)
+    found = queries.show(db, queries.session_id(db, session), now_us, context.stale_us)
     if as_json:
         terminal.print_json(found)
         return
     out = terminal.console()
-    _print_summary(out, found["session"], now_us)
+    silent = sum(bool(a["id"]) and not a["llm_calls"] for a in found["agents"])
+    _print_summary(out, found["session"], now_us, silent)
     _print_agents(out, found["agents"])
     _print_files(out, found["files"])
     _print_errors(out, found["errors"])
@@ -37,7 +38,7 @@ def command(context: Context, session: str, as_json: bool) -> None:  # noqa: FBT
         out.print(terminal.cell(f"Also recorded: {told}", 400))
 
 
-def _print_summary(out: Any, s: dict[str, Any], now_us: int) -> None:  # noqa: ANN401 - rich's Console
+def _print_summary(out: Any, s: dict[str, Any], now_us: int, silent: int) -> None:  # noqa: ANN401 - rich's Console
     out.print(terminal.cell(s["title"] or "(no prompt)", 120, "bold"))
     tokens = s["tokens"]
     unreliable = tokens["output_unreliable_calls"]
@@ -77,6 +78,10 @@ def _print_summary(out: Any, s: dict[str, Any], now_us: int) -> None:  # noqa: A
         )
     if s["unpriced_calls"]:
         out.print(f"         {s['unpriced_calls']} calls have no known price and are not in the cost")
+    if silent:
+        out.print(
+            f"         no model calls of {terminal.some(silent, 'agent')} are recorded: they are not in the cost"
+        )
 
 
 def _tokens(tokens: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from holdfast.store import queries
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 @click.pass_obj
 def command(context: Context, since: str | None, until: str | None, as_json: bool) -> None:  # noqa: FBT001
-    db, _ = answers.ready(context)
+    db = answers.ready(context)
     now_us = context.home.now_us()
     found = queries.stats(db, _day(since, now_us, "--since"), _day(until, now_us, "--until"))
     if as_json:

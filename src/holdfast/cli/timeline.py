@@ -9,7 +9,7 @@ import click
 from holdfast.cli import answers, terminal
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.errors import NotFound
-from holdfast.store import timeline
+from holdfast.store import queries, timeline
 
 
 @click.command("timeline", help=COMMANDS["timeline"][1])
@@ -18,8 +18,8 @@ from holdfast.store import timeline
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 @click.pass_obj
 def command(context: Context, session: str, agent: str | None, as_json: bool) -> None:  # noqa: FBT001
-    db, _ = answers.ready(context)
-    entries = _of_agent(timeline.timeline(db, answers.session(db, session)), agent)
+    db = answers.ready(context)
+    entries = _of_agent(timeline.timeline(db, queries.session_id(db, session)), agent)
     if agent is not None and not entries:
         raise NotFound(f"no agent {agent!r} in this session", hint="`holdfast show SESSION` lists its agents")
     if as_json:

@@ -8,7 +8,7 @@ import click
 
 from holdfast.cli import answers, terminal
 from holdfast.cli.app import COMMANDS, Context
-from holdfast.store import tree
+from holdfast.store import queries, tree
 
 
 @click.command("tree", help=COMMANDS["tree"][1])
@@ -17,8 +17,8 @@ from holdfast.store import tree
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 @click.pass_obj
 def command(context: Context, session: str, calls: bool, as_json: bool) -> None:  # noqa: FBT001
-    db, _ = answers.ready(context)
-    found = tree.tree(db, answers.session(db, session), context.home.now_us(), context.stale_us)
+    db = answers.ready(context)
+    found = tree.tree(db, queries.session_id(db, session), context.home.now_us(), context.stale_us)
     if as_json:
         terminal.print_json(found)
         return

@@ -48,12 +48,15 @@ def session_id(db: apsw.Connection, prefix: str) -> int:
 
 
 def _cost(row: Json) -> Json:
-    """Cost fields; null when nothing could be priced, `cost_complete` false when some calls could not."""
+    """Cost fields; null when nothing could be priced.
+
+    `cost_complete` is false when some calls could not be priced, or subagents have none recorded (`silent_agents`).
+    """
     known = row["unpriced"] < row["llm_calls"] or row["llm_calls"] == 0
     return {
         "cost_usd": row["cost_pico"] / PICO_PER_USD if known else None,
         "cost_pico_usd": row["cost_pico"] if known else None,
-        "cost_complete": row["unpriced"] == 0,
+        "cost_complete": row["unpriced"] == 0 and not row.get("silent_agents"),
         "unpriced_calls": row["unpriced"],
     }
 
@@ -326,8 +329,9 @@ def _agent_types(db: apsw.Connection, days: dict[str, int]) -> list[Json]:
     for name in ("stats_agent_tools", "stats_agent_llm"):
         for row in rows(db, _SQL[name], **days):
             known = by_type.setdefault(row["agent_type"], {"agents": 0})
-            known["agents"] = max(known["agents"], row.pop("agents"))
-            known.update(row)
+            with_any = row.pop("agents")
+            known["agents"] = max(known["agents"], with_any)
+            known.update(row, silent_agents=known["agents"] - with_any if row["agent_type"] != "main" else 0)
     for row in rows(db, _SQL["stats_agent_errors"], **days):
         by_type.setdefault(row["agent_type"], {"agents": 0})["raised"] = row["raised"]
     out = []

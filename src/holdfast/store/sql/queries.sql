@@ -12,6 +12,8 @@ SELECT
     coalesce(l.cache_write_1h_tokens, 0) AS cache_write_1h_tokens, coalesce(l.unreliable, 0) AS unreliable, coalesce(l.untold, 0) AS untold,
     coalesce(l.cost_pico, 0) AS cost_pico, coalesce(l.unpriced, 0) AS unpriced,
     (SELECT count(*) FROM known_agent WHERE session_id = s.id) AS agents,
+    (SELECT count(*) FROM known_agent AS k WHERE k.session_id = s.id AND k.agent <> '' AND NOT EXISTS (
+        SELECT 1 FROM llm_day AS d WHERE d.session_id = k.session_id AND d.agent = k.agent)) AS silent_agents,
     (SELECT count(*) FROM span WHERE session_id = s.id AND kind = 'turn' AND NOT inherited) AS turns,
     (SELECT count(*) FROM event WHERE kind = 'error.raised' AND session_id = s.id AND NOT inherited) AS errors_raised,
     CASE WHEN s.source <> 'claude' THEN
@@ -207,10 +209,6 @@ SELECT count(*) AS n FROM problem;
 
 -- name: kept_types
 SELECT type, sum(records) AS records FROM kept GROUP BY type ORDER BY records DESC, type;
-
--- name: source_files
-SELECT count(*) AS files, coalesce(sum(consumed_bytes), 0) AS consumed_bytes, coalesce(sum(records), 0) AS records
-FROM source_file;
 
 -- name: cursors_of_path
 SELECT id, generation, consumed_bytes, last_start, last_crc FROM source_file
