@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from holdfast import errors, events, failpoints, settings
-from holdfast.cli.app import COMMANDS, INTERRUPT_EXIT, UNEXPECTED_EXIT, cli
+from holdfast.cli.app import COMMANDS, INTERRUPT_EXIT, UNEXPECTED_EXIT, cli, find_command
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 _PART = re.compile(r"<!-- begin: (?P<name>[^>]+) -->\n.*?<!-- end: (?P=name) -->", re.DOTALL)
@@ -38,6 +38,9 @@ EXITS = {
     "doctor": (*_ANSWERS, 40),
     "config": (),
     "rebuild": (*_HOME, 30, 31),
+    "journal verify": (*_HOME, 24),
+    "journal seal": (*_HOME, 23, 31),
+    "journal retire": (*_ANSWERS, 23, 25, 31),
 }
 # Codes that stand for no error class of ours, or for more than one.
 OTHER_CODES = {
@@ -78,8 +81,7 @@ def command(name: str) -> str:
     ends = f"[Exit codes](exit-codes.md): {codes}."
     if not name:
         return f"```sh\nholdfast [--json]\n```\n\n{ends}"
-    found = cli.get_command(click.Context(cli), name)
-    assert found is not None
+    found = find_command(name)
     arguments = " ".join(_argument(p) for p in found.params if isinstance(p, click.Argument))
     usage = f"holdfast {name} [OPTIONS] {arguments}".strip()
     return f"```sh\n{usage}\n```\n\n{COMMANDS[name][1]}\n\n{options_table(found)}\n\n{ends}"

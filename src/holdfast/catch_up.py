@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import apsw
 
     from holdfast.capture.claude_files import SourceFile
+    from holdfast.journal.sealing import Beside
     from holdfast.journal.writer import Writer
     from holdfast.store.project import Projector
 
@@ -34,6 +35,7 @@ class ImportReport:
         bytes_total, bytes_done: their sizes, and how much of it was dealt with.
         busy: another process holds the writer's lock; nothing was done.
         unreadable: (path, why) of what could not be looked at.
+        unsealed: why full segments of the journal could not be sealed; None when they could, or nothing waits for it.
         done: nothing is left.
     """
 
@@ -45,6 +47,7 @@ class ImportReport:
     busy: bool = False
     done: bool = True
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    unsealed: str | None = None
 
 
 class Capture:
@@ -55,6 +58,7 @@ class Capture:
         db: apsw.Connection,
         writer: Writer,
         projector: Projector,
+        sealing: Beside,
         out: ImportReport,
         report: Callable[[ImportReport], None] | None,
         limit_s: float | None,
@@ -65,6 +69,7 @@ class Capture:
         self._deadline_s = None if limit_s is None else time.monotonic() + limit_s
         self._writer = writer
         self._projector = projector
+        self._sealing = sealing
         self._unfolded_bytes = 0
         self._fresh: list[tuple[str, int, int, int, str | None]] = []  # rows of `scan_hint`
 
@@ -121,6 +126,7 @@ class Capture:
 
     def _fold(self) -> None:
         self._unfolded_bytes = 0
+        self._sealing.look()
         self._out.records += self._projector.catch_up().records
 
     def _remember(self) -> None:

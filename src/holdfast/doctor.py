@@ -79,7 +79,7 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
                     named[item.record.f.sha256] = item.record.f.size
                     findings.extend(_blob(home, item))
         except OSError as exc:
-            findings.append(_closed(segments.path(home.journal, number), exc))
+            findings.append(_closed(segments.present(home.journal, number), exc))
     for look in (_tails, _leftovers):
         try:
             findings.extend(look(home))
@@ -119,7 +119,7 @@ def _sizes(home: Home) -> list[int]:
     found = []
     for number in _segments(home, []):
         with contextlib.suppress(OSError):
-            found.append(segments.path(home.journal, number).stat().st_size)
+            found.append(reader.size(home.journal, number))
     return found
 
 
@@ -174,7 +174,7 @@ def _environment(home: Home) -> Iterator[Finding]:
 
 
 def _damage(home: Home, item: reader.Damage) -> Finding:
-    where = str(segments.path(home.journal, item.segment))
+    where = str(segments.present(home.journal, item.segment))
     if item.newer:
         remedy = "pip install --upgrade holdfast"
         return Finding("fault", f"a record {item.why}", where, remedy, item.start, item.end)
@@ -197,7 +197,7 @@ def _blob(home: Home, item: reader.Found) -> Iterator[Finding]:
 
 def _tails(home: Home) -> Iterator[Finding]:
     for tail in reader.tails(home.journal):
-        where = str(segments.path(home.journal, tail.segment))
+        where = str(segments.present(home.journal, tail.segment))
         what = "an unfinished record: its writer is at it, or was killed before it acknowledged it"
         yield Finding(
             "notice",

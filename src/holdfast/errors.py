@@ -12,7 +12,10 @@
     │   └── HomeFromFuture           exit 12  written by a newer Holdfast
     ├── JournalError                 exit 20
     │   ├── AppendFailed             exit 21  the record was not written (nothing was acknowledged)
-    │   └── BlobDamaged              exit 22  a blob's content does not match its name
+    │   ├── BlobDamaged              exit 22  a blob's content does not match its name
+    │   ├── SealFailed               exit 23  a segment could not be sealed (nothing is lost)
+    │   ├── JournalAltered           exit 24  `holdfast journal verify` found something
+    │   └── RetireRefused            exit 25  history was not retired (nothing was changed)
     ├── StoreError                   exit 30
     │   ├── StoreBusy                exit 31  another process holds the writer's lock
     │   ├── StoreFromFuture          exit 32  written by a newer Holdfast
@@ -130,7 +133,30 @@ class BlobDamaged(JournalError):
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path}: {why}")
+        self.why = why
         self.hint = "every record is intact; `holdfast doctor` lists damaged blobs"
+
+
+class SealFailed(JournalError):
+    """A segment could not be sealed. It stays as it was, and readable."""
+
+    exit_code = 23
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: the segment was not sealed: {why}")
+        self.hint = "every record is intact; make room or repair access, then run `holdfast journal seal`"
+
+
+class JournalAltered(JournalError):
+    """`holdfast journal verify` found that the journal is not what was written."""
+
+    exit_code = 24
+
+
+class RetireRefused(JournalError):
+    """History was not retired, because that might have lost what should be kept. Nothing was changed."""
+
+    exit_code = 25
 
 
 class StoreError(HoldfastError):

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 
     from holdfast.capture.claude_files import SourceFile
     from holdfast.catch_up import ImportReport
+    from holdfast.journal.sealed import Seal
     from holdfast.settings import Settings
     from holdfast.store.project import Entry, Projector, Translation, Translator
 
+_SEAL_WAIT_MS = 5_000
 SAMPLE = "sample"  # a home of this name inside another holds the bundled samples, and nothing else is imported there
 
 
@@ -96,13 +98,13 @@ class Home:
             with database.writer_lock(self.path, wait_ms=self.settings.catch_up_wait_ms) as mine:
                 if mine:
                     try:
-                        self._open_store().close()
+                        self.open_store().close()
                     except apsw.Error as exc:
                         raise _store_failed(self.path, exc) from exc
         return database.open_reader(self.path)
 
-    def _open_store(self) -> apsw.Connection:
-        """The store, for writing, under the writer's lock.
+    def open_store(self) -> apsw.Connection:
+        """The store, for writing; the caller holds the writer's lock.
 
         A missing, damaged or outdated one is folded anew; so is one that knows more than the journal.
         """
@@ -113,8 +115,9 @@ class Home:
             path = database.generation_path(self.path, number)
             try:
                 db = database.open_writer(path)
-                ahead = database.is_ahead(db, self.journal)
-                if database.versions(db) == _VERSIONS() and not ahead and not database.must_fold_again(db):
+                again = database.must_fold_again(db)
+                ahead = not again and database.is_ahead(db, self.journal)
+                if database.versions(db) == _VERSIONS() and not ahead and not again:
                     self._drop_leftovers(number)
                     return db
                 db.close()
@@ -220,6 +223,7 @@ class Home:
         report: Callable[[ImportReport], None] | None = None,
         limit_s: float | None = None,
         wait_ms: int | None = None,
+        seal_all: bool = False,
     ) -> ImportReport:
         """Record what is new in the sources and fold the journal; newest sessions first.
 
@@ -228,6 +232,7 @@ class Home:
             report: called as work goes on.
             limit_s: stop after about this long, at a file's or batch's end; the next call goes on.
             wait_ms: how long to wait for another process that is catching up.
+            seal_all: seal every segment that waits for it; otherwise only what can be sealed meanwhile.
 
         Raises:
             NotFound: a given path does not exist.
@@ -236,6 +241,7 @@ class Home:
 
         from holdfast.capture import claude_files
         from holdfast.catch_up import Capture, ImportReport
+        from holdfast.journal.sealing import Beside
         from holdfast.store import database
 
         files, unreadable = claude_files.find(self.default_roots() if paths is None else paths)
@@ -252,20 +258,35 @@ class Home:
                 out.busy, out.done = True, False
                 return out
             try:
-                db = self._open_store()
+                db = self.open_store()
+                beside = Beside(self.journal, lambda: self.host_id)
                 try:
                     Capture(
-                        db, self.writer(fsync_interval_s=0), self._projector(db), out, report, limit_s
+                        db, self.writer(fsync_interval_s=0), self._projector(db), beside, out, report, limit_s
                     ).run(files)
                 finally:
+                    beside.close(finish=seal_all)
+                    out.unsealed = str(beside.failed) if beside.failed else None
                     database.checkpoint(db, truncate=True)
                     again = database.must_fold_again(db)
                     db.close()
                 if again:
-                    self._open_store().close()
+                    self.open_store().close()
             except apsw.Error as exc:
                 raise _store_failed(self.path, exc) from exc
         return out
+
+    def seal(self) -> list[Seal] | None:
+        """Seal every segment that waits for it; None when another process holds the writer's lock.
+
+        Raises:
+            SealFailed: the disk refused.
+        """
+        from holdfast.journal import sealing
+        from holdfast.store import database
+
+        with database.writer_lock(self.path, wait_ms=_SEAL_WAIT_MS) as mine:
+            return sealing.seal_all(self.journal, self.host_id) if mine else None
 
     def has_records(self) -> bool:
         """Whether anything was ever recorded here."""

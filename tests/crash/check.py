@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import holdfast
 from holdfast.cli.app import cli
 from holdfast.ids import derived
-from holdfast.journal import blobs, reader
+from holdfast.journal import blobs, reader, segments, verify
 from holdfast.journal import format as fmt
 from holdfast.store import database
 from tests.crash import child
@@ -88,12 +88,7 @@ def look_at_journal(
             damage.append([item.segment, item.start, item.end, item.why])
             continue
         found[item.record.id] = item.record
-        raw = item.record.body_bytes()
-        if raw is None:
-            assert item.record.f is not None
-            raw = blobs.get(home.blobs, item.record.f)
-        bodies.setdefault(item.record.id, set()).add(hashlib.sha256(raw).hexdigest())
-        found[item.record.id] = item.record
+        bodies.setdefault(item.record.id, set()).add(_sum_of_body(home, item.record))
     violations = [
         f"acknowledged record {n} ({i}) is not in the journal" for i, n in acknowledged if i not in found
     ]
@@ -107,6 +102,14 @@ def look_at_journal(
         "damage": damage,
         "tails": len(reader.tails(home.journal)),
     }
+
+
+def _sum_of_body(home: Home, record: fmt.Record) -> str:
+    if record.z is not None:
+        return record.z.sha256
+    raw = record.body_bytes() if record.f is None else blobs.get(home.blobs, record.f)
+    assert raw is not None
+    return hashlib.sha256(raw).hexdigest()
 
 
 def _content_is_wrong(home: Home, record: fmt.Record, operation: str, seed: str, number: int) -> list[str]:
@@ -156,9 +159,19 @@ def leftovers(home: Home) -> tuple[list[str], list[str]]:
     wrong += [
         f"unexpected file journal/{p.name}"
         for p in home.journal.iterdir()
-        if not re.match(r"\d{8}\.jsonl\Z", p.name)
+        if not re.match(r"\d{8}\.jsonl(\.zst)?\Z|chain\.jsonl\Z|\.sealing-", p.name)
     ]
     return harmless, wrong
+
+
+def sealed_history(home: Home) -> list[str]:
+    """Sealed history is what was sealed, and sealing goes on."""
+    made = home.seal()
+    if made is None:
+        return ["sealing found the writer's lock held"]
+    found = verify.verify(home.journal, home.blobs).findings
+    written = {segments.path(home.journal, n) for n in segments.plain_numbers(home.journal)}  # may end torn
+    return [f"verify: {f.path.name} {f.what}" for f in found if f.path not in written]
 
 
 def check(job: dict[str, Any]) -> dict[str, Any]:
@@ -176,6 +189,7 @@ def check(job: dict[str, Any]) -> dict[str, Any]:
     if after not in journal["ids"]:
         violations.append("the next process's record is not in the journal")
     violations += look_at_store(home, acknowledged, journal["ids"])[0]
+    violations += sealed_history(home)
     harmless, wrong = leftovers(home)
     violations += wrong
 

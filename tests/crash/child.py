@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import holdfast
-from holdfast import door
+from holdfast import door, retention
 from holdfast.home import Home
 from holdfast.ids import derived
 from holdfast.settings import load
@@ -34,12 +34,15 @@ RECORDS = {
     "blob": (4, 1_500, 40_000),
     "rotate": (8, 200, 900),
     "group-sync": (6, 1, 2_000),
+    "seal": (8, 200, 900),
 }
 ENVIRONMENT = {
     "append": {"HOLDFAST_FSYNC_INTERVAL_S": "0"},
     "blob": {"HOLDFAST_FSYNC_INTERVAL_S": "0", "HOLDFAST_INLINE_BODY_SIZE_BYTES": "1024"},
     "rotate": {"HOLDFAST_FSYNC_INTERVAL_S": "0", "HOLDFAST_SEGMENT_SIZE_BYTES": "700"},
     "group-sync": {"HOLDFAST_FSYNC_INTERVAL_S": "0.05"},
+    "seal": {"HOLDFAST_FSYNC_INTERVAL_S": "0", "HOLDFAST_SEGMENT_SIZE_BYTES": "1500"},
+    "retire": {"HOLDFAST_FSYNC_INTERVAL_S": "0", "HOLDFAST_SEGMENT_SIZE_BYTES": "1500"},
     "project": {},
     "rebuild": {},
 }
@@ -107,8 +110,16 @@ def run(operation: str, seed: str, tree: Path | None = None) -> None:
         assert report.done, report
     elif operation == "rebuild":
         assert open_home().rebuild()
+    elif operation == "retire":
+        home = open_home()
+        home.catch_up([])
+        if planned := retention.plan(home, keep_days=1):
+            retention.carry_out(home, planned, most_share=1.0)
     else:
         record_all(operation, seed)
+    if operation == "seal":
+        door.close()
+        assert open_home().seal() is not None
 
 
 if __name__ == "__main__":

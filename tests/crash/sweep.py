@@ -96,6 +96,8 @@ class Bench:
         """The home that the operation begins with: none, or one that was used before."""
         if self.operation == "group-sync":
             self._run_clean("append", "before")
+        if self.operation == "retire":
+            self._run_clean("seal", self.seed)
         if self.operation in ("rebuild", "project-more"):
             self._run_clean("append", "before")
             assert self.tree is not None
@@ -213,7 +215,7 @@ class Bench:
             shutil.rmtree(home)
 
 
-OPERATIONS = (*child.OPERATIONS[:5], "project-more", "rebuild")
+OPERATIONS = (*child.OPERATIONS[:7], "project-more", "rebuild")
 
 
 def sweep(

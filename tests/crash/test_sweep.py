@@ -24,6 +24,19 @@ EXPECTED = {
     "blob": {("rename", "blobs/.writing-*"), ("fsync", "blobs/.writing-*"), ("fsync", "blobs")},
     "rotate": {("openat", f"journal/0000000{n}.jsonl") for n in (1, 2, 3)},
     "group-sync": {("fsync", "journal/00000001.jsonl")},
+    "seal": {
+        ("write", "journal/.sealing-00000001"),
+        ("fsync", "journal/.sealing-00000001"),
+        ("rename", "journal/.sealing-00000001"),
+        ("fsync", "journal/.sealing-chain"),
+        ("rename", "journal/.sealing-chain"),
+        ("unlink", "journal/00000001.jsonl"),
+    },
+    "retire": {
+        ("rename", "journal/.sealing-00000001"),
+        ("rename", "journal/.sealing-chain"),
+        ("rename", ".store.db.new"),
+    },
     "project": {
         ("pwrite64", "store-0001.db-wal"),
         ("fdatasync", "store-0001.db"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.ids import derived
-from holdfast.journal import blobs, reader
+from holdfast.journal import blobs, reader, sealed, sealing, segments
 from holdfast.journal import format as fmt
 from holdfast.journal.writer import Writer
 
@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = (ROOT / "docs" / "format.md").read_text("utf-8")
 SCENARIOS = ROOT / "tests" / "data" / "claude-code"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+HOST = "7b0c6f5e-0000-4000-8000-000000000000"
 BODIES = [
     b'{"a": 1,  "b":[1,2]}',
     b"{}",
@@ -60,7 +61,7 @@ def writer(place):
     made = Writer(
         place / "journal",
         place / "blobs",
-        "7b0c6f5e-0000-4000-8000-000000000000",
+        HOST,
         segment_size_bytes=3000,
         inline_limit_bytes=2000,
         fsync_interval_s=0,
@@ -217,3 +218,20 @@ def test_every_source_that_is_written_is_specified(source):
 def test_the_page_names_every_member_of_a_record():
     for name in fmt.Record.__struct_fields__:
         assert re.search(rf"^\|.*`{name}`.*\|", PAGE, re.MULTILINE), name
+
+
+def test_the_example_unseals_what_sealing_wrote(place, writer):
+    """The page's second reader proves every sealed segment, a rewritten one too, and gives the plain ones back."""
+    for number, body in enumerate(BODIES * 6):
+        writer.append("test", body, record_id=derived("sealed", str(number)))
+    writer.close()
+    directory = place / "journal"
+    plain = {number: segments.path(directory, number).read_bytes() for number in segments.numbers(directory)}
+    assert len(sealing.seal_all(directory, HOST)) > 5
+    sealing.rewrite(directory, 3, HOST, [b"\n"], "for the test")
+    names: dict[str, object] = {}
+    exec(compile(EXAMPLES[2], "docs/format.md", "exec"), names)
+    link = sealed.NO_LINK
+    for number in segments.sealed_numbers(directory):
+        content, link = names["unseal"](segments.sealed_path(directory, number), link)
+        assert content == (b"\n" if number == 3 else plain[number])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli.app import COMMANDS
+from holdfast.journal import segments
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "reference" / "json.md"
@@ -124,7 +126,8 @@ def answers(tmp_path_factory):
             check=False,
         )
         assert done.returncode == code, done.stderr
-        name = shape or f"holdfast {args[0]}"
+        words = args[:2] if args[:1] == ("journal",) else args[:1]
+        name = shape or f"holdfast {' '.join(words)}"
         many = done.stdout.splitlines() if name == "holdfast record" else [done.stdout]
         out.extend((name, json.loads(text)) for text in many)
         return out[-1][1]
@@ -175,6 +178,37 @@ def answers(tmp_path_factory):
     ask("doctor", code=40)
     ask("config")
     ask("rebuild")
+    ask("journal", "verify", code=24)
+    environment |= {
+        "HOLDFAST_SEGMENT_SIZE_BYTES": "30000",
+        "HOLDFAST_INLINE_BODY_SIZE_BYTES": "2000",
+        "HOLDFAST_HOME": str(place / "small"),
+    }
+    ask("import", str(SCENARIOS / "max-turns"))
+    ask("record", stdin=json.dumps({"kind": "of.my.own", "text": "x" * 40_000}) + "\n")
+    ask("record", stdin=(json.dumps(events[0] | {"text": "x" * 1_000}) + "\n") * 60)
+    in_the_way = place / "small" / "journal" / ".sealing-chain"
+    in_the_way.mkdir()
+    ask("import", str(SCENARIOS / "max-turns"))  # cannot seal
+    in_the_way.rmdir()
+    waiting = segments.plain_numbers(place / "small" / "journal")
+    with segments.path(place / "small" / "journal", waiting[0]).open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        ask("journal", "seal")
+    ask("journal", "seal")
+    late = (
+        "--now",
+        "2100-01-01T00:00:00Z",
+        "journal",
+        "retire",
+        "--keep-days",
+        "1",
+        "--yes",
+        "--without-backup",
+    )
+    ask(*late, "--most", "100", shape="holdfast journal retire")
+    ask(*late, "--most", "100", shape="holdfast journal retire")
+    ask("journal", "verify")
     return out
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import holdfast
 from holdfast import errors, events, settings
-from holdfast.cli.app import COMMANDS, cli
+from holdfast.cli.app import COMMANDS, cli, find_command
 from tools import render_reference
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -56,10 +56,9 @@ def test_every_command_has_a_section_and_declared_exit_codes():
 
 def test_every_option_and_argument_is_documented():
     """Hidden options too: they are settings that can be given as flags."""
-    context = click.Context(cli)
     for name in COMMANDS:
         text = section(page("cli"), f"## holdfast {name}")
-        for param in cli.get_command(context, name).params:
+        for param in find_command(name).params:
             shown = param.opts[0] if isinstance(param, click.Option) else param.name.upper().removesuffix("S")
             assert shown in text, f"{name} {shown}"
             assert isinstance(param, click.Argument) or param.help, f"{name} {shown} has no help"

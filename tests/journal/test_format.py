@@ -229,8 +229,11 @@ def test_unknown_members_are_no_obstacle():
 
 
 def test_a_tombstone_can_be_read():
-    """A record whose body was removed is intact and has an empty body."""
-    assert fmt.decode(sealed('{"v":1,"id":"i","t":1,"s":"s","z":{"sha256":"00"}')).body_bytes() == b""
+    """A record whose body was removed is intact; it has no body, and says what is kept of it."""
+    kept = '{"sha256":"00","size":7,"crc":1,"why":"retired","later":1}'
+    record = fmt.decode(sealed(f'{{"v":1,"id":"i","t":1,"s":"s","z":{kept}'))
+    assert record.body_bytes() is None
+    assert record.z == fmt.Removed(sha256="00", size=7, crc=1, why="retired")
 
 
 def test_base64_is_plain_base64():

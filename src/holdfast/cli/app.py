@@ -38,24 +38,44 @@ COMMANDS = {
     "doctor": ("doctor", "Compare claims with facts; list what is damaged, skipped or missing."),
     "config": ("config", "Every setting, its value, and where the value comes from."),
     "rebuild": ("rebuild", "Fold the journal into a new store."),
+    "journal verify": ("journal", "Prove that the journal is what was written: read every byte and compare."),
+    "journal seal": ("journal", "Compress and chain the segments that nobody writes any more."),
+    "journal retire": ("journal", "Drop the full texts of old history; every answer stays."),
 }
+GROUPS = {"journal": "Prove and care for the journal: verify, seal, retire."}
+
+
+def find_command(name: str) -> click.Command:
+    """The command of this name ("sessions", "journal verify"); its module is imported now."""
+    module = importlib.import_module(f"holdfast.cli.{COMMANDS[name][0]}")
+    return module.commands[name] if " " in name else module.command  # type: ignore[no-any-return]
 
 
 class _Lazy(click.Group):
-    """Subcommands are imported when they run; help lists them without."""
+    """Subcommands are imported when they run; help lists them without. A group holds the commands that begin with its name."""
+
+    def _lines(self) -> dict[str, str]:
+        if self.name in GROUPS:
+            return {
+                name.partition(" ")[2]: line
+                for name, (_, line) in COMMANDS.items()
+                if name.startswith(f"{self.name} ")
+            }
+        return {name: line for name, (_, line) in COMMANDS.items() if " " not in name} | GROUPS
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
-        return list(COMMANDS)
+        return list(self._lines())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._lines():
             return None
-        module = importlib.import_module(f"holdfast.cli.{COMMANDS[cmd_name][0]}")
-        return module.command  # type: ignore[no-any-return]
+        if cmd_name in GROUPS and self.name not in GROUPS:
+            return _Lazy(cmd_name, help=GROUPS[cmd_name], no_args_is_help=True)
+        return find_command(f"{self.name} {cmd_name}" if self.name in GROUPS else cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl(list(self._lines().items()))
 
 
 class Context:
@@ -102,7 +122,7 @@ def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     cls=_Lazy,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-22 journal, 30-33 store, "
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-25 journal, 30-33 store, "
     "40 doctor found faults, 70 a bug, 130 interrupted. Every setting of `holdfast config` can also be given here, "
     "as --NAME VALUE before the command.",
 )
@@ -117,11 +137,23 @@ def cli(ctx: click.Context, /, as_json: bool, **flags: Any) -> None:  # noqa: AN
     """
     ctx.obj = Context(flags)
     if as_json:
-        ctx.default_map = {name: {"as_json": True} for name in COMMANDS}
+        ctx.default_map = _json_by_default()
     if ctx.invoked_subcommand is None:
         from holdfast.cli import overview
 
         overview.run(ctx.obj, as_json=as_json)
+
+
+def _json_by_default() -> dict[str, Any]:
+    """What makes `holdfast --json COMMAND` the same as `holdfast COMMAND --json`."""
+    out: dict[str, Any] = {}
+    for name in COMMANDS:
+        first, _, second = name.partition(" ")
+        if second:
+            out.setdefault(first, {})[second] = {"as_json": True}
+        else:
+            out[first] = {"as_json": True}
+    return out
 
 
 class _Never(Exception):

@@ -24,7 +24,7 @@ def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  
         raise NotFound(f"{looked}: no agent history there", hint="name a path: holdfast import PATH")
     line = terminal.ProgressLine("importing")
     try:
-        report = home.catch_up(list(paths) or None, report=line.show, wait_ms=_WAIT_MS)
+        report = home.catch_up(list(paths) or None, report=line.show, wait_ms=_WAIT_MS, seal_all=True)
     finally:
         line.done()
     if report.busy:
@@ -39,11 +39,14 @@ def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  
                 "bytes_total": report.bytes_total,
                 "records": report.records,
                 "unreadable": [{"path": path, "why": why} for path, why in report.unreadable],
+                "unsealed": report.unsealed,
             }
         )
         return
     for path, why in report.unreadable:
         terminal.note(f"not read: {path}: {why}")
+    if report.unsealed:
+        terminal.note(f"note: {report.unsealed}")
     click.echo(
         f"{report.files_done} of {report.files_total} files ({terminal.size(report.bytes_total)}) are recorded; "
         f"{report.records} new records"

@@ -187,13 +187,22 @@ class ProgressLine:
         self._next_s = time.monotonic() + (0.3 if self._live else 5.0)
         self._drawn = False
 
-    def show(self, report: Any) -> None:  # noqa: ANN401 - ImportReport
-        """Redraw when it is time."""
+    def bytes_done(self, number: int) -> None:
+        """Redraw with a number of bytes when it is time."""
+        if self._due():
+            self._draw(f"{self._verb} {size(number)}")
+
+    def _due(self) -> bool:
         now_s = time.monotonic()
         if now_s < self._next_s:
-            return
+            return False
         self._next_s = now_s + self._every_s
-        self._drawn = True
+        return True
+
+    def show(self, report: Any) -> None:  # noqa: ANN401 - ImportReport
+        """Redraw when it is time."""
+        if not self._due():
+            return
         if report.files_total:
             done = report.bytes_done / report.bytes_total if report.bytes_total else 1.0
             bar = "█" * int(20 * done) + "░" * (20 - int(20 * done))
@@ -203,6 +212,10 @@ class ProgressLine:
             )
         else:
             text = f"{self._verb} {report.records} records"
+        self._draw(text)
+
+    def _draw(self, text: str) -> None:
+        self._drawn = True
         end = "" if self._live else "\n"
         sys.stderr.write(("\r\x1b[2K" if self._live else "") + text + end)
         sys.stderr.flush()

@@ -6,9 +6,11 @@ renamed, and the directory synced. A temporary left by a crash is never read; `d
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from holdfast.errors import BlobDamaged
@@ -17,9 +19,11 @@ from holdfast.ids import uuid7
 from holdfast.journal.format import BlobRef
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 TEMPORARY_PREFIX = ".writing-"
+_READ_BYTES = 1 << 20
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -94,3 +98,62 @@ def get(directory: Path, ref: BlobRef) -> bytes:
     if hashlib.sha256(content).hexdigest() != ref.sha256:
         raise BlobDamaged(path, "its content does not have the SHA-256 of its name")
     return content
+
+
+def check(directory: Path, ref: BlobRef) -> None:
+    """Read a blob without keeping it, and check it against its name.
+
+    Raises:
+        BlobDamaged: as `get`.
+    """
+    path = directory / ref.sha256
+    content = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_READ_BYTES):
+                content.update(piece)
+    except OSError as exc:
+        raise BlobDamaged(path, f"cannot be read: {exc.strerror}") from exc
+    if content.hexdigest() != ref.sha256:
+        raise BlobDamaged(path, "its content does not have the SHA-256 of its name")
+
+
+# ── removing: only between a blob's making and its naming would that lose something ──
+
+
+@contextmanager
+def naming(directory: Path) -> Iterator[None]:
+    """Hold off removal while a blob is put and the record that names it is appended. Nobody else waits for it."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(fd)
+
+
+def remove_unnamed(directory: Path, named: Callable[[], set[str]]) -> int | None:
+    """Remove the blobs that no record names; returns how many bytes that were, None when somebody is naming one just now.
+
+    Args:
+        directory: the blobs. The caller holds the writer's lock: nobody imports.
+        named: finds the SHA-256 of every blob that the journal names; called when nobody can name another one.
+
+    Raises:
+        OSError: one could not be removed.
+    """
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        keep, removed_bytes = named(), 0
+        for path in directory.iterdir():
+            if _NAME.match(path.name) and path.name not in keep:
+                removed_bytes += path.stat().st_size
+                path.unlink()
+        os.fsync(fd)
+        return removed_bytes
+    finally:
+        os.close(fd)

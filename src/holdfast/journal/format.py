@@ -18,7 +18,9 @@ left half-written; empty lines mean nothing. A record is one JSON object, its me
     x   any other valid UTF-8, as a JSON string
     y   anything else, as base64
     f   {"sha256":"...","size":n}: the bytes are in blobs/<sha256>
-    z   reserved: what a tombstone keeps of a body that was removed
+    z   {"sha256":"...","size":n,"crc":n,"why":"...",...}: a body that was removed, and what is kept of it: its SHA-256 and
+        size, the CRC-32 of the source line, line end included, why it was removed, and where they were kept
+        "events", "kept" and "problems": what its translator understood, texts cut
     c   CRC-32 (zlib) of every byte of the line before `,"c":"`, eight lower-case hex digits
 
 A line that is not empty and does not end in a `c` that fits is damage: readers skip to the next line, report the
@@ -26,8 +28,8 @@ byte range and go on. A last line without its LF may still be in the making: rea
 higher `v` whose `c` fits is not damage; it is from a newer Holdfast.
 
 The first record a writer puts into a new segment has source "holdfast.segment" and body
-{"format":1,"host":"<uuid>","redaction":n}. Sealed segments (compressed, chained by SHA-256) will carry their
-chain in a file of their own beside the segment, so nothing in a record has to change for it.
+{"format":1,"host":"<uuid>","redaction":n}. Sealed segments hold the same lines, compressed and chained by SHA-256
+(`journal/sealed.py`); nothing in a record changes for it.
 """
 
 from __future__ import annotations
@@ -60,6 +62,18 @@ class BlobRef(msgspec.Struct, frozen=True):
     size: _Count
 
 
+class Removed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept of a body that was removed. `events` are those of `events.codec`, in JSON."""
+
+    sha256: str
+    size: _Count
+    crc: _Count
+    why: str
+    kept: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    events: tuple[msgspec.Raw, ...] = ()
+
+
 class Position(NamedTuple):
     """Where a record stood in its source: bytes [start, end) of the file with this id."""
 
@@ -81,14 +95,15 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     x: str | None = None
     y: str | None = None
     f: BlobRef | None = None
+    z: Removed | None = None
 
     def body_bytes(self) -> bytes | None:
-        """The body's exact bytes; None when they are in a blob (`f`)."""
+        """The body's exact bytes; None when they are in a blob (`f`) or were removed (`z`)."""
         if self.x is not None:
             return self.x.encode()
         if self.y is not None:
             return base64.b64decode(self.y)
-        return None if self.f is not None else bytes(self.b)
+        return None if self.f is not None or self.z is not None else bytes(self.b)
 
 
 _as_raw = msgspec.json.Decoder(msgspec.Raw).decode
@@ -163,6 +178,11 @@ def body_member(body: bytes) -> bytes:
 def blob_member(ref: BlobRef) -> bytes:
     """The `f` member that names a blob."""
     return b'"f":' + _text(ref)
+
+
+def removed_member(removed: Removed) -> bytes:
+    """The `z` member of a record whose body was removed."""
+    return b'"z":' + _text(removed)
 
 
 def encode(

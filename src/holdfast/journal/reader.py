@@ -8,10 +8,11 @@ for the next read, and the position that `read` reports stays before it.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.journal import format as fmt
-from holdfast.journal import segments
+from holdfast.journal import sealed, segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,8 +49,15 @@ def read(directory: Path, after: Mapping[int, int] | None = None) -> Iterator[Fo
 
 
 def read_segment(directory: Path, number: int, offset: int = 0) -> Iterator[Found | Damage]:
-    """The records and damaged ranges of one segment from `offset`, which must be a line start."""
-    for start, line, length in _lines(segments.path(directory, number), offset):
+    """The records and damaged ranges of one segment from `offset`, which must be a line start.
+
+    Offsets are bytes of the plain segment, also when it is sealed. What cannot be decompressed is one damaged range
+    for each run of frames.
+    """
+    for start, line, length in _lines(_pieces(directory, number, offset), offset):
+        if length < 0:
+            yield Damage(number, start, start - length, "it cannot be decompressed")
+            continue
         if not length:
             continue
         end = start + length + 1
@@ -64,32 +72,88 @@ def read_segment(directory: Path, number: int, offset: int = 0) -> Iterator[Foun
             yield Damage(number, start, end, "written by a newer Holdfast", newer=True)
 
 
-def _lines(path: Path, offset: int) -> Iterator[tuple[int, bytes | None, int]]:
-    """(offset, line, its length), without LF, for every complete line; one too long to be a record is None."""
+def _pieces(directory: Path, number: int, offset: int) -> Iterator[bytes | sealed.Hole]:
+    """The bytes of a segment from `offset` on, and what of them is lost.
+
+    A segment may be sealed at any moment: the plain file is tried first, because it counts as long as it stands.
+    """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(segments.path(directory, number), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
+        yield from _sealed_pieces(segments.sealed_path(directory, number), offset)
         return
     try:
-        held: list[bytes] = []
-        length = 0
-        while chunk := os.pread(fd, _CHUNK_BYTES, offset + length):
-            head, line_end, rest = chunk.partition(b"\n")
-            held.append(head)
-            length += len(head)
-            if length > _LINE_LIMIT_BYTES:
-                held.clear()
-            if not line_end:
-                continue
-            yield offset, b"".join(held) if length <= _LINE_LIMIT_BYTES else None, length
-            offset += length + 1
-            *complete, last = rest.split(b"\n")
-            for line in complete:
-                yield offset, line, len(line)
-                offset += len(line) + 1
-            held, length = [last], len(last)
+        while chunk := os.pread(fd, _CHUNK_BYTES, offset):
+            yield chunk
+            offset += len(chunk)
     finally:
         os.close(fd)
+
+
+def _sealed_pieces(path: Path, offset: int) -> Iterator[bytes | sealed.Hole]:
+    try:
+        with sealed.opened(path) as segment:
+            for item in segment.read(offset):
+                yield item if isinstance(item, sealed.Hole) else item[1]
+    except FileNotFoundError:
+        return
+
+
+def _lines(pieces: Iterator[bytes | sealed.Hole], offset: int) -> Iterator[tuple[int, bytes | None, int]]:
+    """(offset, line, its length), without LF, for every complete line; one too long to be a record is None.
+
+    A hole is (offset, None, minus its length); the half of a line that stands before it is lost with it.
+    """
+    held: list[bytes] = []
+    length = 0
+    for piece in pieces:
+        if isinstance(piece, sealed.Hole):
+            yield offset, None, offset - piece.end
+            offset, held, length = piece.end, [], 0
+            continue
+        head, line_end, rest = piece.partition(b"\n")
+        held.append(head)
+        length += len(head)
+        if length > _LINE_LIMIT_BYTES:
+            held.clear()
+        if not line_end:
+            continue
+        yield offset, b"".join(held) if length <= _LINE_LIMIT_BYTES else None, length
+        offset += length + 1
+        *complete, last = rest.split(b"\n")
+        for line in complete:
+            yield offset, line, len(line)
+            offset += len(line) + 1
+        held, length = [last], len(last)
+
+
+def size(directory: Path, number: int) -> int:
+    """The bytes of a segment, sealed or not; 0 when it is gone."""
+    for _ in range(2):  # it may be sealed between the two looks
+        try:
+            return segments.path(directory, number).stat().st_size
+        except FileNotFoundError:
+            with (
+                suppress(FileNotFoundError),
+                sealed.opened(segments.sealed_path(directory, number)) as segment,
+            ):
+                return segment.size
+    return 0
+
+
+def stands(directory: Path, number: int, start: int, end: int, record_id: str) -> bool:
+    """Whether bytes [start, end) of a segment are still the line of this record (empty id: any line).
+
+    Of a sealed segment only its size is asked: it was forced to disk before it was sealed, and is never cut.
+    """
+    try:
+        with segments.path(directory, number).open("rb") as file:
+            file.seek(start)
+            line = file.read(end - start)
+    except FileNotFoundError:
+        return size(directory, number) >= end
+    named = b'"id":"%b"' % record_id.encode() if record_id else b""
+    return len(line) == end - start and line.endswith(b"\n") and named in line[:80]
 
 
 class Tail(NamedTuple):
@@ -102,14 +166,31 @@ class Tail(NamedTuple):
 
 def tails(directory: Path) -> list[Tail]:
     """The unfinished tail of each segment that has one."""
-    out = []
-    for number in segments.numbers(directory):
-        path = segments.path(directory, number)
-        size = path.stat().st_size
-        start = _line_start(path, size)
-        if start < size:
-            out.append(Tail(number, start, size))
-    return out
+    return [tail for number in segments.numbers(directory) if (tail := tail_of(directory, number))]
+
+
+def tail_of(directory: Path, number: int) -> Tail | None:
+    """The unfinished tail of a segment; None when it has none, or is gone."""
+    path = segments.path(directory, number)
+    try:
+        end = path.stat().st_size
+        start = _line_start(path, end)
+    except FileNotFoundError:
+        with suppress(FileNotFoundError), sealed.opened(segments.sealed_path(directory, number)) as segment:
+            return _sealed_tail(segment, number)
+        return None
+    return Tail(number, start, end) if start < end else None
+
+
+def _sealed_tail(segment: sealed.Sealed, number: int) -> Tail | None:
+    if not segment.groups:
+        return None
+    last = segment.groups[-1]
+    for item in segment.read(last.start):
+        if not isinstance(item, sealed.Hole) and not item[1].endswith(b"\n"):
+            start = last.start + item[1].rfind(b"\n") + 1
+            return Tail(number, start, last.end)
+    return None
 
 
 def _line_start(path: Path, size: int) -> int:
@@ -127,13 +208,13 @@ def _line_start(path: Path, size: int) -> int:
 
 
 def record_at(directory: Path, segment: int, offset: int) -> fmt.Record:
-    """The one record that starts at this byte of a segment.
+    """The one record that starts at this byte of a segment; of a sealed one, only its frame is read.
 
     Raises:
         fmt.Damaged, fmt.Newer: there is no readable record there.
     """
-    for _, line, _ in _lines(segments.path(directory, segment), offset):
+    for _, line, length in _lines(_pieces(directory, segment, offset), offset):
         if line is not None:
             return fmt.decode(line)
-        raise fmt.Damaged("longer than any record")
+        raise fmt.Damaged("it cannot be decompressed" if length < 0 else "longer than any record")
     raise fmt.Damaged("nothing stands there")

@@ -110,14 +110,20 @@ class Writer:
             AppendFailed: nothing was acknowledged; earlier records are intact.
         """
         record_id = record_id or uuid7()
-        line = self.line(source, body, record_id, position)
+        if len(body) > self._inline_limit_bytes and self._blobs.is_dir():
+            with blobs.naming(self._blobs):
+                self._append(self.line(source, body, record_id, position), durable=durable)
+        else:
+            self._append(self.line(source, body, record_id, position), durable=durable)
+        return record_id
+
+    def _append(self, line: bytes, *, durable: bool) -> None:
         with self._lock:
             self._write(b"\n" + line + b"\n")
             if durable:
                 self._sync()
             elif self._syncer is None and self._fsync_interval_s > 0:
                 self._start_syncer()
-        return record_id
 
     def append_lines(self, lines: Sequence[bytes]) -> None:
         """Append many records made by `line` in one write: all are acknowledged, or none."""
@@ -202,12 +208,15 @@ class Writer:
         self._fd, self._full = -1, False
 
     def _join(self, number: int) -> bool:
-        """Take part in an existing segment, unless it is full or somebody seals it."""
+        """Take part in an existing segment, unless it is full, or somebody seals it or has just sealed it."""
         try:
             fd = os.open(segments.path(self._directory, number), _APPEND)
+        except FileNotFoundError:
+            return False
         except OSError as exc:
             raise AppendFailed(segments.path(self._directory, number), exc.strerror or str(exc)) from exc
-        if not _lock_shared(fd) or os.fstat(fd).st_size >= self._segment_size_bytes:
+        found = os.fstat(fd) if _lock_shared(fd) else None
+        if found is None or not found.st_nlink or found.st_size >= self._segment_size_bytes:
             os.close(fd)
             return False
         self._fd, self._segment, self._named = fd, number, False  # its creator may have died before naming it

@@ -208,17 +208,31 @@ def versions(db: apsw.Connection) -> dict[str, int]:
 def backlog_bytes(db: apsw.Connection, journal: Path) -> int:
     """How much of the journal is not folded yet; what a writer is still at, or left unfinished, does not count."""
     cursor = dict(db.execute("SELECT segment, offset_bytes FROM cursor"))
-    unfinished = {tail.segment: tail.end - tail.start for tail in reader.tails(journal)}
-    sizes = {number: segments.path(journal, number).stat().st_size for number in segments.numbers(journal)}
-    return sum(
-        max(0, size - unfinished.get(number, 0) - cursor.get(number, 0)) for number, size in sizes.items()
-    )
+    behind = 0
+    for number in segments.numbers(journal):
+        missing = reader.size(journal, number) - cursor.get(number, 0)
+        if missing > 0 and (tail := reader.tail_of(journal, number)):
+            missing -= tail.end - tail.start
+        behind += max(0, missing)
+    return behind
 
 
 def folded_us(db: apsw.Connection) -> int | None:
     """When the journal was folded last, UTC microseconds; None: never."""
     found = db.execute("SELECT value FROM meta WHERE key = 'folded_us'").fetchone()
     return None if found is None else int(found[0])
+
+
+def fold_again(db: apsw.Connection) -> None:
+    """Note that only folding anew puts this store right: the next opening for writing does it."""
+    with transaction(db):
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('fold_again', '1')")
+
+
+def moved(db: apsw.Connection, segment: int, offset_bytes: int) -> None:
+    """Note that a segment which was folded to its end ends elsewhere now."""
+    with transaction(db):
+        db.execute("UPDATE cursor SET offset_bytes = ? WHERE segment = ?", (offset_bytes, segment))
 
 
 def must_fold_again(db: apsw.Connection) -> bool:
@@ -232,22 +246,8 @@ def is_ahead(db: apsw.Connection, journal: Path) -> bool:
     A power cut may take the end of a segment after it was folded. What is appended then stands before the cursor
     and would never be folded.
     """
-    return any(
-        not _stands(segments.path(journal, number), start, end, last_id)
-        for number, end, start, last_id in db.execute("SELECT * FROM cursor")
-    )
-
-
-def _stands(path: Path, start: int, end: int, last_id: str) -> bool:
-    """Whether the line that was folded last still stands where it stood."""
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            line = file.read(end - start)
-    except FileNotFoundError:
-        return False
-    named = b'"id":"%b"' % last_id.encode() if last_id else b""
-    return len(line) == end - start and line.endswith(b"\n") and named in line[:80]
+    places: list[Any] = db.execute("SELECT segment, last_start, offset_bytes, last_id FROM cursor").fetchall()
+    return not all(reader.stands(journal, *place) for place in places)
 
 
 @contextlib.contextmanager

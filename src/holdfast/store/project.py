@@ -15,6 +15,7 @@ import msgspec
 
 from holdfast import clock
 from holdfast.errors import BlobDamaged
+from holdfast.events import codec
 from holdfast.failpoints import failpoint
 from holdfast.journal import blobs, reader
 from holdfast.journal.format import SEGMENT_SOURCE
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import apsw
 
     from holdfast.events import Event
-    from holdfast.journal.format import Position, Record
+    from holdfast.journal.format import Position, Record, Removed
 
 FILE_SOURCE = (
     "holdfast.file"  # body {"id":…,"source":…,"path":…,"generation":n}: says which file an id stands for
@@ -149,7 +150,7 @@ class Projector:
             progress.damaged += 1
             self._problem(f"journal segment {item.segment}", item.start, item.end, str(exc))
             return
-        assert body is not None
+        body = body or b""  # a removed one has no bytes
         batch.body_bytes += len(body)
         progress.body_bytes += len(body)
         fresh = record.p is None or self._advance(record, record.p, body, batch)
@@ -168,12 +169,13 @@ class Projector:
         if not position.start <= consumed < position.end:
             return position.start > consumed
         self._consumed[position.file] = position.end
-        batch.files.setdefault(position.file, _FileRead(record.s)).saw(position, body, record.e)
+        batch.files.setdefault(position.file, _FileRead(record.s)).saw(position, body, record)
         return True
 
     def _translate(
         self, item: reader.Found, record: Record, body: bytes, batch: _Batch, *, fresh: bool
     ) -> None:
+        """Fold what the record's translator understands. Of a removed body it is kept what it understood before."""
         translator = self._translators.get(record.s)
         file = record.p.file if record.p else ""
         if translator is None:
@@ -183,7 +185,7 @@ class Projector:
         entry = Entry(body, record.id, record.t, file, self._paths.get(file), start)
         if record.p is None and record.id[14:15] == "8" and not self._first_use(item):
             return
-        translation = translator(entry)
+        translation = translator(entry) if record.z is None else understood(record.z)
         for event in translation.events:
             self._fold.add(event, item.segment, item.start)
         for kept in translation.kept:
@@ -252,6 +254,17 @@ class Projector:
             database.checkpoint(self._db)
 
 
+def line_crc(body: bytes, record: Record) -> int:
+    """The CRC-32 of a source line: the body and its line end."""
+    return zlib.crc32(record.e.encode(), zlib.crc32(body))
+
+
+def understood(removed: Removed) -> Translation:
+    """What was understood in a body before it was removed."""
+    events = [codec.decode(bytes(raw)) for raw in removed.events]
+    return Translation(events, list(removed.kept), list(removed.problems))
+
+
 class _Declared(msgspec.Struct):
     id: str
     source: str
@@ -270,20 +283,21 @@ class _Place(NamedTuple):
 class _FileRead:
     """How far a batch read one source file, and how its last line checks."""
 
-    __slots__ = ("body", "end", "records", "source", "start", "tail")
+    __slots__ = ("body", "end", "last", "records", "source", "start")
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.records = self.start = self.end = 0
         self.body = b""
-        self.tail = "\n"
+        self.last: Record | None = None
 
-    def saw(self, position: Position, body: bytes, line_end: str) -> None:
+    def saw(self, position: Position, body: bytes, record: Record) -> None:
         self.records += 1
-        self.start, self.end, self.body, self.tail = position.start, position.end, body, line_end
+        self.start, self.end, self.body, self.last = position.start, position.end, body, record
 
     def values(self) -> dict[str, int | str]:
-        crc = zlib.crc32(self.tail.encode(), zlib.crc32(self.body))
+        assert self.last is not None
+        crc = line_crc(self.body, self.last) if self.last.z is None else self.last.z.crc
         return {
             "source": self.source,
             "consumed_bytes": self.end,

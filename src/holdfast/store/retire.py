@@ -1,0 +1,177 @@
+"""Retention: old sealed segments give up their bodies and keep what was understood in them.
+
+Each record stays, under its id and at its place in its source, with `z` in place of its body: the body's hash, and the events that its
+translator found, their texts cut to the heads that answers show. Folded again, they give the same answers. What is gone for good is the
+text behind the heads, and what a later version might have understood.
+
+A segment is retired as a whole, when everything in it was received before a moment and every session it tells of has been quiet since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from holdfast.errors import BlobDamaged
+from holdfast.events import Event, codec
+from holdfast.journal import blobs, reader, sealed, segments
+from holdfast.journal import format as fmt
+from holdfast.store.project import Entry, Translation, line_crc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from holdfast.store.project import Translator
+
+WHY = "retired"
+_OURS = "holdfast."  # sources whose records are about the journal; they are small and stay
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One sealed segment: its sizes in bytes, and why it may not be retired (None: it may)."""
+
+    segment: int
+    size: int
+    stored_size: int
+    kept_because: str | None
+
+
+class Retirement:
+    """Retires segments of one journal. The caller holds the writer's lock.
+
+    Args:
+        journal, blob_directory: where the records and large bodies are.
+        translators: one for each source.
+        head_chars: how much of a text is kept.
+        paths: source file id → its path, as the store has them.
+    """
+
+    def __init__(
+        self,
+        journal: Path,
+        blob_directory: Path,
+        translators: Mapping[str, Translator],
+        head_chars: int,
+        paths: Mapping[str, str | None],
+    ) -> None:
+        self._journal = journal
+        self._blobs = blob_directory
+        self._translators = translators
+        self._head = head_chars
+        self._paths = paths
+
+    def look(self, number: int, before_us: int, active: frozenset[str]) -> Candidate:
+        """Whether a sealed segment may be retired.
+
+        Args:
+            number: the segment.
+            before_us: everything in it must have been received earlier.
+            active: keys of the sessions that were active since.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        path = segments.sealed_path(self._journal, number)
+        with sealed.opened(path) as segment:
+            size, stored_size, was = segment.size, segment.file_size, segment.seal and segment.seal.was
+        why = "it is retired already" if was and was[-1].why == WHY else None
+        return Candidate(number, size, stored_size, why or self._obstacle(number, before_us, active))
+
+    def _obstacle(self, number: int, before_us: int, active: frozenset[str]) -> str | None:
+        """The first thing in a segment that keeps it from being retired."""
+        for item in reader.read_segment(self._journal, number):
+            if isinstance(item, reader.Damage):
+                return f"bytes {item.start} to {item.end} are damaged: {item.why}"
+            if item.record.t >= before_us:
+                return "it holds records that are not old enough"
+            try:
+                still = self._sessions(item) & active
+            except BlobDamaged as exc:
+                return str(exc)
+            if still:
+                return f"session {min(still).partition(':')[2]} was active since"
+        return None
+
+    def _sessions(self, item: reader.Found) -> set[str]:
+        return {event.session for event in self._understand(item, self._body(item.record)).events}
+
+    def lines(self, number: int) -> Iterator[bytes]:
+        """The plain bytes of a segment without its bodies.
+
+        Raises:
+            BlobDamaged: a large body cannot be read.
+        """
+        for item in reader.read_segment(self._journal, number):
+            assert isinstance(item, reader.Found), "a damaged segment is not retired"
+            yield b"\n" + self._without_body(item) + b"\n"
+
+    def _without_body(self, item: reader.Found) -> bytes:
+        record = item.record
+        if record.s.startswith(_OURS) or record.z is not None:
+            return _line(record, _member(record))
+        body = self._body(record)
+        found = self._understand(item, body)
+        removed = fmt.Removed(
+            sha256=hashlib.sha256(body).hexdigest(),
+            size=len(body),
+            crc=line_crc(body, record),
+            why=WHY,
+            kept=tuple(found.kept),
+            problems=tuple(found.problems),
+            events=tuple(msgspec.Raw(self._headed(event)) for event in found.events),
+        )
+        return _line(record, fmt.removed_member(removed))
+
+    def _body(self, record: fmt.Record) -> bytes:
+        if record.f is not None:
+            return blobs.get(self._blobs, record.f)
+        return record.body_bytes() or b""
+
+    def _understand(self, item: reader.Found, body: bytes) -> Translation:
+        record = item.record
+        translator = self._translators.get(record.s)
+        if translator is None or record.z is not None:
+            return Translation()
+        file = record.p.file if record.p else ""
+        start = record.p.start if record.p else (item.segment << 40) | item.start
+        return translator(Entry(body, record.id, record.t, file, self._paths.get(file), start))
+
+    def _headed(self, event: Event) -> bytes:
+        """An event in JSON, its texts no longer than answers show them."""
+        wire = msgspec.json.decode(codec.encode(event))
+        wire["data"] = self._cut_all(wire["data"])
+        return msgspec.json.encode(wire)
+
+    def _cut_all(self, value: Any) -> Any:  # noqa: ANN401 - JSON
+        if isinstance(value, str):
+            return enough(value, self._head)
+        if isinstance(value, dict):
+            return {key: self._cut_all(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._cut_all(item) for item in value]
+        return value
+
+
+def enough(text: str, head_chars: int) -> str:
+    """The shortest part of a text that gives the same head, also after its white space was collapsed as in titles."""
+    end = head_chars + 1
+    while end < len(text) and len(" ".join(text[:end].split())) <= head_chars:
+        end *= 2
+    return text[:end]
+
+
+def _line(record: fmt.Record, member: bytes) -> bytes:
+    return fmt.encode(record.id, record.t, record.s, member, record.p, record.e)
+
+
+def _member(record: fmt.Record) -> bytes:
+    if record.z is not None:
+        return fmt.removed_member(record.z)
+    if record.f is not None:
+        return fmt.blob_member(record.f)
+    return fmt.body_member(record.body_bytes() or b"")
