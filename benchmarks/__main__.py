@@ -10,6 +10,7 @@ NAMES = {
     "import": "benchmarks.importing",
     "first_screen": "benchmarks.first_screen",
     "start": "benchmarks.start",
+    "sealed": "benchmarks.sealed",
 }
 
 

@@ -39,7 +39,7 @@ EXITS = {
     "config": (),
     "rebuild": (*_HOME, 30, 31),
     "journal verify": (*_HOME, 24),
-    "journal seal": (*_HOME, 23, 31),
+    "journal seal": (*_HOME, 21, 23, 31),
     "journal retire": (*_ANSWERS, 23, 25, 31),
 }
 # Codes that stand for no error class of ours, or for more than one.

@@ -276,17 +276,26 @@ class Home:
                 raise _store_failed(self.path, exc) from exc
         return out
 
-    def seal(self) -> list[Seal] | None:
+    def seal(self, *, newest_too: bool = False) -> list[Seal] | None:
         """Seal every segment that waits for it; None when another process holds the writer's lock.
 
+        Args:
+            newest_too: begin a new segment first, so that all there is can be sealed.
+
         Raises:
-            SealFailed: the disk refused.
+            AppendFailed, SealFailed: the disk refused.
         """
         from holdfast.journal import sealing
         from holdfast.store import database
 
         with database.writer_lock(self.path, wait_ms=_SEAL_WAIT_MS) as mine:
-            return sealing.seal_all(self.journal, self.host_id) if mine else None
+            if not mine:
+                return None
+            if newest_too:
+                writer = self.writer(fsync_interval_s=0)
+                writer.rotate()
+                writer.close()
+            return sealing.seal_all(self.journal, self.host_id)
 
     def has_records(self) -> bool:
         """Whether anything was ever recorded here."""

@@ -49,6 +49,20 @@ def test_sealed_history_gives_the_same_answers(small, plain):
     assert everything(small) == plain
 
 
+def test_everything_can_be_sealed_now(home, plain, imported):
+    """`journal seal --all` closes the newest segment too; an empty journal stays empty."""
+    assert json.loads(ask(home, ["journal", "seal", "--all", "--json"])[0]) == {
+        "sealed": [],
+        "still_written": [],
+    }
+    assert not list((home / "journal").iterdir())
+    imported(CAPTURED, into=home)
+    (answer,) = ask(home, ["journal", "seal", "--all", "--json"])
+    assert [seal["segment"] for seal in json.loads(answer)["sealed"]] == [1]
+    assert everything(home) == plain
+    assert json.loads(ask(home, ["journal", "verify", "--json"])[0])["sealed"] == 1
+
+
 def test_retired_history_gives_the_same_answers(small, plain):
     """Bodies go, answers stay: totals, agents, trees, timelines, also folded again from what is left, and importing goes on."""
     before = sum(path.stat().st_size for path in small.rglob("*") if path.is_file())

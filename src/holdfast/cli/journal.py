@@ -65,13 +65,16 @@ def _print(found: Verified) -> None:
 
 
 @click.command("seal", help=COMMANDS["journal seal"][1])
+@click.option(
+    "--all", "newest_too", is_flag=True, help="Also the newest segment, though it is not full: begin another."
+)
 @_JSON
 @click.pass_obj
-def seal(context: Context, as_json: bool) -> None:  # noqa: FBT001
+def seal(context: Context, newest_too: bool, as_json: bool) -> None:  # noqa: FBT001
     from holdfast.journal import sealing
 
     home = context.home
-    made = home.seal()
+    made = home.seal(newest_too=newest_too)
     if made is None:
         raise StoreBusy(
             "another process is importing into this home", hint="wait for it, then run this again"

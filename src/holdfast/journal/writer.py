@@ -242,6 +242,20 @@ class Writer:
             self._leave()
             raise
 
+    def rotate(self) -> None:
+        """Begin a new segment now, so that the one before can be sealed. An empty journal stays empty.
+
+        Raises:
+            AppendFailed: the disk refused.
+        """
+        with self._lock:
+            self._sync()
+            self._leave()
+            newest = self._newest()
+            while newest and self._fd < 0:
+                self._create(newest + 1)
+                newest = self._newest()
+
     # ── syncing ──
 
     def sync(self) -> None:
