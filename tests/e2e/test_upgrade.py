@@ -23,7 +23,7 @@ from holdfast.catch_up import ImportReport
 from holdfast.cli import terminal
 from holdfast.home import Home
 from holdfast.settings import load
-from holdfast.store import database, migrate, schema, upkeep
+from holdfast.store import database, lock, migrate, schema, upkeep
 from tests.conftest import REPO_ROOT, RUN_LIMIT_S
 from tests.e2e.conftest import CAPTURED, everything
 from tests.store import version
@@ -279,19 +279,41 @@ def test_while_it_is_folded_answers_say_how_far_and_programs_record(golden, run)
     assert run("show", "s").returncode == 0
 
 
+# Stops the process in the background, by its own hand, as soon as it has told that a part is folded.
+STOP_HALFWAY = """
+import os, signal, sys
+if "--background" in sys.orig_argv:
+    from holdfast.store import lock
+    tell = lock.tell
+    def tell_and_stop(home, holder):
+        tell(home, holder)
+        if holder.done_bytes:
+            os.kill(os.getpid(), signal.SIGSTOP)
+    lock.tell = tell_and_stop
+"""
+
+
 @needs_pidfd
-def test_a_fold_that_is_killed_is_started_again_by_the_next_command(long_home, run):
-    run("sessions")
+def test_a_fold_that_is_killed_is_started_again_by_the_next_command(long_home, run, tmp_path):
+    """Killed halfway, it leaves the old rows in place; nobody has to help."""
+    (tmp_path / "sitecustomize.py").write_text(STOP_HALFWAY)
+    run("sessions", env={"PYTHONPATH": str(tmp_path)})
     first = started(long_home)
-    os.kill(first, signal.SIGKILL)  # while it starts or folds: either takes longer than coming here
+    while (holder := lock.holder(long_home)) is None or not holder.done_bytes:
+        assert processes.started_ticks(first) is not None, background.log_path(long_home).read_text()
+    done = run("sessions")
+    assert re.search(rf"{NOTE}, \d+ % \(process {first} \(Holdfast ", done.stderr)
+    assert run("record", stdin=EVENT).returncode == 0
+    os.kill(first, signal.SIGKILL)
     wait_for(first)
     assert projection_of(long_home) == 0
-    done = run("sessions")
-    assert NOTE in done.stderr
+    assert len(database.generations(long_home)) == 2
+    assert NOTE in run("sessions").stderr
     second = started(long_home)
     assert second != first
     wait_for(second)
     assert projection_of(long_home) == database.PROJECTION_VERSION
+    assert run("show", "s").returncode == 0
     assert run("doctor").returncode == 0
     assert database.generations(long_home) == [database.current(long_home)]
 
