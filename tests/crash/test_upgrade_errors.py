@@ -17,6 +17,9 @@ from tests.store import version
 LIMIT_S = 60
 GOLDEN = points.REPO_ROOT / "tests" / "golden" / "store-1"
 EXPECTED = (GOLDEN.parent / "store-1.sessions.json").read_text()
+NOW = {"HOLDFAST_NOW": "2026-11-22T12:00:00Z"}
+BACKUP = f"store-schema-{database.SCHEMA_VERSION}.db"
+COPY = f"backups/.{BACKUP}.writing"
 needs_strace = pytest.mark.skipif(points.missing() is not None, reason=points.missing() or "")
 needs_root = pytest.mark.skipif(volume.cannot_mount() is not None, reason=volume.cannot_mount() or "")
 pytestmark = pytest.mark.slow
@@ -35,9 +38,16 @@ def needed(tmp_path):
 
 @pytest.fixture
 def golden(tmp_path):
+    """The golden home with today's tables, whatever they are."""
     home = tmp_path / "home"
     shutil.copytree(GOLDEN, home, symlinks=True)
     home.chmod(0o700)
+    command = [sys.executable, "-m", "holdfast", "sessions", "--json"]
+    done = subprocess.run(
+        command, env=volume.environment(home) | NOW, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == EXPECTED
+    shutil.rmtree(home / "backups", ignore_errors=True)
     return home
 
 
@@ -49,7 +59,7 @@ def later(home, sql, *args, inject=()):
         else []
     )
     command = [sys.executable, "-m", "tests.store.version", json.dumps({"sql": str(sql)}), *args]
-    env = volume.environment(home) | {"HOLDFAST_NOW": "2026-11-22T12:00:00Z"}
+    env = volume.environment(home) | NOW
     return subprocess.run(
         [*strace, *command],
         env=env,
@@ -71,10 +81,10 @@ def schema_of(home):
 
 def assert_unharmed(home, sql):
     """The store is as it was, no torn copy has a name, and the same command works once the disk does."""
-    assert schema_of(home) == 1
+    assert schema_of(home) == database.SCHEMA_VERSION
     assert later(home, sql, "sessions", "--json").stdout == EXPECTED
     assert schema_of(home) == database.SCHEMA_VERSION + 2
-    assert [path.name for path in (home / "backups").iterdir()] == ["store-schema-1.db"]
+    assert [path.name for path in (home / "backups").iterdir()] == [BACKUP]
 
 
 def calls(home, sql, syscall, file):
@@ -86,9 +96,6 @@ def calls(home, sql, syscall, file):
     assert outcome.status == 0, outcome.errors
     shutil.rmtree(copy)
     return [p.number for p in outcome.points if p.syscall == syscall and p.file == file]
-
-
-COPY = "backups/.store-schema-1.db.writing"
 
 
 @needs_strace
@@ -103,7 +110,7 @@ def test_a_copy_that_cannot_be_made_stops_the_migration(golden, sql, error, sysc
     assert done.returncode == 0, done.stderr
     assert done.stdout == EXPECTED
     assert "Traceback" not in done.stderr
-    for word in ("the copy failed", str(golden / "backups" / "store-schema-1.db")):
+    for word in ("the copy failed", str(golden / "backups" / BACKUP)):
         assert word in done.stderr
     assert_unharmed(golden, sql)
 
@@ -125,14 +132,14 @@ def test_where_questions_need_the_step_the_refusal_is_an_error(golden, needed):
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 def test_a_migration_whose_writes_fail_changes_nothing(golden, sql, error):
     """Whichever of the transaction's writes fails."""
-    numbers = calls(golden, sql, "pwrite64", "store-0001.db-wal")
+    numbers = calls(golden, sql, "pwrite64", f"{(golden / 'store.db').readlink()}-wal")
     for number in {numbers[0], numbers[len(numbers) // 4]}:
         done = later(golden, sql, "sessions", "--json", inject=(f"pwrite64:error={error}:when={number}",))
         assert done.returncode in {0, 30}, done.stderr
         assert "Traceback" not in done.stderr
         assert "bug" not in done.stderr
         assert "could not be brought up to date" in done.stderr
-        assert schema_of(golden) == 1
+        assert schema_of(golden) == database.SCHEMA_VERSION
     assert_unharmed(golden, sql)
 
 
@@ -155,7 +162,7 @@ done
 rm {tmp_path}/disk/ballast
 {as_later} sessions --json > {tmp_path}/later.out 2> {tmp_path}/later.err || exit 1
 """)
-    env = volume.environment(home) | {"HOLDFAST_NOW": "2026-11-22T12:00:00Z"}
+    env = volume.environment(home) | NOW
     done = subprocess.run(
         ["unshare", "-m", "sh", str(script)], env=env, cwd=points.REPO_ROOT, timeout=LIMIT_S, check=False
     )

@@ -95,6 +95,47 @@ def test_statements_are_told_apart_also_around_triggers_and_comments():
     assert second.endswith("END;")
 
 
+def read_beside(steps, questions):
+    """What steps that questions do without make, and questions name all the same."""
+    words = set(re.findall(r"\w+", questions))
+    made = {name for step in steps if not step.needed for name in re.findall(version.MADE, step.sql)}
+    return made & words
+
+
+def questions_of_today():
+    """Every named statement, but for those that fold."""
+    files = [file for file in schema.ours()._directory.iterdir() if file.name.endswith(".sql")]
+    return "\n".join(file.read_text() for file in files if file.name not in ("schema.sql", "fold.sql"))
+
+
+def test_no_question_reads_what_a_step_adds_that_it_is_said_to_do_without(known):
+    """Otherwise such a question would be asked of an older store, beside a process of an older version."""
+    assert read_beside(known.steps, questions_of_today()) == set()
+
+
+def test_a_step_that_is_wrongly_called_dispensable_would_be_noticed(tmp_path):
+    steps = schema.Schema(version.later(tmp_path / "sql")).steps
+    assert read_beside(steps, "SELECT further FROM extra") == {"further", "extra"}
+
+
+def test_the_same_thing_made_with_if_not_exists_is_the_same():
+    made = [
+        "CREATE TABLE {} t (a INTEGER PRIMARY KEY, b TEXT UNIQUE)",
+        "CREATE INDEX {} i ON t (b) WHERE b > 0",
+        "CREATE VIEW {} v AS SELECT a FROM t",
+        "CREATE TRIGGER {} g AFTER INSERT ON t BEGIN SELECT 1; END",
+        "CREATE VIRTUAL TABLE {} f USING fts5 (text, content = '', contentless_delete = 1)",
+    ]
+    shapes = []
+    for words in ("", "IF NOT EXISTS"):
+        db = apsw.Connection(":memory:")
+        for sql in made:
+            db.execute(sql.format(words))
+            assert schema.is_done(db, sql.format(words))
+        shapes.append(schema.shape_of(db))
+    assert shapes[0] == shapes[1]
+
+
 def test_questions_need_a_step_that_does_not_say_otherwise(tmp_path):
     latest = schema.ours().version
     assert schema.Schema(version.later(tmp_path / "a", optional=False)).oldest_readable == latest + 2

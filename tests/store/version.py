@@ -21,8 +21,8 @@ from holdfast.store import database, schema
 STEPS = {
     "_more.sql": """
 CREATE TABLE extra (id TEXT PRIMARY KEY, note TEXT NOT NULL DEFAULT 'a;b') WITHOUT ROWID;  -- a ; in a comment
-ALTER TABLE extra ADD COLUMN size_bytes INTEGER;
-CREATE INDEX extra_size ON extra (size_bytes) WHERE size_bytes > 0;
+ALTER TABLE extra ADD COLUMN measured_bytes INTEGER;
+CREATE INDEX extra_size ON extra (measured_bytes) WHERE measured_bytes > 0;
 """,
     "_changed.sql": """
 DROP TRIGGER IF EXISTS span_shared;
@@ -40,6 +40,7 @@ CREATE VIEW extra_seen AS SELECT id, note FROM extra;
 }
 OPTIONAL = "-- questions do without this step\n"
 TRIGGER = "CREATE TRIGGER span_shared"
+MADE = r"(?:CREATE (?:VIRTUAL )?(?:TABLE|VIEW) (?:IF NOT EXISTS )?|ADD COLUMN )(\w+)"  # what a question could read
 
 
 def later(directory: Path, *, optional: bool = True) -> Path:
