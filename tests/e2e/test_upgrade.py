@@ -539,6 +539,18 @@ def test_a_newer_command_that_cannot_read_the_older_store_names_the_holder(golde
     assert later("sessions", "--json", sql=str(sql)).stdout == EXPECTED
 
 
+def test_a_store_that_a_process_of_this_version_brings_up_to_date_is_waited_for(golden, run, later, tmp_path):
+    """Nobody is told to stop what is doing the right thing."""
+    run("sessions")
+    sql = str(version.later(tmp_path / "needed", optional=False))
+    with Holding(golden, sql=sql, holdfast="9.9.9", doing="fold", done_bytes=7, total_bytes=10) as holder:
+        done = later("sessions", sql=sql, holdfast="9.9.9")
+        assert done.returncode == 31
+        assert f"process {holder.pid} (Holdfast 9.9.9) is bringing it up to date, 70 %" in done.stderr
+        assert "stop" not in done.stderr
+        assert "wait for it" in done.stderr
+
+
 def test_a_golden_store_beside_a_process_that_holds_the_lock(golden, run):
     """With the store of the first version and this one's steps: answered if it can be, else refused by name."""
     with Holding(golden, holdfast="0.0.9", sql=str(first_schema(golden.parent))) as holder:

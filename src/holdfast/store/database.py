@@ -217,14 +217,20 @@ def _check_version(db: apsw.Connection, path: Path) -> None:
 
 def _check_readable(db: apsw.Connection, path: Path) -> None:
     folded = folded_schema(db)
-    if folded < SCHEMA.oldest_readable:
-        holder = lock.holder(path.parent) or "another process"
-        what = f"it was folded by an older Holdfast (schema {folded}), and {holder} is still at work on it"
-        hint = (
-            f"stop that process and start it again with this version ({__version__}); "
-            "nothing is changed beneath it, and nothing recorded is lost"
+    if folded >= SCHEMA.oldest_readable:
+        return
+    what = f"{path}: it was folded by an older Holdfast (schema {folded})"
+    holder = lock.holder(path.parent)
+    if holder is not None and not is_older(holder):
+        far = "" if holder.percent is None else f", {holder.percent} %"
+        raise StoreBusy(
+            f"{what}, and {holder} is bringing it up to date{far}", hint="wait for it, then run this again"
         )
-        raise StoreBusy(f"{path}: {what}", hint=hint)
+    hint = (
+        f"stop that process and start it again with this version ({__version__}); "
+        "nothing is changed beneath it, and nothing recorded is lost"
+    )
+    raise StoreBusy(f"{what}, and {holder or 'another process'} is still at work on it", hint=hint)
 
 
 def versions(db: apsw.Connection) -> dict[str, int]:
