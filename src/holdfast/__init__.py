@@ -7,6 +7,6 @@
 """
 
 from holdfast.door import record
+from holdfast.release import __version__
 
-__all__ = ["record"]
-__version__ = "0.1.0"
+__all__ = ["__version__", "record"]

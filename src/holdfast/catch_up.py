@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from holdfast.journal.sealing import Beside
     from holdfast.journal.writer import Writer
     from holdfast.store.project import Projector
+    from holdfast.store.upkeep import Folding
 
 _FOLD_EVERY_BYTES = 8 << 20
 Hint = tuple[int, int, int, str | None]  # size in bytes, time of change in ns, inode, digest of a meta file
@@ -33,7 +34,9 @@ class ImportReport:
     Attributes:
         files_total, files_done: source files found, and those whose every byte is recorded and folded.
         bytes_total, bytes_done: their sizes, and how much of it was dealt with.
-        busy: another process holds the writer's lock; nothing was done.
+        busy: another process holds the writer's lock, or must do its work first; nothing was done.
+        deferred: the journal is folded again in the background first.
+        folding: how far folding the journal anew is; None: that is not what is being done.
         unreadable: (path, why) of what could not be looked at.
         unsealed: why full segments of the journal could not be sealed; None when they could, or nothing waits for it.
         done: nothing is left.
@@ -45,7 +48,9 @@ class ImportReport:
     bytes_done: int = 0
     records: int = 0
     busy: bool = False
+    deferred: bool = False
     done: bool = True
+    folding: Folding | None = None
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     unsealed: str | None = None
 
@@ -132,7 +137,7 @@ class Capture:
     def _remember(self) -> None:
         if self._fresh:
             with database.transaction(self._db):
-                self._db.executemany("INSERT OR REPLACE INTO scan_hint VALUES (?, ?, ?, ?, ?)", self._fresh)
+                self._db.executemany(statements("fold")["hint_kept"], self._fresh)
 
 
 def _hint_key(path: str) -> str:
@@ -142,9 +147,7 @@ def _hint_key(path: str) -> str:
 def hints_of(db: apsw.Connection) -> dict[str, Hint]:
     return {
         path: (size, mtime, inode, digest)
-        for path, size, mtime, inode, digest in db.execute(
-            "SELECT path, size_bytes, mtime_ns, inode, digest FROM scan_hint"
-        )
+        for path, size, mtime, inode, digest in db.execute(statements("queries")["hints"])
     }
 
 

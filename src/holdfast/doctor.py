@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from holdfast import background, premises
 from holdfast.errors import HoldfastError
 from holdfast.journal import blobs, reader, segments
 from holdfast.premises import file_system
-from holdfast.store import database
+from holdfast.store import database, lock, migrate, upkeep
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 _SAFE_SQLITE = (3, 51, 3)  # the first release without the WAL-reset race
 _MOST_PROBLEMS = 1000
+_SET_ASIDE = {  # the end of a file's name → what it is
+    upkeep.DAMAGED: "a damaged store that was set aside; a new one was folded from the journal",
+    upkeep.NEWER: "a store of a newer Holdfast that was set aside; one for this version was folded from the journal",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +98,8 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
         kept = {row[0]: row[1] for row in db.execute(statements("queries")["kept_types"])}
         files = db.execute("SELECT count(*) FROM source_file").get
     except (HoldfastError, apsw.Error, OSError) as exc:
-        findings.append(
-            Finding("fault", f"the store cannot be read: {exc}", str(home.path), "holdfast rebuild")
-        )
+        remedy = getattr(exc, "hint", None) or "holdfast rebuild"
+        findings.append(Finding("fault", f"the store cannot be read: {exc}", str(home.path), remedy))
     findings += [
         Finding(
             "fault", f"cannot be read: {why}", path, "give yourself read access, then run holdfast import"
@@ -217,11 +221,23 @@ def _leftovers(home: Home) -> Iterator[Finding]:
                 "notice", what, str(home.blobs / name), "it may be deleted when nothing is importing"
             )
     for name in sorted(os.listdir(home.path)):  # noqa: PTH208
-        if name.endswith(".damaged"):
-            what = "a damaged store that was set aside; a new one was folded from the journal"
-            yield Finding(
-                "notice", what, str(home.path / name), "delete it when you no longer need to look at it"
-            )
+        for ending, what in _SET_ASIDE.items():
+            if name.endswith(ending):
+                remedy = "delete it when you no longer need to look at it"
+                yield Finding("notice", what, str(home.path / name), remedy)
+    for path, _ in premises.temporaries(home.path):
+        what = "what a first run that was stopped left"
+        yield Finding("notice", what, str(path), "it may be deleted when no command is running")
+    yield from _backups(home.path / migrate.BACKUPS)
+
+
+def _backups(directory: Path) -> Iterator[Finding]:
+    """Copies of older stores; they are never needed, but make the way back short."""
+    for path in sorted(directory.glob("*store-schema-*")) if directory.is_dir() else ():
+        size_mb = path.stat().st_size / 1e6
+        what = f"a copy of the store from before its tables were brought up to date ({size_mb:.1f} MB)"
+        remedy = "it may be deleted: the store can be folded from the journal again"
+        yield Finding("notice", what, str(path), remedy)
 
 
 def _store(home: Home, db: apsw.Connection) -> Iterator[Finding]:
@@ -240,6 +256,7 @@ def _store(home: Home, db: apsw.Connection) -> Iterator[Finding]:
             "programs",
             "`holdfast timeline SESSION` says why; record with --strict to refuse them",
         )
+    yield from _folding(home, db)
     behind = database.backlog_bytes(db, home.journal)
     if behind:
         yield Finding(
@@ -262,6 +279,26 @@ def _store(home: Home, db: apsw.Connection) -> Iterator[Finding]:
             "sources",
             "fix these first",
         )
+
+
+def _folding(home: Home, db: apsw.Connection) -> Iterator[Finding]:
+    """A store that waits to be folded again; when nobody is at it, what the last try said."""
+    if not database.must_fold_again(db):
+        return
+    where = str(home.path / database.LINK)
+    holder = lock.holder(home.path)
+    if holder is not None:
+        what = f"its rows are those of an earlier fold; {holder} is at work on it"
+        yield Finding("notice", what, where, "nothing: answers say how old they are until it is done")
+        return
+    said = background.last_words(home.path)
+    what = "its rows are those of an earlier fold, and it is not folded again yet"
+    yield Finding(
+        "notice" if said is None else "fault",
+        what if said is None else f"{what}: {said}",
+        where,
+        "holdfast rebuild",
+    )
 
 
 def _wrong_rollups(db: apsw.Connection) -> Iterator[str]:

@@ -5,12 +5,13 @@ host-id     this host, a random UUID
 config.toml settings, written by the user
 journal/    segments; blobs/ large bodies
 store.db    link to the current store; writer.lock: held by the one process that captures and folds
-inbox/ run/ backups/   for later
+backups/    copies of older stores, made before their tables were brought up to date
+run/        what a fold in the background said
+inbox/      for later
 """
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from functools import cached_property
 from importlib import resources
@@ -20,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from holdfast import clock, premises
-from holdfast.errors import HomeError, StoreDamaged, StoreError
-from holdfast.failpoints import failpoint
+from holdfast.errors import HomeError, StoreBusy, StoreError
 from holdfast.journal.writer import Writer
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from holdfast.journal.sealed import Seal
     from holdfast.settings import Settings
     from holdfast.store.project import Entry, Projector, Translation, Translator
+    from holdfast.store.upkeep import Folding, Upkeep
 
 _SEAL_WAIT_MS = 5_000
 SAMPLE = "sample"  # a home of this name inside another holds the bundled samples, and nothing else is imported there
@@ -89,120 +90,81 @@ class Home:
     # ── the store ──
 
     def reader(self) -> apsw.Connection:
-        """The store, for reading; an empty one is made when there is none yet."""
-        import apsw
+        """The store, for reading; an empty one is made when there is none yet.
 
+        Raises:
+            StoreBusy: another process keeps a store from which this version cannot answer.
+            StoreFromFuture: a newer Holdfast made it.
+        """
         from holdfast.store import database
 
         if database.current(self.path) is None:
-            with database.writer_lock(self.path, wait_ms=self.settings.catch_up_wait_ms) as mine:
-                if mine:
-                    try:
-                        self.open_store().close()
-                    except apsw.Error as exc:
-                        raise _store_failed(self.path, exc) from exc
+            self._bring_up()
+        try:
+            return database.open_reader(self.path)
+        except StoreBusy:
+            if not self._bring_up():
+                raise
         return database.open_reader(self.path)
 
-    def open_store(self) -> apsw.Connection:
-        """The store, for writing; the caller holds the writer's lock.
-
-        A missing, damaged or outdated one is folded anew; so is one that knows more than the journal.
-        """
-        from holdfast.store import database
-
-        number = database.current(self.path)
-        if number is not None:
-            path = database.generation_path(self.path, number)
-            try:
-                db = database.open_writer(path)
-                again = database.must_fold_again(db)
-                ahead = not again and database.is_ahead(db, self.journal)
-                if database.versions(db) == _VERSIONS() and not ahead and not again:
-                    self._drop_leftovers(number)
-                    return db
-                db.close()
-                if ahead:
-                    self._quarantine(path)
-            except StoreDamaged:
-                self._quarantine(path)
-        return self._rebuild(number, None)
-
-    def _quarantine(self, path: Path) -> None:
-        """Keep a damaged store aside for inspection, with its log; `doctor` names it."""
-        for suffix in ("-wal", ""):
-            with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).replace(self.path / f"{path.name}.damaged{suffix}")
-
-    def _drop_leftovers(self, number: int) -> None:
-        """Remove generations that an interrupted rebuild left."""
-        from holdfast.store import database
-
-        for other in database.generations(self.path):
-            if other != number:
-                database.remove(self.path, other)
-
-    def _rebuild(self, current: int | None, report: Callable[[ImportReport], None] | None) -> apsw.Connection:
-        from holdfast.store import database
-
-        others = database.generations(self.path)
-        number = max([*others, current or 0]) + 1
-        for other in others:
-            if other != current:
-                database.remove(self.path, other)
-        db = database.create(database.generation_path(self.path, number))
-        from holdfast.catch_up import ImportReport
-
-        progress = ImportReport()
-
-        def told(done: object) -> None:
-            progress.records = getattr(done, "records", 0)
-            if report:
-                report(progress)
-
-        folded = self._projector(db).catch_up(told)
-        if not folded.damaged:  # what is lost may still stand in its source: look at every file again
-            self._keep_hints(db, current)
-        database.checkpoint(db, truncate=True)
-        failpoint("store.rebuilt")
-        database.publish(self.path, number)
-        return db
-
-    def _keep_hints(self, db: apsw.Connection, current: int | None) -> None:
-        """Carry scan hints over: they are about source files, and still true."""
+    def _bring_up(self) -> bool:
+        """Make or mend the store, without recording anything; False when another process is at it."""
         import apsw
 
         from holdfast.store import database
 
-        if current is None:
-            return
-        with contextlib.suppress(apsw.Error, StoreError):
-            old = database.open_writer(database.generation_path(self.path, current))
-            rows = (
-                []
-                if database.is_ahead(old, self.journal)
-                else old.execute("SELECT * FROM scan_hint").fetchall()
-            )
-            old.close()
-            with database.transaction(db):
-                db.executemany("INSERT INTO scan_hint VALUES (?, ?, ?, ?, ?)", rows)
+        with database.writer_lock(self.path, wait_ms=self.settings.catch_up_wait_ms) as mine:
+            if mine:
+                try:
+                    db = self.upkeep().open(defer=True)
+                    if db is not None:
+                        db.close()
+                except apsw.Error as exc:
+                    raise _store_failed(self.path, exc) from exc
+            return mine
 
-    def rebuild(self, report: Callable[[ImportReport], None] | None = None) -> bool:
+    def rebuild(
+        self,
+        report: Callable[[ImportReport], None] | None = None,
+        *,
+        only_if_due: bool = False,
+        set_aside: bool = False,
+    ) -> bool:
         """Fold the whole journal into a new store and put it in the old one's place.
 
         Returns False when another process holds the writer's lock.
+
+        Args:
+            report: called as work goes on.
+            only_if_due: do nothing to a store that is of this version and as it should be.
+            set_aside: keep a store that a newer Holdfast made beside, instead of refusing.
+
+        Raises:
+            StoreFromFuture: a newer Holdfast made the store.
         """
         import apsw
 
+        from holdfast.catch_up import ImportReport
         from holdfast.store import database
 
-        with database.writer_lock(self.path, wait_ms=5_000) as mine:
+        told = _folding_in(ImportReport(), report)
+        with database.writer_lock(self.path, wait_ms=5_000, doing="fold") as mine:
             if not mine:
                 return False
             try:
-                self._rebuild(database.current(self.path), report).close()
+                upkeep = self.upkeep()
+                db = upkeep.open(told) if only_if_due else upkeep.rebuild(told, set_aside=set_aside)
+                if db is not None:
+                    db.close()
             except apsw.Error as exc:
                 raise _store_failed(self.path, exc) from exc
             return True
+
+    def upkeep(self) -> Upkeep:
+        """What opens the store for writing; the caller holds the writer's lock."""
+        from holdfast.store.upkeep import Upkeep
+
+        return Upkeep(self.path, self.journal, self._projector)
 
     def _projector(self, db: apsw.Connection) -> Projector:
         from holdfast.store.project import Projector
@@ -223,6 +185,7 @@ class Home:
         report: Callable[[ImportReport], None] | None = None,
         limit_s: float | None = None,
         wait_ms: int | None = None,
+        defer: bool = False,
         seal_all: bool = False,
     ) -> ImportReport:
         """Record what is new in the sources and fold the journal; newest sessions first.
@@ -232,16 +195,18 @@ class Home:
             report: called as work goes on.
             limit_s: stop after about this long, at a file's or batch's end; the next call goes on.
             wait_ms: how long to wait for another process that is catching up.
+            defer: leave it to a process in the background to fold a long journal again for this version; nothing new is recorded
+                until it is done.
             seal_all: seal every segment that waits for it; otherwise only what can be sealed meanwhile.
 
         Raises:
             NotFound: a given path does not exist.
+            StoreFromFuture: a newer Holdfast made the store.
         """
         import apsw
 
         from holdfast.capture import claude_files
-        from holdfast.catch_up import Capture, ImportReport
-        from holdfast.journal.sealing import Beside
+        from holdfast.catch_up import ImportReport
         from holdfast.store import database
 
         files, unreadable = claude_files.find(self.default_roots() if paths is None else paths)
@@ -257,24 +222,56 @@ class Home:
             if not mine:
                 out.busy, out.done = True, False
                 return out
+            premises.drop_temporaries(self.path)
+            told = _folding_in(out, report)
             try:
-                db = self.open_store()
-                beside = Beside(self.journal, lambda: self.host_id)
-                try:
-                    Capture(
-                        db, self.writer(fsync_interval_s=0), self._projector(db), beside, out, report, limit_s
-                    ).run(files)
-                finally:
-                    beside.close(finish=seal_all)
-                    out.unsealed = str(beside.failed) if beside.failed else None
-                    database.checkpoint(db, truncate=True)
-                    again = database.must_fold_again(db)
+                db = self.upkeep().open(told, defer=defer)
+                out.folding = None
+                again = db is not None and self._capture(db, files, out, report, limit_s, seal_all=seal_all)
+                if again and (db := self.upkeep().open(told, defer=defer)) is not None:
                     db.close()
-                if again:
-                    self.open_store().close()
+                if db is None:
+                    out.deferred, out.busy, out.done = True, True, False
+                    self._fold_in_background()
             except apsw.Error as exc:
                 raise _store_failed(self.path, exc) from exc
         return out
+
+    def _capture(
+        self,
+        db: apsw.Connection,
+        files: list[SourceFile],
+        out: ImportReport,
+        report: Callable[[ImportReport], None] | None,
+        limit_s: float | None,
+        *,
+        seal_all: bool,
+    ) -> bool:
+        """Record and fold, seal beside, and close the store; whether it must be folded anew then."""
+        from holdfast.catch_up import Capture
+        from holdfast.journal.sealing import Beside
+        from holdfast.store import database
+
+        beside = Beside(self.journal, lambda: self.host_id)
+        try:
+            projector = self._projector(db)
+            Capture(db, self.writer(fsync_interval_s=0), projector, beside, out, report, limit_s).run(files)
+        finally:
+            beside.close(finish=seal_all)
+            out.unsealed = str(beside.failed) if beside.failed else None
+            database.checkpoint(db, truncate=True)
+            again = database.must_fold_again(db)
+            db.close()
+        return again
+
+    def _fold_in_background(self) -> None:
+        from holdfast import background
+
+        try:
+            background.start(self.path, self.settings)
+        except OSError as exc:
+            what = f"{self.path}: the process that folds the store again cannot be started: {exc}"
+            raise StoreError(what, hint="`holdfast rebuild` does it while you wait") from exc
 
     def seal(self, *, newest_too: bool = False) -> list[Seal] | None:
         """Seal every segment that waits for it; None when another process holds the writer's lock.
@@ -334,10 +331,17 @@ def _store_failed(path: Path, exc: Exception) -> StoreError:
     return StoreError(f"{path / 'store.db'}: {exc}", hint=hint)
 
 
-def _VERSIONS() -> dict[str, int]:  # noqa: N802 - a constant that is imported late
-    from holdfast.store import database
+def _folding_in(
+    out: ImportReport, report: Callable[[ImportReport], None] | None
+) -> Callable[[Folding], None]:
+    """Tell how far a fold is through a report of ours."""
 
-    return {"schema_version": database.SCHEMA_VERSION, "projection_version": database.PROJECTION_VERSION}
+    def told(folding: Folding) -> None:
+        out.folding = folding
+        if report:
+            report(out)
+
+    return told
 
 
 def translators() -> dict[str, Translator]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import uuid
+import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from holdfast import redact
+from holdfast import processes, redact
 from holdfast.errors import HomeError, HomeFromFuture, HomeOutdated
 from holdfast.failpoints import failpoint
 
@@ -34,6 +36,15 @@ _NETWORK_FILE_SYSTEMS = frozenset(
         "fuse.sshfs",
         "fuse.rclone",
     }
+)
+
+
+# Of `write_new`: ".home.json.", then in hexadecimal the writer's number (8), its start (16), and chance (16).
+TEMPORARY = re.compile(
+    r"\.(?:home\.json|host-id)\.(?:([0-9a-f]{8})([0-9a-f]{16})[0-9a-f]{16}|[0-9a-f]{32})\Z"
+)
+_TEMPORARY_FOR_S = (
+    60  # a file that is younger may be at work in a container whose processes cannot be seen from here
 )
 
 
@@ -97,7 +108,9 @@ def _check_mark(path: Path) -> None:
         raise HomeError(f"{mark}: cannot be read: {exc}", hint=hint) from exc
     if found.format > FORMAT or found.redaction > redact.LEVEL:
         hint = "upgrade this Holdfast (`pip install --upgrade holdfast`)"
-        raise HomeFromFuture(f"home {path} was written by a newer Holdfast", hint=hint)
+        made = f"{MARK}: format {found.format}, redaction {found.redaction}"
+        what = f"home {path} was written by a newer Holdfast ({made}; this one knows {FORMAT} and {redact.LEVEL})"
+        raise HomeFromFuture(what, hint=hint)
     if found.redaction < redact.LEVEL:
         hint = f"move {path} away and run `holdfast import` again"
         raise HomeOutdated(
@@ -111,7 +124,7 @@ def write_new(path: Path, content: bytes) -> None:
     Raises:
         HomeError: it could not be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary = path.with_name(f".{path.name}.{_owner()}{os.urandom(8).hex()}")
     try:
         try:
             _write_whole(temporary, content)
@@ -122,6 +135,38 @@ def write_new(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as exc:
         raise unusable(path.parent, f"{path.name} cannot be written: {exc.strerror}") from exc
+
+
+def _owner() -> str:
+    """The process that writes, as it stands in the name of its temporary file."""
+    me = processes.mine()
+    return f"{me.pid:08x}{me.started_ticks or 0:016x}"
+
+
+def temporaries(home: Path) -> Iterator[tuple[Path, bool]]:
+    """What first runs that were killed left: the file, and whether it is certain that nobody needs it."""
+    for name in sorted(os.listdir(home)):  # noqa: PTH208 - names only
+        found = TEMPORARY.match(name)
+        if found is None:
+            continue
+        try:
+            age_s = time.time() - (home / name).lstat().st_mtime
+        except FileNotFoundError:
+            continue
+        yield home / name, found[1] is not None and age_s > _TEMPORARY_FOR_S and not _lives(found)
+
+
+def _lives(found: re.Match[str]) -> bool:
+    ticks = int(found[2], 16)
+    return processes.is_alive(processes.Identity(int(found[1], 16), ticks or None, processes.boot_id()))
+
+
+def drop_temporaries(home: Path) -> None:
+    """Remove what first runs left whose process is certainly dead."""
+    for path, certain in temporaries(home):
+        if certain:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def _name(temporary: Path, path: Path) -> None:

@@ -124,7 +124,8 @@ def carry_out(
 def _retire(home: Home, planned: Plan, report: Callable[[int], None]) -> Done:
     before = after = done_bytes = 0
     try:
-        db = home.open_store()
+        db = home.upkeep().open()
+        assert db is not None, "nothing was deferred"
         database.fold_again(db)  # from here on the rows are older than the journal they came from
         retirement = _retirement(home, db)
         for candidate in planned.going:
@@ -138,7 +139,8 @@ def _retire(home: Home, planned: Plan, report: Callable[[int], None]) -> Done:
             report(done_bytes)
         db.close()
         removed = blobs.remove_unnamed(home.blobs, lambda: _named_blobs(home))
-        home.open_store().close()
+        if (folded := home.upkeep().open()) is not None:
+            folded.close()
     except apsw.Error as exc:
         hint = "what was retired stays so; the next command folds the store again"
         raise StoreError(f"{home.path}: {exc}", hint=hint) from exc

@@ -19,23 +19,23 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import apsw
+
 import holdfast
 from holdfast.cli.app import cli
 from holdfast.ids import derived
 from holdfast.journal import blobs, reader, segments, verify
 from holdfast.journal import format as fmt
-from holdfast.store import database
+from holdfast.store import database, migrate, schema
 from tests.crash import child
 
 if TYPE_CHECKING:
-    import apsw
-
     from holdfast.home import Home
 
 AFTER_KEY = "after"
 NOW = "2026-11-25T12:00:00Z"  # what time the answers take it to be
 _GENERATION_FILE = re.compile(r"store-\d+\.db(-wal|-shm)?\Z")
-_HOME_NAMES = {"blobs", "home.json", "host-id", "journal", "store.db", "writer.lock"}
+_HOME_NAMES = {"backups", "blobs", "home.json", "host-id", "journal", "store.db", "writer.lock"}
 
 
 def ask(*args: str) -> Any:
@@ -135,6 +135,28 @@ def look_at_store(
         return violations, answers(db)
 
 
+def look_at_tables(home: Path) -> list[str]:
+    """Before anybody repairs anything: the store's tables are exactly those of the version that it says, and so are a copy's."""
+    number = database.current(home)
+    if number is None:
+        return []
+    copies = [path for path in (home / migrate.BACKUPS).glob("*") if not path.name.startswith(".")]
+    violations = []
+    for path in (database.generation_path(home, number), *copies):
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        found = database.versions(db)["schema_version"]
+        same = apsw.Connection(":memory:")
+        for step in database.SCHEMA.steps:
+            if step.number <= found:
+                migrate.take(same, step)
+        if schema.shape_of(db) != schema.shape_of(same):
+            violations.append(f"{path.name} is between two versions: it says {found}")
+        if db.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+            violations.append(f"{path.name} is damaged")
+        db.close()
+    return violations
+
+
 def leftovers(home: Home) -> tuple[list[str], list[str]]:
     """Files that a killed process left: harmless ones, and ones that have no business here."""
     harmless, wrong = [], []
@@ -151,6 +173,11 @@ def leftovers(home: Home) -> tuple[list[str], list[str]]:
             harmless.append(name)
         else:
             wrong.append(f"unexpected file {name}")
+    wrong += [
+        f"unexpected file {path.name} among the copies"
+        for path in (home.path / migrate.BACKUPS).glob("*")
+        if not re.fullmatch(r"store-schema-\d+\.db", path.name) or path.stat().st_mode & 0o077
+    ]
     for path in sorted(home.blobs.iterdir()):
         if path.name.startswith(blobs.TEMPORARY_PREFIX):
             harmless.append(f"blobs/{path.name}")
@@ -179,11 +206,14 @@ def check(job: dict[str, Any]) -> dict[str, Any]:
     operation, seed = job["operation"], job["seed"]
     tree = Path(job["tree"]) if job["tree"] else None
     acknowledged = [(record_id, number) for record_id, number in job["acknowledged"]]
+    untouched = look_at_tables(child.open_home().path)
     after = holdfast.record("probe.after", key=AFTER_KEY, session="after", time=NOW, text="carried on")
     assert after == derived("sdk", "after", AFTER_KEY)
     home = child.open_home()
     report = home.catch_up([tree] if tree else [])
-    violations = [] if report.done and not report.unreadable else [f"catching up did not finish: {report}"]
+    violations = untouched
+    if not report.done or report.unreadable:
+        violations.append(f"catching up did not finish: {report}")
     journal = look_at_journal(home, operation, seed, acknowledged)
     violations += journal["violations"]
     if after not in journal["ids"]:
@@ -218,4 +248,5 @@ def check(job: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    child.become()
     json.dump(check(json.load(sys.stdin)), sys.stdout)

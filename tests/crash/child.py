@@ -5,24 +5,39 @@
 An acknowledgement is one line "<record id> <number>" on standard output, written only after `record` returned,
 unless ACK_FIRST is set: then it is written before, which is the mistake that the harness must notice.
 Records have keys and times, so that running an operation twice must have one effect.
+
+With SQL, a directory, the process is of a later version, whose schema and steps are those. With SPLIT_MIGRATION it takes each
+statement of a step by itself instead of all in one transaction: another mistake that the harness must notice.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
 import random
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import holdfast
 from holdfast import door, retention
+from holdfast.cli.app import cli
 from holdfast.home import Home
 from holdfast.ids import derived
 from holdfast.settings import load
+from holdfast.store import database, migrate
+from tests.store import version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ACK_FIRST = "CRASH_ACK_FIRST"
+SQL = "CRASH_SQL"
+SPLIT_MIGRATION = "CRASH_SPLIT_MIGRATION"
 SESSION = "crash"
 KIND = "probe.noted"
 _FIRST_US = 1_795_000_000_000_000
@@ -45,6 +60,8 @@ ENVIRONMENT = {
     "retire": {"HOLDFAST_FSYNC_INTERVAL_S": "0", "HOLDFAST_SEGMENT_SIZE_BYTES": "1500"},
     "project": {},
     "rebuild": {},
+    "migrate": {},
+    "refold": {},
 }
 OPERATIONS = tuple(ENVIRONMENT)
 
@@ -98,6 +115,25 @@ def _wait_for_group_sync() -> None:
         time.sleep(0.001)
 
 
+def become() -> None:
+    """Be the version that the environment says, with the mistake that it says."""
+    if os.environ.get(SQL):
+        version.become({"sql": os.environ[SQL]})
+    if os.environ.get(SPLIT_MIGRATION):
+        migrate.database = SimpleNamespace(**vars(database) | {"transaction": _none})
+
+
+@contextlib.contextmanager
+def _none(_: object) -> Iterator[None]:
+    yield
+
+
+def command(*args: str) -> None:
+    """A command as a user gives it, without its output, which is no acknowledgement."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        cli.main(list(args), prog_name="holdfast", standalone_mode=False)
+
+
 def open_home() -> Home:
     return Home(load(None, os.environ, {}))
 
@@ -115,6 +151,10 @@ def run(operation: str, seed: str, tree: Path | None = None) -> None:
         home.catch_up([])
         if planned := retention.plan(home, keep_days=1):
             retention.carry_out(home, planned, most_share=1.0)
+    elif operation == "migrate":
+        command("sessions")
+    elif operation == "refold":
+        command("rebuild", "--background")
     else:
         record_all(operation, seed)
     if operation == "seal":
@@ -123,4 +163,5 @@ def run(operation: str, seed: str, tree: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
+    become()
     run(sys.argv[1], sys.argv[2], Path(sys.argv[3]) if len(sys.argv) > 3 else None)

@@ -25,7 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import apsw
+
 from tests.crash import check, child, crowd, points, volume
+from tests.store import version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +41,10 @@ _TREES = {
     "project": ("api-error-400",),
     "project-more": ("api-error-400", "fork-after-kill9"),
     "rebuild": ("max-turns",),
+    "refold": ("max-turns",),
 }
+_GOLDEN = points.REPO_ROOT / "tests" / "golden" / "store-1"
+_OUTDATE = "UPDATE meta SET value = '0' WHERE key = 'projection_version'"
 
 
 @dataclass
@@ -65,14 +71,21 @@ class Bench:
     """A directory in which one operation is run, killed and looked at, again and again, in homes of their own."""
 
     def __init__(
-        self, directory: Path, operation: str, seed: str, *, ack_first: bool = False, traced: bool = True
+        self,
+        directory: Path,
+        operation: str,
+        seed: str,
+        mistake: str | None = None,
+        *,
+        traced: bool = True,
     ) -> None:
         self.operation, self.seed = operation, seed
-        self._ack_first = ack_first
+        self._mistake = mistake
         self._directory = directory / f"{operation}-{seed}"
         self._directory.mkdir(parents=True)
         self.tree = self._plant() if operation in _TREES else None
         self._template = self._directory / "template"
+        self._sql = version.later(self._directory / "sql") if operation == "migrate" else None
         self._prepare()
         clean = self._directory / "clean"
         outcome = self._traced(clean) if traced else self._run("clean", "")
@@ -98,16 +111,23 @@ class Bench:
             self._run_clean("append", "before")
         if self.operation == "retire":
             self._run_clean("seal", self.seed)
-        if self.operation in ("rebuild", "project-more"):
+        if self.operation == "migrate":
+            shutil.copytree(_GOLDEN, self._template, symlinks=True)
+            self._template.chmod(0o700)
+        if self.operation in ("rebuild", "refold", "project-more"):
             self._run_clean("append", "before")
             assert self.tree is not None
             self._run_clean("project", self.seed, self.tree / _TREES[self.operation][0])
+        if self.operation == "refold":
+            db = apsw.Connection(str(self._template / "store.db"))
+            db.execute(_OUTDATE)
+            db.close()
         shutil.rmtree(self._directory / "user", ignore_errors=True)
 
     def _run_clean(self, operation: str, seed: str, tree: Path | None = None) -> None:
         command = [sys.executable, "-m", "tests.crash.child", operation, seed, *([str(tree)] if tree else [])]
         env = self._environment(self._template) | child.ENVIRONMENT[operation]
-        env.pop(child.ACK_FIRST, None)
+        env.pop(self._mistake or "", None)
         subprocess.run(command, env=env, cwd=points.REPO_ROOT, check=True, capture_output=True)
 
     def _command(self) -> list[str]:
@@ -129,7 +149,8 @@ class Bench:
             "HOLDFAST_HOME": str(home),
             "HOLDFAST_NOW": check.NOW,
             **child.ENVIRONMENT[operation],
-            **({child.ACK_FIRST: "1"} if self._ack_first else {}),
+            **({child.SQL: str(self._sql)} if self._sql else {}),
+            **({self._mistake: "1"} if self._mistake else {}),
         }
 
     def _fresh(self, home: Path) -> None:
@@ -142,7 +163,7 @@ class Bench:
         tree = str(self.tree) if self.tree else None
         job = {"operation": operation, "seed": self.seed, "tree": tree, "acknowledged": acknowledged}
         env = self._environment(home)
-        env.pop(child.ACK_FIRST, None)
+        env.pop(self._mistake or "", None)
         done = subprocess.run(
             [sys.executable, "-m", "tests.crash.check"],
             input=json.dumps(job),
@@ -215,7 +236,7 @@ class Bench:
             shutil.rmtree(home)
 
 
-OPERATIONS = (*child.OPERATIONS[:7], "project-more", "rebuild")
+OPERATIONS = (*child.OPERATIONS[:7], "project-more", *child.OPERATIONS[7:])
 
 
 def sweep(
@@ -224,15 +245,13 @@ def sweep(
     trials: int,
     seed: int,
     jobs: int,
-    *,
-    ack_first: bool = False,
 ) -> Iterator[Trial]:
     """Kill each operation at each of its points; rounds with other payloads follow until `trials` are done."""
     done = rounds = 0
     with ThreadPoolExecutor(jobs) as pool:
         while rounds == 0 or done < trials:
             for operation in operations:
-                bench = Bench(directory, operation, f"{seed}.{rounds}", ack_first=ack_first)
+                bench = Bench(directory, operation, f"{seed}.{rounds}")
                 for trial in pool.map(bench.trial, range(len(bench.points)), bench.points):
                     done += 1
                     yield trial

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.crash import points, sweep
+from tests.crash import child, points, sweep
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,6 +43,15 @@ EXPECTED = {
         ("write", "journal/00000001.jsonl"),
     },
     "project-more": {("pwrite64", "store-0001.db-wal"), ("write", "journal/00000001.jsonl")},
+    "migrate": {
+        ("pwrite64", "backups/.store-schema-1.db.writing"),
+        ("fsync", "backups/.store-schema-1.db.writing"),
+        ("rename", "backups/.store-schema-1.db.writing"),
+        ("fsync", "backups"),
+        ("pwrite64", "store-0001.db-wal"),
+        ("pwrite64", "writer.lock"),
+    },
+    "refold": {("symlink", ".store.db.new"), ("rename", ".store.db.new"), ("unlink", "store-0001.db")},
     "rebuild": {("symlink", ".store.db.new"), ("rename", ".store.db.new"), ("unlink", "store-0001.db")},
 }
 
@@ -72,12 +81,20 @@ def test_a_kill_at_any_write_loses_nothing_acknowledged(tmp_path, operation):
 
 def test_the_sweep_notices_a_writer_that_acknowledges_first(tmp_path):
     """Negative control: a writer that acknowledges before it writes is found out at each of its writes."""
-    bench = sweep.Bench(tmp_path, "append", "control", ack_first=True)
+    bench = sweep.Bench(tmp_path, "append", "control", child.ACK_FIRST)
     writes = [p for p in bench.points if p.syscall == "write" and p.file.startswith("journal/")]
     for number, point in enumerate(writes[-3:]):
         trial = bench.trial(number, point)
         assert any("is not in the journal" in violation for violation in trial.violations), str(trial)
         assert any("0 times in the store" in violation for violation in trial.violations), str(trial)
+
+
+def test_the_sweep_notices_a_migration_in_more_than_one_transaction(tmp_path):
+    """Negative control: killed between two statements, such a migration leaves a store between two versions."""
+    bench = sweep.Bench(tmp_path, "migrate", "control", child.SPLIT_MIGRATION)
+    writes = [p for p in bench.points if p.syscall == "pwrite64" and p.file == "store-0001.db-wal"]
+    trial = bench.trial(0, writes[len(writes) // 2])
+    assert any("is between two versions" in violation for violation in trial.violations), str(trial)
 
 
 def test_a_point_that_is_not_hit_is_a_violation(tmp_path):

@@ -181,8 +181,10 @@ def test_versions_that_do_not_fit_exit_as_documented(run, home):
     db = apsw.Connection(str(home / "store.db"))
     db.execute("UPDATE meta SET value = 99 WHERE key = 'schema_version'")
     db.close()
-    gives(run, "sessions", code=32)
-    gives(run, "rebuild", code=0)
+    for name in ("sessions", "import", "rebuild"):
+        gives(run, name, *([home] if name == "import" else []), code=32)
+    gives(run, "doctor", code=40)
+    gives(run, "rebuild", "--set-aside", code=0)
     gives(run, "sessions", code=0)
 
 

@@ -9,15 +9,18 @@ import click
 from holdfast import doctor
 from holdfast.cli import answers, terminal
 from holdfast.cli.app import COMMANDS, Context
-from holdfast.errors import DoctorFoundFaults
+from holdfast.errors import DoctorFoundFaults, StoreBusy, StoreFromFuture
 
 
 @click.command("doctor", help=COMMANDS["doctor"][1])
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 @click.pass_obj
 def command(context: Context, as_json: bool) -> None:  # noqa: FBT001
-    report = answers.catch_up(context.home)
-    found = doctor.examine(context.home, report.unreadable)
+    try:
+        unreadable = answers.catch_up(context.home).unreadable
+    except (StoreBusy, StoreFromFuture):  # told below, as a finding
+        unreadable = []
+    found = doctor.examine(context.home, unreadable)
     if as_json:
         terminal.print_json({"faults": found.faults, **asdict(found)})
     else:

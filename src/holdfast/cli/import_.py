@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from holdfast.cli import terminal
+from holdfast.cli import answers, terminal
 from holdfast.cli.app import COMMANDS, Context
-from holdfast.errors import NotFound, StoreBusy
+from holdfast.errors import NotFound
 
 _WAIT_MS = 5_000
 
@@ -28,9 +28,7 @@ def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  
     finally:
         line.done()
     if report.busy:
-        raise StoreBusy(
-            "another process is importing into this home", hint="wait for it, then run this again"
-        )
+        raise answers.busy(home)
     if as_json:
         terminal.print_json(
             {

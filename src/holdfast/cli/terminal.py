@@ -174,6 +174,10 @@ def size(number: int) -> str:
     return f"{number} B"
 
 
+def _bar(part: float) -> str:
+    return "█" * int(20 * part) + "░" * (20 - int(20 * part))
+
+
 class ProgressLine:
     """One line on standard error that says how far a long job is; silent for short ones.
 
@@ -201,24 +205,27 @@ class ProgressLine:
 
     def show(self, report: Any) -> None:  # noqa: ANN401 - ImportReport
         """Redraw when it is time."""
-        if not self._due():
-            return
-        if report.files_total:
-            done = report.bytes_done / report.bytes_total if report.bytes_total else 1.0
-            bar = "█" * int(20 * done) + "░" * (20 - int(20 * done))
-            text = (
-                f"{self._verb} {bar} {report.files_done} of {report.files_total} files, "
-                f"{size(report.bytes_done)} of {size(report.bytes_total)}"
-            )
-        else:
-            text = f"{self._verb} {report.records} records"
-        self._draw(text)
+        if self._due():
+            self._draw(self._text(report))
 
     def _draw(self, text: str) -> None:
         self._drawn = True
         end = "" if self._live else "\n"
         sys.stderr.write(("\r\x1b[2K" if self._live else "") + text + end)
         sys.stderr.flush()
+
+    def _text(self, report: Any) -> str:  # noqa: ANN401 - ImportReport
+        if report.folding is not None:
+            done, total = report.folding.done_bytes, report.folding.total_bytes
+            part = done / total if total else 1.0
+            return f"folding {_bar(part)} {int(100 * part)} %, {size(done)} of {size(total)} of the journal"
+        if report.files_total:
+            part = report.bytes_done / report.bytes_total if report.bytes_total else 1.0
+            files = f"{report.files_done} of {report.files_total} files"
+            return (
+                f"{self._verb} {_bar(part)} {files}, {size(report.bytes_done)} of {size(report.bytes_total)}"
+            )
+        return f"{self._verb} {report.records} records"
 
     def done(self) -> None:
         """Clear the line."""

@@ -215,7 +215,11 @@ class Damaged(Exception):
 
 
 class Newer(Exception):
-    """An intact record of a format version this code does not know."""
+    """An intact record of a format version (`v`) that this code does not know."""
+
+    def __init__(self, v: int) -> None:
+        super().__init__(v)
+        self.v = v
 
 
 def decode(line: bytes) -> Record:
@@ -234,7 +238,7 @@ def decode(line: bytes) -> Record:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise _why_unreadable(line, exc) from exc
     if record.v > VERSION:
-        raise Newer
+        raise Newer(record.v)
     if record.v < VERSION:
         raise Damaged(f"checksum fits, but there is no format version {record.v}")
     if record.y is not None:
@@ -251,7 +255,7 @@ class _Version(msgspec.Struct):
 
 def _why_unreadable(line: bytes, exc: Exception) -> Damaged | Newer:
     try:
-        newer = msgspec.json.decode(line, type=_Version).v > VERSION
+        v = msgspec.json.decode(line, type=_Version).v
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        newer = False
-    return Newer() if newer else Damaged(f"checksum fits, but it cannot be read: {exc}")
+        v = VERSION
+    return Newer(v) if v > VERSION else Damaged(f"checksum fits, but it cannot be read: {exc}")

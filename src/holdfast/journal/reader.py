@@ -32,13 +32,16 @@ class Found(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """Bytes [start, end) of a segment that are no record, and why."""
+    """Bytes [start, end) of a segment that are no record, and why.
+
+    `newer`: the format version of an intact record that a newer Holdfast wrote; 0 for everything else.
+    """
 
     segment: int
     start: int
     end: int
     why: str
-    newer: bool = False  # intact, but written by a newer Holdfast
+    newer: int = 0
 
 
 def read(directory: Path, after: Mapping[int, int] | None = None) -> Iterator[Found | Damage]:
@@ -68,8 +71,8 @@ def read_segment(directory: Path, number: int, offset: int = 0) -> Iterator[Foun
             yield Found(fmt.decode(line), number, start, end)
         except fmt.Damaged as exc:
             yield Damage(number, start, end, exc.why)
-        except fmt.Newer:
-            yield Damage(number, start, end, "written by a newer Holdfast", newer=True)
+        except fmt.Newer as exc:
+            yield Damage(number, start, end, "written by a newer Holdfast", newer=exc.v)
 
 
 def _pieces(directory: Path, number: int, offset: int) -> Iterator[bytes | sealed.Hole]:

@@ -11,27 +11,30 @@ because the interpreter's own is often older than 3.51.3, which repaired a race 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from holdfast import processes
 from holdfast.errors import StoreBusy, StoreDamaged, StoreError, StoreFromFuture
 from holdfast.failpoints import failpoint
+from holdfast.journal import format as fmt
 from holdfast.journal import reader, segments
-from holdfast.store.statements import text
+from holdfast.release import __version__
+from holdfast.store import lock
+from holdfast.store.schema import ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION = 1  # of the tables; a migration takes an older store here
+SCHEMA = ours()
+SCHEMA_VERSION = SCHEMA.version  # of the tables; a migration takes an older store here
 PROJECTION_VERSION = 1  # of how events are folded; an older store is folded again
 LINK = "store.db"
-LOCK = "writer.lock"
+NEWER_RECORDS = "newer_records"  # in `meta`: the lowest format version of records that were passed over
 _GENERATION = re.compile(r"store-(\d+)\.db\Z")
 _BELONGING = re.compile(r"store-(\d+)\.db(?:-wal|-shm|-journal)?\Z")
 _OPEN_ATTEMPTS = 20  # each one means that another rebuild was finished in the meantime
@@ -95,9 +98,9 @@ def create(path: Path) -> apsw.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     db = _connect(path, apsw.SQLITE_OPEN_READWRITE)
     with transaction(db):
-        db.execute(text("schema"))
+        db.execute(SCHEMA.today)
         db.execute(
-            "INSERT INTO meta VALUES ('schema_version', ?), ('projection_version', ?)",
+            "INSERT INTO meta (key, value) VALUES ('schema_version', ?), ('projection_version', ?)",
             (str(SCHEMA_VERSION), str(PROJECTION_VERSION)),
         )
     failpoint("store.created")
@@ -105,14 +108,18 @@ def create(path: Path) -> apsw.Connection:
 
 
 def open_writer(path: Path) -> apsw.Connection:
-    """Open a generation for writing; the caller holds the writer's lock.
+    """Open a generation for writing; the caller holds the writer's lock. It may have an older version's tables.
 
     Raises:
         StoreDamaged: the file is damaged.
         StoreFromFuture: a newer Holdfast wrote it.
     """
     db = _connect(path, apsw.SQLITE_OPEN_READWRITE)
-    _check_version(db, path)
+    try:
+        _check_version(db, path)
+    except StoreError:
+        db.close()
+        raise
     return db
 
 
@@ -124,6 +131,7 @@ def open_reader(home: Path) -> apsw.Connection:
 
     Raises:
         StoreError: there is none yet.
+        StoreBusy: questions cannot be answered from it before the writer has brought it up to date.
         StoreDamaged, StoreFromFuture: as `open_writer`.
     """
     for _ in range(_OPEN_ATTEMPTS):
@@ -144,8 +152,13 @@ def open_reader(home: Path) -> apsw.Connection:
 
 def _open_reader(path: Path) -> apsw.Connection:
     db = _connect(path, apsw.SQLITE_OPEN_READWRITE)  # a WAL reader must be able to make the -shm file
-    db.execute("PRAGMA query_only = 1")
-    _check_version(db, path)
+    try:
+        db.execute("PRAGMA query_only = 1")
+        _check_version(db, path)
+        _check_readable(db, path)
+    except StoreError:
+        db.close()
+        raise
     db.execute("BEGIN")  # one answer is one moment, also when it takes several queries
     return db
 
@@ -161,11 +174,11 @@ def _connect(path: Path, flags: int) -> apsw.Connection:
         )
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     except apsw.Error as exc:
-        raise _refused(path, exc) from exc
+        raise refused(path, exc) from exc
     return db
 
 
-def _refused(path: Path, exc: apsw.Error) -> StoreError:
+def refused(path: Path, exc: apsw.Error) -> StoreError:
     """Tell damage, which a new store cures, from trouble around the file, which it does not."""
     if isinstance(exc, _TROUBLE):
         return StoreError(
@@ -189,11 +202,39 @@ def _check_version(db: apsw.Connection, path: Path) -> None:
     try:
         found = versions(db)
     except apsw.Error as exc:
-        raise _refused(path, exc) from exc
-    if found["schema_version"] > SCHEMA_VERSION or found["projection_version"] > PROJECTION_VERSION:
-        error = StoreFromFuture(f"{path}: written by a newer Holdfast")
-        error.hint = "upgrade this one (`pip install --upgrade holdfast`); the journal is not affected"
+        raise refused(path, exc) from exc
+    except ValueError as exc:
+        raise StoreDamaged(path, f"its version is no number: {exc}") from exc
+    ours = {"schema_version": SCHEMA_VERSION, "projection_version": PROJECTION_VERSION}
+    if any(found[name] > number for name, number in ours.items()):
+        made = f"schema {found['schema_version']}, projection {found['projection_version']}"
+        error = StoreFromFuture(
+            f"{path}: written by a newer Holdfast ({made}; "
+            f"this one, {__version__}, knows {SCHEMA_VERSION} and {PROJECTION_VERSION})"
+        )
+        error.hint = (
+            "upgrade this one (`pip install --upgrade holdfast`); the journal is not affected. To stay with this one: "
+            "`holdfast rebuild --set-aside` keeps the newer store beside and folds one for this version"
+        )
         raise error
+
+
+def _check_readable(db: apsw.Connection, path: Path) -> None:
+    folded = folded_schema(db)
+    if folded >= SCHEMA.oldest_readable:
+        return
+    what = f"{path}: it was folded by an older Holdfast (schema {folded})"
+    holder = lock.holder(path.parent)
+    if holder is not None and not is_older(holder):
+        far = "" if holder.percent is None else f", {holder.percent} %"
+        raise StoreBusy(
+            f"{what}, and {holder} is bringing it up to date{far}", hint="wait for it, then run this again"
+        )
+    hint = (
+        f"stop that process and start it again with this version ({__version__}); "
+        "nothing is changed beneath it, and nothing recorded is lost"
+    )
+    raise StoreBusy(f"{what}, and {holder or 'another process'} is still at work on it", hint=hint)
 
 
 def versions(db: apsw.Connection) -> dict[str, int]:
@@ -203,6 +244,44 @@ def versions(db: apsw.Connection) -> dict[str, int]:
         if key in found:
             found[key] = int(value)
     return found
+
+
+def folded_schema(db: apsw.Connection) -> int:
+    """The schema that the rows were folded for; a migration adds tables, but no rows."""
+    found = _number(db, "folded_schema")
+    return versions(db)["schema_version"] if found is None else found
+
+
+def is_outdated(db: apsw.Connection) -> bool:
+    """Whether an older version made the store, or folded it."""
+    found = versions(db)
+    return (found["schema_version"], found["projection_version"]) < (SCHEMA_VERSION, PROJECTION_VERSION)
+
+
+def is_older(holder: lock.Holder) -> bool:
+    """Whether the holder of the lock is of a version that knows less than this one."""
+    return (holder.schema, holder.projection) < (SCHEMA_VERSION, PROJECTION_VERSION)
+
+
+def check_tables(db: apsw.Connection, path: Path) -> None:
+    """A store that claims today's version has today's tables.
+
+    Raises:
+        StoreDamaged: it has not.
+    """
+    if missing := SCHEMA.missing(db):
+        raise StoreDamaged(path, f"it says schema {SCHEMA_VERSION}, but has other tables: {missing[0]}")
+
+
+def _number(db: apsw.Connection, key: str) -> int | None:
+    """A number kept under a key of `meta`; None when there is none."""
+    found = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return int(found[0]) if found is not None and found[0].isdecimal() else None
+
+
+def sizes(journal: Path) -> dict[int, int]:
+    """Bytes of each segment of a journal, uncompressed."""
+    return {number: reader.size(journal, number) for number in segments.numbers(journal)}
 
 
 def backlog_bytes(db: apsw.Connection, journal: Path) -> int:
@@ -219,8 +298,7 @@ def backlog_bytes(db: apsw.Connection, journal: Path) -> int:
 
 def folded_us(db: apsw.Connection) -> int | None:
     """When the journal was folded last, UTC microseconds; None: never."""
-    found = db.execute("SELECT value FROM meta WHERE key = 'folded_us'").fetchone()
-    return None if found is None else int(found[0])
+    return _number(db, "folded_us")
 
 
 def fold_again(db: apsw.Connection) -> None:
@@ -236,8 +314,23 @@ def moved(db: apsw.Connection, segment: int, offset_bytes: int) -> None:
 
 
 def must_fold_again(db: apsw.Connection) -> bool:
-    """Whether a record turned up that should have been folded before others: only folding anew puts it right."""
-    return db.execute("SELECT 1 FROM meta WHERE key = 'fold_again'").fetchone() is not None
+    """Whether only folding anew puts the rows right.
+
+    An older version folded them; or tables that questions read were added since; or a record turned up that should have been
+    folded before others; or records were passed over because their format was newer, and this version reads it.
+    """
+    newer = _number(db, NEWER_RECORDS)
+    return (
+        versions(db)["projection_version"] < PROJECTION_VERSION
+        or folded_schema(db) < SCHEMA.oldest_readable
+        or _number(db, "fold_again") is not None
+        or (newer is not None and newer <= fmt.VERSION)
+    )
+
+
+def answers_meanwhile(db: apsw.Connection) -> bool:
+    """Whether questions can be answered from the rows as they are until they are folded anew."""
+    return folded_schema(db) >= SCHEMA.oldest_readable
 
 
 def is_ahead(db: apsw.Connection, journal: Path) -> bool:
@@ -275,29 +368,35 @@ def checkpoint(db: apsw.Connection, *, truncate: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def writer_lock(home: Path, wait_ms: int = 0) -> Iterator[bool]:
+def writer_lock(home: Path, wait_ms: int = 0, doing: str = "import") -> Iterator[bool]:
     """Try to become the home's one writer for the block; yields whether it worked.
 
-    The kernel frees the lock when its holder dies, however it dies.
+    Args:
+        home: the home.
+        wait_ms: how long to wait for another one.
+        doing: what for, told to whoever finds the lock taken: "import" or "fold".
     """
-    fd = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        yield _lock_within(fd, wait_ms)
-    finally:
-        os.close(fd)
+    with lock.held(home, wait_ms) as mine:
+        if mine:
+            tell(home, doing)
+        yield mine
 
 
-def _lock_within(fd: int, wait_ms: int) -> bool:
-    deadline_ns = time.monotonic_ns() + wait_ms * 1_000_000
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic_ns() >= deadline_ns:
-                return False
-            time.sleep(0.01)
-        else:
-            return True
+def tell(home: Path, doing: str, done_bytes: int = 0, total_bytes: int = 0) -> None:
+    """Say in the lock what its holder, who calls this, does and how far it is."""
+    pid, ticks, boot = processes.mine()
+    holder = lock.Holder(
+        pid=pid,
+        started_ticks=ticks,
+        boot=boot,
+        holdfast=__version__,
+        schema=SCHEMA_VERSION,
+        projection=PROJECTION_VERSION,
+        doing=doing,
+        done_bytes=done_bytes,
+        total_bytes=total_bytes,
+    )
+    lock.tell(home, holder)
 
 
 def rows(db: apsw.Connection, sql: str, **values: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - SQL values

@@ -37,6 +37,7 @@ FILE_SOURCE = (
 )
 _BATCH_RECORDS = 2_000
 _BATCH_BYTES = 4 << 20
+_META = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)"
 _MOVED = statements("fold")["cursor_moved"]
 _CHECKPOINT_EVERY = 16  # batches; keeps the write-ahead log near 64 MB of source text
 
@@ -70,11 +71,17 @@ class Translator(Protocol):
 
 @dataclass(slots=True)
 class Progress:
-    """What a projection run did. `damaged` counts records and blobs that could not be read."""
+    """What a projection run did.
+
+    Attributes:
+        damaged: records and blobs that could not be read.
+        journal_bytes: how much of the journal is folded, whoever folded it.
+    """
 
     records: int = 0
     body_bytes: int = 0
     damaged: int = 0
+    journal_bytes: int = 0
 
 
 class Projector:
@@ -118,20 +125,25 @@ class Projector:
             if batch.records >= _BATCH_RECORDS or batch.body_bytes >= _BATCH_BYTES:
                 self._commit(batch)
                 batch = _Batch()
-                if report:
-                    report(progress)
+                self._tell(progress, report)
         if batch.cursor:
             self._commit(batch)
-            if report:
-                report(progress)
+            self._tell(progress, report)
         database.checkpoint(self._db)
         return progress
+
+    def _tell(self, progress: Progress, report: Callable[[Progress], None] | None) -> None:
+        progress.journal_bytes = sum(self._cursor.values())
+        if report:
+            report(progress)
 
     def _take(self, item: reader.Found | reader.Damage, batch: _Batch, progress: Progress) -> None:
         batch.cursor[item.segment] = _Place(item.end, item.start, "")
         batch.records += 1
         if isinstance(item, reader.Damage):
             progress.damaged += 1
+            if item.newer:
+                batch.newer.append(item.newer)
             self._problem(f"journal segment {item.segment}", item.start, item.end, item.why)
             return
         progress.records += 1
@@ -208,7 +220,7 @@ class Projector:
                 item.segment,
                 item.start,
             ):  # an earlier one turned up later: a slow writer in an older segment
-                self._db.execute("INSERT OR REPLACE INTO meta VALUES ('fold_again', '1')")
+                self._db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('fold_again', '1')")
             return False
         self._keyed.add(item.record.id)
         self._fold.row("key_used", id=item.record.id, segment=item.segment, offset_bytes=item.start)
@@ -235,9 +247,9 @@ class Projector:
         try:
             with database.transaction(self._db):
                 self._fold.write()
-                self._db.execute(
-                    "INSERT OR REPLACE INTO meta VALUES ('folded_us', ?)", (str(clock.now_us()),)
-                )
+                self._db.execute(_META, ("folded_us", str(clock.now_us())))
+                if batch.newer:
+                    self._passed_over(min(batch.newer))
                 for segment, place in batch.cursor.items():
                     self._db.execute(_MOVED, {"segment": segment, **place._asdict()})
                 failpoint("store.folded")
@@ -252,6 +264,12 @@ class Projector:
         self._commits += 1
         if self._commits % _CHECKPOINT_EVERY == 0:
             database.checkpoint(self._db)
+
+    def _passed_over(self, version: int) -> None:
+        """Remember that records of this format version wait for a Holdfast that reads it."""
+        known = self._db.execute("SELECT value FROM meta WHERE key = ?", (database.NEWER_RECORDS,)).fetchone()
+        least = version if known is None else min(version, int(known[0]))
+        self._db.execute(_META, (database.NEWER_RECORDS, str(least)))
 
 
 def line_crc(body: bytes, record: Record) -> int:
@@ -310,10 +328,11 @@ class _FileRead:
 class _Batch:
     """What has been taken in since the last commit."""
 
-    __slots__ = ("body_bytes", "cursor", "files", "kept", "records")
+    __slots__ = ("body_bytes", "cursor", "files", "kept", "newer", "records")
 
     def __init__(self) -> None:
         self.cursor: dict[int, _Place] = {}
         self.files: dict[str, _FileRead] = {}
         self.kept: Counter[tuple[str, str]] = Counter()
+        self.newer: list[int] = []  # format versions of records that were passed over
         self.records = self.body_bytes = 0

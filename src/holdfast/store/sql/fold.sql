@@ -236,3 +236,6 @@ UPDATE event SET inherited = :inherited WHERE id = :id AND session_id = :session
 
 -- name: session_forked
 UPDATE session SET forked_from = :origin WHERE id = :session_id AND forked_from IS NOT :origin;
+
+-- name: hint_kept
+INSERT OR REPLACE INTO scan_hint (path, size_bytes, mtime_ns, inode, digest) VALUES (?, ?, ?, ?, ?)

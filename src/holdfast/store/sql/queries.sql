@@ -213,3 +213,6 @@ SELECT type, sum(records) AS records FROM kept GROUP BY type ORDER BY records DE
 -- name: cursors_of_path
 SELECT id, generation, consumed_bytes, last_start, last_crc FROM source_file
 WHERE path = :path ORDER BY generation DESC LIMIT 1;
+
+-- name: hints
+SELECT path, size_bytes, mtime_ns, inode, digest FROM scan_hint
