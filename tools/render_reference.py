@@ -33,11 +33,14 @@ EXITS = {
     "tree": (3, *_ANSWERS),
     "timeline": (3, *_ANSWERS),
     "stats": _ANSWERS,
-    "import": (3, *_HOME, 21, 30, 31, 32),
+    "import": (3, *_HOME, 21, 23, 24, 30, 31, 32),
     "record": (*_HOME, 21),
     "doctor": (*_ANSWERS, 40),
     "config": (),
     "rebuild": (*_HOME, 30, 31),
+    "export": (3, *_ANSWERS, 23),
+    "workspace": (3, *_ANSWERS, 21),
+    "uninstall": (10, 31),
 }
 # Codes that stand for no error class of ours, or for more than one.
 OTHER_CODES = {
@@ -79,9 +82,18 @@ def command(name: str) -> str:
         return f"```sh\nholdfast [--json]\n```\n\n{ends}"
     found = cli.get_command(click.Context(cli), name)
     assert found is not None
+    if isinstance(found, click.Group):
+        about = "\n\n".join(
+            f"{_usage(f'{name} {below}', one)}\n\n{one.help}\n\n{options_table(one)}"
+            for below, one in found.commands.items()
+        )
+        return f"{COMMANDS[name][1]}\n\n{about}\n\n{ends}"
+    return f"{_usage(name, found)}\n\n{COMMANDS[name][1]}\n\n{options_table(found)}\n\n{ends}"
+
+
+def _usage(name: str, found: click.Command) -> str:
     arguments = " ".join(_argument(p) for p in found.params if isinstance(p, click.Argument))
-    usage = f"holdfast {name} [OPTIONS] {arguments}".strip()
-    return f"```sh\n{usage}\n```\n\n{COMMANDS[name][1]}\n\n{options_table(found)}\n\n{ends}"
+    return f"```sh\n{f'holdfast {name} [OPTIONS] {arguments}'.strip()}\n```"
 
 
 def options_table(found: click.Command) -> str:

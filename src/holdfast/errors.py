@@ -12,7 +12,9 @@
     │   └── HomeFromFuture           exit 12  written by a newer Holdfast
     ├── JournalError                 exit 20
     │   ├── AppendFailed             exit 21  the record was not written (nothing was acknowledged)
-    │   └── BlobDamaged              exit 22  a blob's content does not match its name
+    │   ├── BlobDamaged              exit 22  a blob's content does not match its name
+    │   ├── TransferIncomplete       exit 23  an export or its import lacks something; all else is there
+    │   └── ExportFromFuture         exit 24  an export was written by a newer Holdfast
     ├── StoreError                   exit 30
     │   ├── StoreBusy                exit 31  another process holds the writer's lock
     │   ├── StoreFromFuture          exit 32  written by a newer Holdfast
@@ -131,6 +133,18 @@ class BlobDamaged(JournalError):
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path}: {why}")
         self.hint = "every record is intact; `holdfast doctor` lists damaged blobs"
+
+
+class TransferIncomplete(JournalError):
+    """Something could not be exported or imported; everything else was."""
+
+    exit_code = 23
+
+
+class ExportFromFuture(JournalError):
+    """An export was written by a newer Holdfast; nothing of it was imported."""
+
+    exit_code = 24
 
 
 class StoreError(HoldfastError):

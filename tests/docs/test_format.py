@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = (ROOT / "docs" / "format.md").read_text("utf-8")
 SCENARIOS = ROOT / "tests" / "data" / "claude-code"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+READER = next(text for text in EXAMPLES if "def parse" in text)
 BODIES = [
     b'{"a": 1,  "b":[1,2]}',
     b"{}",
@@ -45,7 +46,7 @@ BODIES = [
 def example():
     """The functions of the page's first example."""
     names: dict[str, object] = {}
-    exec(compile(EXAMPLES[0], "docs/format.md", "exec"), names)
+    exec(compile(READER, "docs/format.md", "exec"), names)
     return names
 
 
@@ -105,11 +106,11 @@ def segment(home, number):
 
 
 def test_the_example_needs_the_standard_library_only_and_is_short():
-    assert set(re.findall(r"^(?:import|from) ([\w, ]+?)(?: import.*)?$", EXAMPLES[0], re.MULTILINE)) == {
+    assert set(re.findall(r"^(?:import|from) ([\w, ]+?)(?: import.*)?$", READER, re.MULTILINE)) == {
         "base64, hashlib, json, zlib",
         "pathlib",
     }
-    assert len([line for line in EXAMPLES[0].splitlines() if line.strip()]) <= 36
+    assert len([line for line in READER.splitlines() if line.strip()]) <= 36
 
 
 def test_every_sort_of_body_comes_back_byte_for_byte(place, writer, example):
@@ -159,7 +160,7 @@ def test_a_record_without_its_line_end_is_left_until_the_next_append(place, writ
 def test_records_given_twice_are_read_once_by_the_page_s_loop(place, writer, example, capsys):
     for body in (b'{"kind":"first"}', b'{"kind":"again"}'):
         writer.append("sdk", body, record_id=derived("sdk", "", "key"))
-    exec(compile(EXAMPLES[1], "docs/format.md", "exec"), example | {"home": place})
+    exec(compile(EXAMPLES[-1], "docs/format.md", "exec"), example | {"home": place})
     assert capsys.readouterr().out == "{'kind': 'first'}\n"
 
 
@@ -217,3 +218,24 @@ def test_every_source_that_is_written_is_specified(source):
 def test_the_page_names_every_member_of_a_record():
     for name in fmt.Record.__struct_fields__:
         assert re.search(rf"^\|.*`{name}`.*\|", PAGE, re.MULTILINE), name
+
+
+def test_the_example_reads_exports_whole_and_notices_what_is_missing(place, writer, example):
+    import io
+
+    from holdfast.transfer import outgoing
+
+    for number, body in enumerate(BODIES):
+        writer.append_lines([writer.line("sdk", body, derived("test", str(number)))])
+    out = io.BytesIO()
+    outgoing.Export(place / "journal", place / "blobs", place, {}, outgoing.Choice()).write(out)
+    [code] = [text for text in EXAMPLES if "def exported" in text]
+    exec(compile(code, "docs/format.md", "exec"), example)
+    export = place / "export.jsonl"
+    export.write_bytes(out.getvalue())
+    assert [body for _, body in example["exported"](export)] == BODIES
+    lines = out.getvalue().splitlines(keepends=True)
+    for missing in (0, 5, len(lines) - 1):
+        export.write_bytes(b"".join(lines[:missing] + lines[missing + 1 :]))
+        with pytest.raises(AssertionError):
+            list(example["exported"](export))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli.app import COMMANDS
+from holdfast.cli.app import COMMANDS, SUBCOMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "reference" / "json.md"
@@ -175,7 +175,25 @@ def answers(tmp_path_factory):
     ask("doctor", code=40)
     ask("config")
     ask("rebuild")
+    _ask_about_moving(ask, place)
     return out
+
+
+def _ask_about_moving(ask, place):
+    """Export, import, workspaces and leaving, each with something to tell."""
+    pytest.importorskip("pyarrow")
+    ask("workspace", "move", "/home/dev/demo", "/elsewhere", shape="holdfast workspace move")
+    ask("workspace", "list", shape="holdfast workspace list")
+    export = place / "export.jsonl"
+    ask("export", str(export), code=23)
+    ask("export", str(place / "tables"), "--format", "parquet")
+    lines = export.read_bytes().splitlines(keepends=True)
+    export.write_bytes(b"".join([*lines[:-1], b"damage\n", lines[-1]]))
+    ask("import", str(export), code=23)
+    hook = {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "holdfast hook"}]}]}}
+    (place / "claude" / "settings.json").write_text(json.dumps(hook))
+    (place / "home" / "mine").touch()
+    ask("uninstall", "--purge", "--dry-run")
 
 
 @pytest.mark.slow
@@ -194,7 +212,9 @@ def test_every_answer_has_the_documented_shape(answers):
 
 
 def test_every_command_has_its_shape_documented():
-    commands = {"holdfast", *(f"holdfast {name}" for name in COMMANDS)}
+    groups = {f"holdfast {name}": below for name, below in SUBCOMMANDS.items()}
+    commands = {"holdfast", *(f"holdfast {name}" for name in COMMANDS)} - set(groups)
+    commands |= {f"{name} {one}" for name, below in groups.items() for one in below}
     assert commands == {shape for shape in SHAPES if shape.startswith("holdfast")}
 
 

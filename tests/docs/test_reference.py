@@ -7,6 +7,7 @@ import importlib
 import json
 import pkgutil
 import re
+import zlib
 from pathlib import Path
 
 import click
@@ -59,7 +60,9 @@ def test_every_option_and_argument_is_documented():
     context = click.Context(cli)
     for name in COMMANDS:
         text = section(page("cli"), f"## holdfast {name}")
-        for param in cli.get_command(context, name).params:
+        command = cli.get_command(context, name)
+        below = command.commands.values() if isinstance(command, click.Group) else ()
+        for param in [param for one in (command, *below) for param in one.params]:
             shown = param.opts[0] if isinstance(param, click.Option) else param.name.upper().removesuffix("S")
             assert shown in text, f"{name} {shown}"
             assert isinstance(param, click.Argument) or param.help, f"{name} {shown} has no help"
@@ -152,6 +155,8 @@ def test_wrong_usage_and_unknown_names_exit_as_documented(run, tmp_path):
     for name in ("show", "tree", "timeline"):
         gives(run, name, "nothing", code=3)
     gives(run, "import", tmp_path / "absent", code=3)
+    gives(run, "export", "--session", "nothing", code=3)
+    gives(run, "workspace", "move", "/nothing", "/else", code=3)
     gives(run, "import", code=3)
 
 
@@ -159,8 +164,10 @@ def test_wrong_usage_and_unknown_names_exit_as_documented(run, tmp_path):
 def test_an_unusable_home_exits_as_documented(run, home):
     home.mkdir()
     (home / "home.json").write_text("no JSON")
-    for name in (*READING, "import", "record", "rebuild"):
+    for name in (*READING, "import", "record", "rebuild", "export"):
         gives(run, *([name] if name else []), code=10)
+    gives(run, "workspace", "list", code=10)
+    gives(run, "uninstall", "--purge", "--yes", code=10)
     gives(run, "config", code=0)
 
 
@@ -198,6 +205,8 @@ def test_a_held_lock_exits_as_documented(run, home):
         fcntl.flock(lock, fcntl.LOCK_EX)
         gives(run, "sessions", code=0)
         gives(run, "rebuild", code=31)
+        gives(run, "export", code=0)
+        gives(run, "uninstall", "--purge", "--yes", code=31)
 
 
 @pytest.mark.slow
@@ -207,3 +216,12 @@ def test_damage_in_the_journal_exits_as_documented(run, home):
         segment.write(b"damage\n")
     gives(run, "sessions", code=0)
     gives(run, "doctor", code=40)
+    gives(run, "export", code=23)
+    export = home.with_name("export.jsonl")
+    run("export", export)
+    gives(run, "import", export, code=0)
+    export.write_bytes(export.read_bytes() + b"damage\n")
+    gives(run, "import", export, code=23)
+    head = b'{"v":2,"s":"holdfast.export"'
+    export.write_bytes(head + b',"c":"%08x"}\n' % zlib.crc32(head))
+    gives(run, "import", export, code=24)

@@ -34,11 +34,16 @@ COMMANDS = {
     "timeline": ("timeline", "What happened in one session, in order."),
     "stats": ("stats", "Use per agent type, tool, model and day."),
     "import": ("import_", "Record agent history: what is new by default, or the given paths."),
+    "export": ("export", "Write the recorded history into one file that another home can import."),
+    "workspace": ("workspace", "List the directories that agents worked in; tell where one was moved to."),
     "record": ("record", "Append typed events: one JSON object a line on standard input."),
     "doctor": ("doctor", "Compare claims with facts; list what is damaged, skipped or missing."),
     "config": ("config", "Every setting, its value, and where the value comes from."),
     "rebuild": ("rebuild", "Fold the journal into a new store."),
+    "uninstall": ("uninstall", "Remove what was put outside the home; with --purge the home too."),
 }
+
+SUBCOMMANDS = {"workspace": ("list", "move")}
 
 
 class _Lazy(click.Group):
@@ -102,7 +107,7 @@ def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     cls=_Lazy,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-22 journal, 30-33 store, "
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-24 journal, 30-33 store, "
     "40 doctor found faults, 70 a bug, 130 interrupted. Every setting of `holdfast config` can also be given here, "
     "as --NAME VALUE before the command.",
 )
@@ -117,7 +122,10 @@ def cli(ctx: click.Context, /, as_json: bool, **flags: Any) -> None:  # noqa: AN
     """
     ctx.obj = Context(flags)
     if as_json:
-        ctx.default_map = {name: {"as_json": True} for name in COMMANDS}
+        ctx.default_map = {
+            name: {"as_json": True, **{sub: {"as_json": True} for sub in SUBCOMMANDS.get(name, ())}}
+            for name in COMMANDS
+        }
     if ctx.invoked_subcommand is None:
         from holdfast.cli import overview
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
     from rich.table import Table
 
@@ -187,24 +189,32 @@ class ProgressLine:
         self._next_s = time.monotonic() + (0.3 if self._live else 5.0)
         self._drawn = False
 
+    def show_count(self, report: Any) -> None:  # noqa: ANN401 - anything with `records` and `size_bytes`
+        """Redraw when it is time: so many records, of such a size."""
+        self._draw(lambda: f"{self._verb} {report.records} records, {size(report.size_bytes)}")
+
     def show(self, report: Any) -> None:  # noqa: ANN401 - ImportReport
         """Redraw when it is time."""
+        self._draw(lambda: self._state(report))
+
+    def _state(self, report: Any) -> str:  # noqa: ANN401
+        if report.files_total:
+            done = report.bytes_done / report.bytes_total if report.bytes_total else 1.0
+            bar = "█" * int(20 * done) + "░" * (20 - int(20 * done))
+            return (
+                f"{self._verb} {bar} {report.files_done} of {report.files_total} files, "
+                f"{size(report.bytes_done)} of {size(report.bytes_total)}"
+            )
+        return f"{self._verb} {report.records} records"
+
+    def _draw(self, text: Callable[[], str]) -> None:
         now_s = time.monotonic()
         if now_s < self._next_s:
             return
         self._next_s = now_s + self._every_s
         self._drawn = True
-        if report.files_total:
-            done = report.bytes_done / report.bytes_total if report.bytes_total else 1.0
-            bar = "█" * int(20 * done) + "░" * (20 - int(20 * done))
-            text = (
-                f"{self._verb} {bar} {report.files_done} of {report.files_total} files, "
-                f"{size(report.bytes_done)} of {size(report.bytes_total)}"
-            )
-        else:
-            text = f"{self._verb} {report.records} records"
         end = "" if self._live else "\n"
-        sys.stderr.write(("\r\x1b[2K" if self._live else "") + text + end)
+        sys.stderr.write(("\r\x1b[2K" if self._live else "") + text() + end)
         sys.stderr.flush()
 
     def done(self) -> None:
