@@ -17,14 +17,16 @@ import time
 from pathlib import Path
 
 import holdfast
-from holdfast import door
+from holdfast import door, exchange
 from holdfast.home import Home
 from holdfast.ids import derived
 from holdfast.settings import load
+from holdfast.transfer.outgoing import Choice
 
 ACK_FIRST = "CRASH_ACK_FIRST"
 SESSION = "crash"
 KIND = "probe.noted"
+EXPORT = "export.jsonl"
 _FIRST_US = 1_795_000_000_000_000
 _WAIT_LIMIT_S = 10
 
@@ -42,6 +44,8 @@ ENVIRONMENT = {
     "group-sync": {"HOLDFAST_FSYNC_INTERVAL_S": "0.05"},
     "project": {},
     "rebuild": {},
+    "export": {},
+    "import-export": {"HOLDFAST_INLINE_BODY_SIZE_BYTES": "4096"},
 }
 OPERATIONS = tuple(ENVIRONMENT)
 
@@ -95,6 +99,11 @@ def _wait_for_group_sync() -> None:
         time.sleep(0.001)
 
 
+def out_of(home: Home) -> Path:
+    """Where exports of a home go: beside it, under a name that begins as its own, so that a trace sees it."""
+    return home.path.with_name(f"{home.path.name}.out")
+
+
 def open_home() -> Home:
     return Home(load(None, os.environ, {}))
 
@@ -107,6 +116,17 @@ def run(operation: str, seed: str, tree: Path | None = None) -> None:
         assert report.done, report
     elif operation == "rebuild":
         assert open_home().rebuild()
+    elif operation == "export":
+        home = open_home()
+        out_of(home).mkdir(exist_ok=True)
+        assert not exchange.export(home, out_of(home) / EXPORT, Choice()).lost
+    elif operation == "import-export":
+        assert tree is not None
+        with (tree / EXPORT).open("rb") as file:
+            taken = exchange.take_in(open_home(), file)
+        assert taken.whole, taken
+        assert not taken.skipped, taken
+        assert exchange.fold(open_home()).done
     else:
         record_all(operation, seed)
 

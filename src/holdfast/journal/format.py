@@ -215,7 +215,7 @@ def encode(
     return b'%b,"c":"%08x"}' % (sealed, zlib.crc32(sealed))
 
 
-def more_members(line: bytes) -> bytes:
+def more_members(line: bytes | bytearray) -> bytes:
     """The members of an intact record that this version does not know, each with a comma before it."""
     members = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
     return b"".join(
@@ -225,7 +225,7 @@ def more_members(line: bytes) -> bytes:
 
 def has_no_body(record: Record) -> bool:
     """Whether a record bears none of the members of a body: what it held was removed (`z`), or it is none."""
-    return record.x is None and record.y is None and record.f is None and not bytes(record.b)
+    return record.x is None and record.y is None and record.f is None and not memoryview(record.b).nbytes
 
 
 class Damaged(Exception):
@@ -240,7 +240,7 @@ class Newer(Exception):
     """An intact record of a format version this code does not know."""
 
 
-def decode(line: bytes) -> Record:
+def decode(line: bytes | bytearray) -> Record:
     """Read one line (without its LF).
 
     Raises:
@@ -271,7 +271,7 @@ class _Version(msgspec.Struct):
     v: int
 
 
-def _why_unreadable(line: bytes, exc: Exception) -> Damaged | Newer:
+def _why_unreadable(line: bytes | bytearray, exc: Exception) -> Damaged | Newer:
     try:
         newer = msgspec.json.decode(line, type=_Version).v > VERSION
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

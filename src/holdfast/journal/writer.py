@@ -140,7 +140,7 @@ class Writer:
         """
         return fmt.encode(record_id, clock.now_us(), source, self._member(body), position, line_end)
 
-    def taken_over(self, line: bytes, record: fmt.Record, body: bytes) -> bytes:
+    def taken_over(self, line: bytes | bytearray, record: fmt.Record, body: bytes) -> bytes:
         """Encode a record of another journal for this one: id, time received, source and position stay.
 
         So do members that this version does not know. The body passes the redaction door again.

@@ -5,7 +5,9 @@ The table lies in a scratch file in the home that has no name: it is gone with i
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from enum import Enum
 from typing import TYPE_CHECKING, Self
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SQL = statements("known")
+_PREFIX = ".known-"
+_MOMENT_S = 60
 
 
 class Sight(Enum):
@@ -36,13 +40,14 @@ class Known:
     """
 
     def __init__(self, directory: Path) -> None:
-        path = directory / f".known-{uuid7()}"
+        _drop_leftovers(directory)
+        path = directory / f"{_PREFIX}{uuid7()}"
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         try:
             self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
             self._db.execute(_SQL["open"]).fetchall()
         finally:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
     def add(self, record_id: str, digest: bytes = b"") -> Sight:
         """Add an id, unless it is known; says whether it was, and with this digest."""
@@ -60,6 +65,16 @@ class Known:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _drop_leftovers(directory: Path) -> None:
+    """Remove what a process left that was killed before it could take the name away, which takes a moment only."""
+    for name in os.listdir(directory):  # noqa: PTH208 - names only
+        if name.startswith(_PREFIX):
+            path = directory / name
+            with contextlib.suppress(FileNotFoundError):
+                if abs(time.time() - path.stat().st_mtime) > _MOMENT_S:
+                    path.unlink()
 
 
 def _key(record_id: str) -> bytes:

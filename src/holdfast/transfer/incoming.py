@@ -80,17 +80,21 @@ def fill(known: Known, journal: Path) -> None:
     """Enter every record of a journal."""
     for item in reader.read(journal):
         if isinstance(item, reader.Found):
-            known.add(item.record.id, _digest(item.record))
+            record = item.record
+            named = _named(record.f.sha256) if record.f is not None else _digest(record.body_bytes() or b"")
+            known.add(record.id, named)
 
 
-def _digest(record: fmt.Record) -> bytes:
+def _digest(body: bytes) -> bytes:
     """The beginning of the SHA-256 of a record's body, which is also a blob's name."""
-    if record.f is not None:
-        try:
-            return bytes.fromhex(record.f.sha256)[:_DIGEST_BYTES]
-        except ValueError:
-            return b""
-    return hashlib.sha256(record.body_bytes() or b"").digest()[:_DIGEST_BYTES]
+    return hashlib.sha256(body).digest()[:_DIGEST_BYTES]
+
+
+def _named(sha256: str) -> bytes:
+    try:
+        return bytes.fromhex(sha256)[:_DIGEST_BYTES]
+    except ValueError:
+        return b""
 
 
 class Import:
@@ -135,7 +139,7 @@ class Import:
         self._out.whole = self._begun and self._ended and not self._torn
         return self._out
 
-    def _line(self, line: bytes | None, *, complete: bool) -> None:
+    def _line(self, line: bytes | bytearray | None, *, complete: bool) -> None:
         self._since_first += 1
         try:
             if line is None:
@@ -144,7 +148,7 @@ class Import:
         except fmt.Damaged as exc:
             raise _Refused(exc.why if complete else "the last record is cut off") from exc
         except fmt.Newer as exc:
-            if line is not None and lines.is_export(line[:200]) and not self._begun:
+            if line is not None and lines.is_export(bytes(line[:200])) and not self._begun:
                 raise _from_future() from exc
             raise _Refused("written by a newer Holdfast") from exc
         if record.s == lines.SOURCE:
@@ -169,19 +173,17 @@ class Import:
                 self._torn = True
             self._ended = True
 
-    def _record(self, line: bytes, record: fmt.Record) -> None:
+    def _record(self, line: bytes | bytearray, record: fmt.Record) -> None:
         _check(line, record)
         self._ended = False  # something behind the last line: there must be another one
         self._out.records += 1
-        sight = self._known.add(record.id, _digest(record))
+        body = record.body_bytes() or b""
+        sight = self._known.add(record.id, _digest(body))
         if sight is not Sight.NEW:
             self._out.known += 1
             self._out.differing += sight is Sight.OTHER
             return
-        if fmt.has_no_body(record):
-            made = line
-        else:
-            made = self._writer.taken_over(line, record, record.body_bytes() or b"")
+        made = bytes(line) if fmt.has_no_body(record) else self._writer.taken_over(line, record, body)
         self._batch.append(made)
         self._batch_bytes += len(made)
 
@@ -192,7 +194,7 @@ class Import:
         self._report(self._out)
 
 
-def _check(line: bytes, record: fmt.Record) -> None:
+def _check(line: bytes | bytearray, record: fmt.Record) -> None:
     """Refuse what our own journal never holds: names end up in other lines, in file names, and on terminals."""
     try:
         if str(uuid.UUID(record.id)) != record.id:
@@ -209,7 +211,7 @@ def _check(line: bytes, record: fmt.Record) -> None:
         raise _Refused("its body is a blob, which is not in the export")
     if fmt.has_no_body(record) and b'"z":' not in fmt.more_members(line):
         raise _Refused("it has no body")
-    if (len(bytes(record.b)) > 0) + (record.x is not None) + (record.y is not None) > 1:
+    if (memoryview(record.b).nbytes > 0) + (record.x is not None) + (record.y is not None) > 1:
         raise _Refused("it has more than one body")
 
 

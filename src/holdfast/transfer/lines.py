@@ -100,30 +100,32 @@ def _escaped(body: bytes) -> Iterator[bytes]:
         yield _text(decode(view[at : at + _CHUNK_BYTES]))[1:-1]
 
 
-def read(file: BinaryIO) -> Iterator[tuple[int, bytes | None, int, bool]]:
+def read(file: BinaryIO) -> Iterator[tuple[int, bytes | bytearray | None, int, bool]]:
     """(offset, line without its LF, its length, whether it has its LF) of each line that is not empty.
 
     A line too long to be a record is None; it is passed over without being held.
     """
-    start, held, length = 0, list[bytes](), 0
+    start, held, length = 0, bytearray(), 0
     while chunk := file.read(_CHUNK_BYTES):
         *complete, rest = chunk.split(b"\n")
         for piece in complete:
-            held.append(piece)
             length += len(piece)
             if length:
-                yield start, _joined(held, length), length, True
-            start, held, length = start + length + 1, [], 0
+                yield start, _whole(held, piece, length), length, True
+            start, held, length = start + length + 1, bytearray(), 0
         length += len(rest)
-        if length > LINE_LIMIT_BYTES:
-            held.clear()
-        else:
-            held.append(rest)
+        held = bytearray() if length > LINE_LIMIT_BYTES else _longer(held, rest)
     if length:
-        yield start, _joined(held, length), length, False
+        yield start, _whole(held, b"", length), length, False
 
 
-def _joined(held: list[bytes], length: int) -> bytes | None:
+def _whole(held: bytearray, piece: bytes, length: int) -> bytes | bytearray | None:
     if length > LINE_LIMIT_BYTES:
         return None
-    return held[0] if len(held) == 1 else b"".join(held)
+    return _longer(held, piece) if held else piece
+
+
+def _longer(held: bytearray, piece: bytes) -> bytearray:
+    """Grown in place: a large line is never held twice."""
+    held += piece
+    return held
