@@ -308,3 +308,21 @@ def test_an_import_waits_for_nobody_for_long(full, into, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert into(full, "import", file).returncode == 31
         assert into(full, "export", file).returncode == 0
+
+
+def test_what_nobody_understands_is_exported_byte_for_byte(into, home, tmp_path):
+    """An unknown type with extra fields, odd spacing and huge numbers; listed by doctor, the same in the next home."""
+    odd = b'{"type":"never-seen",  "n": 1e400, "big": 123456789012345678901234567890, "extra" : {"a":[1 ,2]}, "extra":0}'
+    source = tmp_path / "p" / "22222222-2222-4222-8222-222222222222.jsonl"
+    source.parent.mkdir()
+    source.write_bytes(odd + b"\r\n" + odd[:-9])
+    into(home, "import", source.parent)
+    source.write_bytes(odd + b"\r\n" + odd[:-9] + b"\n")
+    into(home, "import", source.parent)
+    file, again, other = tmp_path / "out.jsonl", tmp_path / "again.jsonl", tmp_path / "other"
+    into(home, "export", file)
+    assert b'"e":"\\r\\n","b":' + odd + b',"c":"' in file.read_bytes()
+    into(other, "import", file)
+    into(other, "export", again)
+    assert again.read_bytes() == file.read_bytes()
+    assert "1 never-seen" in into(other, "doctor").stdout
