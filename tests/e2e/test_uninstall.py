@@ -141,14 +141,30 @@ def test_a_home_of_somebody_else_is_refused(used, run):
     assert (done.returncode, "belongs to user 65534" in done.stderr) == (10, True)
 
 
-@pytest.mark.parametrize("name", ["writer.lock", "journal/00000001.jsonl"])
-def test_a_home_in_use_is_refused(name, used, run):
+def test_a_home_that_is_imported_into_is_refused(used, run):
     before = tree(used)
-    with (used / name).open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_SH)
+    with (used / "writer.lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
         done = run("uninstall", "--purge", "--yes")
     assert done.returncode == 31
     assert tree(used) == before
+
+
+def test_a_home_that_a_program_records_into_is_refused_until_it_ends(used, run):
+    program = (
+        "import holdfast; holdfast.record('info', session='alive'); print('recorded', flush=True); input()"
+    )
+    recording = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert recording.stdout.readline() == "recorded\n"
+    done = run("uninstall", "--purge", "--yes")
+    assert (done.returncode, "is recording" in done.stderr) == (31, True)
+    assert "alive" in run("sessions").stdout
+    recording.communicate("\n")
+    assert recording.returncode == 0
+    assert run("uninstall", "--purge", "--yes").returncode == 0
+    assert not used.exists()
 
 
 def test_hooks_services_and_checkpoints_that_are_there_are_told(run, used, tmp_path):

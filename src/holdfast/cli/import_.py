@@ -85,7 +85,7 @@ def _print(report: ImportReport, taken: dict[str, Taken], *, sources: bool) -> N
         click.echo(
             terminal.plain(
                 f"{path}: {terminal.some(one.records, 'record')} ({terminal.size(one.size_bytes)}); "
-                f"{one.new} new records"
+                f"{terminal.some(one.new, 'new record')}"
             )
         )
     if not sources:
