@@ -75,9 +75,7 @@ def export(
 
 def _checked(home: Home, target: Path) -> Path:
     """Where the export will stand. What is no export of ours is never written over."""
-    path = Path(os.path.realpath(target))
-    if path.is_relative_to(home.path.resolve()):
-        raise UsageError(f"{target} lies inside the home", hint="name a file outside of it")
+    path = _outside(home, target)
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -90,6 +88,13 @@ def _checked(home: Home, target: Path) -> Path:
         raise UsageError(f"{target} is no regular file", hint="write to standard output: holdfast export -")
     if found.st_size and not _looks_like_export(path):
         raise UsageError(f"{target} exists and is no export", hint="name another file, or remove it first")
+    return path
+
+
+def _outside(home: Home, target: Path) -> Path:
+    path = Path(os.path.realpath(target))
+    if path.is_relative_to(home.path.resolve()):
+        raise UsageError(f"{target} lies inside the home", hint="name a place outside of it")
     return path
 
 
@@ -137,9 +142,10 @@ def export_tables(
         UsageError: pyarrow is not installed, or the target is there already.
         NotFound, AmbiguousId: a session's id is no session's, or fits several.
     """
+    place = _outside(home, target)
     db = home.reader()
     chosen = [queries.session_id(db, prefix) for prefix in sessions] or None
-    return tables.write(db, target, chosen, report)
+    return tables.write(db, place, chosen, report)
 
 
 def is_export(path: Path) -> bool:

@@ -64,14 +64,15 @@ def test_columns_have_types_and_unknown_is_null(tables):
 
 
 def test_one_session_only_and_what_is_refused(imported, run, tmp_path):
-    env = {"HOLDFAST_HOME": str(imported(CAPTURED))}
+    home = imported(CAPTURED)
+    env = {"HOLDFAST_HOME": str(home)}
     out = tmp_path / "out"
     assert run("export", out, "--format", "parquet", "--session", "3e8f6aeb", env=env).returncode == 0
     assert {row["session"][:8] for row in parquet.read_table(out / "spans.parquet").to_pylist()} == {
         "3e8f6aeb"
     }
     assert {path.stat().st_mode & 0o777 for path in out.iterdir()} == {0o600}
-    for args in ([out], [tmp_path / "new", "--since", "7d"], []):
+    for args in ([out], [home / "out"], ["/"], [tmp_path / "new", "--since", "7d"], []):
         done = run("export", *args, "--format", "parquet", env=env)
         assert (done.returncode, "hint:" in done.stderr) == (2, True)
     assert not (tmp_path / "new").exists()
