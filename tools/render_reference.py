@@ -33,7 +33,7 @@ EXITS = {
     "tree": (3, *_ANSWERS),
     "timeline": (3, *_ANSWERS),
     "stats": _ANSWERS,
-    "import": (3, *_HOME, 21, 30, 31, 32),
+    "import": (3, *_HOME, 21, 26, 27, 30, 31, 32),
     "record": (*_HOME, 21),
     "doctor": (*_HOME, 30, 40),
     "config": (),
@@ -41,6 +41,10 @@ EXITS = {
     "journal verify": (*_HOME, 24),
     "journal seal": (*_HOME, 21, 23, 31),
     "journal retire": (*_ANSWERS, 23, 25, 31),
+    "export": (3, *_ANSWERS, 26),
+    "workspace list": _ANSWERS,
+    "workspace move": (3, *_ANSWERS, 21),
+    "uninstall": (10, 31),
 }
 # Codes that stand for no error class of ours, or for more than one.
 OTHER_CODES = {

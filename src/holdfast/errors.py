@@ -15,7 +15,9 @@
     │   ├── BlobDamaged              exit 22  a blob's content does not match its name
     │   ├── SealFailed               exit 23  a segment could not be sealed (nothing is lost)
     │   ├── JournalAltered           exit 24  `holdfast journal verify` found something
-    │   └── RetireRefused            exit 25  history was not retired (nothing was changed)
+    │   ├── RetireRefused            exit 25  history was not retired (nothing was changed)
+    │   ├── TransferIncomplete       exit 26  an export or its import lacks something; all else is there
+    │   └── ExportFromFuture         exit 27  an export was written by a newer Holdfast
     ├── StoreError                   exit 30
     │   ├── StoreBusy                exit 31  another process holds the writer's lock
     │   ├── StoreFromFuture          exit 32  written by a newer Holdfast
@@ -157,6 +159,18 @@ class RetireRefused(JournalError):
     """History was not retired, because that might have lost what should be kept. Nothing was changed."""
 
     exit_code = 25
+
+
+class TransferIncomplete(JournalError):
+    """Something could not be exported or imported; everything else was."""
+
+    exit_code = 26
+
+
+class ExportFromFuture(JournalError):
+    """An export was written by a newer Holdfast; nothing of it was imported."""
+
+    exit_code = 27
 
 
 class StoreError(HoldfastError):

@@ -208,3 +208,17 @@ def _mounts(lines: list[str]) -> Iterator[tuple[str, str]]:
         parts = fields.split(" ")
         if len(parts) > 4 and rest:
             yield parts[4].replace("\\040", " "), rest.split(" ", 1)[0]
+
+
+def is_marked(path: Path) -> bool:
+    """Whether a directory bears the mark of a home, of any version. Nothing is followed, nothing made."""
+    try:
+        fd = os.open(path / MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return isinstance(msgspec.json.decode(os.read(fd, 4096), type=_Mark), _Mark)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    finally:
+        os.close(fd)

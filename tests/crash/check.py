@@ -13,7 +13,9 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import re
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 import holdfast
+from holdfast import exchange
 from holdfast.cli.app import cli
 from holdfast.ids import derived
 from holdfast.journal import blobs, reader, segments, verify
@@ -30,6 +33,8 @@ from holdfast.store import database, migrate, schema
 from tests.crash import child
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from holdfast.home import Home
 
 AFTER_KEY = "after"
@@ -201,6 +206,43 @@ def sealed_history(home: Home) -> list[str]:
     return [f"verify: {f.path.name} {f.what}" for f in found if f.path not in written]
 
 
+def look_at_export(home: Home, *, finished: bool) -> list[str]:
+    """Under its own name there is a whole export or nothing; a finished one gives another home the same answers."""
+    place = child.out_of(home)
+    names = {path.name for path in place.iterdir()} if place.exists() else set()
+    if finished and names != {child.EXPORT}:
+        return [f"an export leaves {sorted(names)}"]
+    if child.EXPORT not in names:
+        return []
+    other = home.path.with_name(f"{home.path.name}.in")
+    shutil.rmtree(other, ignore_errors=True)
+    with in_home(other), (place / child.EXPORT).open("rb") as file:
+        copy = child.open_home()
+        taken = exchange.take_in(copy, file)
+        if taken.skipped or not taken.whole:
+            return [f"an export that was killed stands under its final name: {taken}"]
+        if not finished:
+            return []
+        exchange.fold(copy)
+        with contextlib.closing(database.open_reader(copy.path)) as db:
+            theirs = answers(db)
+    with contextlib.closing(database.open_reader(home.path)) as db:
+        different = differences(answers(db), theirs)
+    shutil.rmtree(other)
+    return [f"the export's home answers otherwise: {', '.join(different)}"] if different else []
+
+
+@contextlib.contextmanager
+def in_home(path: Path) -> Iterator[None]:
+    """Commands of this process use another home for a while."""
+    before = os.environ["HOLDFAST_HOME"]
+    os.environ["HOLDFAST_HOME"] = str(path)
+    try:
+        yield
+    finally:
+        os.environ["HOLDFAST_HOME"] = before
+
+
 def check(job: dict[str, Any]) -> dict[str, Any]:
     """Carry on after a kill and report what is wrong."""
     operation, seed = job["operation"], job["seed"]
@@ -223,6 +265,8 @@ def check(job: dict[str, Any]) -> dict[str, Any]:
     harmless, wrong = leftovers(home)
     violations += wrong
 
+    if operation == "export":
+        violations += look_at_export(home, finished=False)
     child.run(
         operation, seed, tree
     )  # the killed program is started again; doing it twice must have one effect
@@ -230,6 +274,8 @@ def check(job: dict[str, Any]) -> dict[str, Any]:
     ids = look_at_journal(home, operation, seed, acknowledged)["ids"]
     more, before = look_at_store(home, acknowledged, ids)
     violations += more
+    if operation == "export":
+        violations += look_at_export(home, finished=True)
     assert home.rebuild()
     more, rebuilt = look_at_store(home, acknowledged, ids)
     violations += more

@@ -24,12 +24,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import holdfast
-from holdfast import door, retention
+from holdfast import door, exchange, retention
 from holdfast.cli.app import cli
 from holdfast.home import Home
 from holdfast.ids import derived
 from holdfast.settings import load
 from holdfast.store import database, migrate
+from holdfast.transfer.outgoing import Choice
 from tests.store import version
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ SQL = "CRASH_SQL"
 SPLIT_MIGRATION = "CRASH_SPLIT_MIGRATION"
 SESSION = "crash"
 KIND = "probe.noted"
+EXPORT = "export.jsonl"
 _FIRST_US = 1_795_000_000_000_000
 _WAIT_LIMIT_S = 10
 
@@ -62,6 +64,8 @@ ENVIRONMENT = {
     "rebuild": {},
     "migrate": {},
     "refold": {},
+    "export": {},
+    "import-export": {"HOLDFAST_INLINE_BODY_SIZE_BYTES": "4096"},
 }
 OPERATIONS = tuple(ENVIRONMENT)
 
@@ -134,6 +138,11 @@ def command(*args: str) -> None:
         cli.main(list(args), prog_name="holdfast", standalone_mode=False)
 
 
+def out_of(home: Home) -> Path:
+    """Where exports of a home go: beside it, under a name that begins as its own, so that a trace sees it."""
+    return home.path.with_name(f"{home.path.name}.out")
+
+
 def open_home() -> Home:
     return Home(load(None, os.environ, {}))
 
@@ -155,6 +164,17 @@ def run(operation: str, seed: str, tree: Path | None = None) -> None:
         command("sessions")
     elif operation == "refold":
         command("rebuild", "--background")
+    elif operation == "export":
+        home = open_home()
+        out_of(home).mkdir(exist_ok=True)
+        assert not exchange.export(home, out_of(home) / EXPORT, Choice()).lost
+    elif operation == "import-export":
+        assert tree is not None
+        with (tree / EXPORT).open("rb") as file:
+            taken = exchange.take_in(open_home(), file)
+        assert taken.whole, taken
+        assert not taken.skipped, taken
+        assert exchange.fold(open_home()).done
     else:
         record_all(operation, seed)
     if operation == "seal":

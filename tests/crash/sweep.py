@@ -42,6 +42,8 @@ _TREES = {
     "project-more": ("api-error-400", "fork-after-kill9"),
     "rebuild": ("max-turns",),
     "refold": ("max-turns",),
+    "export": ("api-error-400",),
+    "import-export": (),
 }
 _GOLDEN = points.REPO_ROOT / "tests" / "golden" / "store-1"
 _OUTDATE = "UPDATE meta SET value = '0' WHERE key = 'projection_version'"
@@ -101,9 +103,22 @@ class Bench:
 
     def _plant(self) -> Path:
         tree = self._directory / "tree"
+        tree.mkdir()
         for name in _TREES[self.operation]:
             shutil.copytree(_RECORDINGS / name, tree / name)
+        if self.operation == "import-export":
+            self._export_into(tree)
         return tree
+
+    def _export_into(self, tree: Path) -> None:
+        """An export of a home with transcripts and blobs, to be imported."""
+        source = self._directory / "source"
+        shutil.copytree(_RECORDINGS / "api-error-400", tree / "api-error-400")
+        self._run_clean("project", self.seed, tree / "api-error-400", home=source)
+        self._run_clean("blob", self.seed, home=source)
+        self._run_clean("export", self.seed, home=source)
+        shutil.rmtree(tree / "api-error-400")
+        shutil.move(source.with_name("source.out") / child.EXPORT, tree / child.EXPORT)
 
     def _prepare(self) -> None:
         """The home that the operation begins with: none, or one that was used before."""
@@ -114,7 +129,7 @@ class Bench:
         if self.operation == "migrate":
             shutil.copytree(_GOLDEN, self._template, symlinks=True)
             self._template.chmod(0o700)
-        if self.operation in ("rebuild", "refold", "project-more"):
+        if self.operation in ("rebuild", "refold", "project-more", "export"):
             self._run_clean("append", "before")
             assert self.tree is not None
             self._run_clean("project", self.seed, self.tree / _TREES[self.operation][0])
@@ -124,9 +139,11 @@ class Bench:
             db.close()
         shutil.rmtree(self._directory / "user", ignore_errors=True)
 
-    def _run_clean(self, operation: str, seed: str, tree: Path | None = None) -> None:
+    def _run_clean(
+        self, operation: str, seed: str, tree: Path | None = None, home: Path | None = None
+    ) -> None:
         command = [sys.executable, "-m", "tests.crash.child", operation, seed, *([str(tree)] if tree else [])]
-        env = self._environment(self._template) | child.ENVIRONMENT[operation]
+        env = self._environment(home or self._template) | child.ENVIRONMENT[operation]
         env.pop(self._mistake or "", None)
         subprocess.run(command, env=env, cwd=points.REPO_ROOT, check=True, capture_output=True)
 
@@ -157,6 +174,11 @@ class Bench:
         if self._template.exists():
             shutil.copytree(self._template, home, symlinks=True)
 
+    @staticmethod
+    def _clear(home: Path) -> None:
+        for path in (home, home.with_name(f"{home.name}.out")):
+            shutil.rmtree(path, ignore_errors=True)
+
     def _check(self, home: Path, acknowledged: list[tuple[str, int]]) -> dict[str, Any]:
         """Let a new process carry on in the home; one that fails is a violation, not an error of ours."""
         operation = "project" if self.operation == "project-more" else self.operation
@@ -186,7 +208,7 @@ class Bench:
         trace_file = self._directory / f"{number}.trace"
         out = Trial(self.operation, self.seed, point)
         for _ in range(_ATTEMPTS):
-            shutil.rmtree(home, ignore_errors=True)
+            self._clear(home)
             self._fresh(home)
             outcome = points.kill_at(self._command(), self._environment(home), home, trace_file, point)
             if outcome.status == _KILLED and point in outcome.last:
@@ -233,7 +255,7 @@ class Bench:
                 n for n in found.keys() | self._answers.keys() if found.get(n) != self._answers.get(n)
             )
             out.violations += [f"answers differ from an undisturbed run: {', '.join(names)}"] if names else []
-            shutil.rmtree(home)
+            self._clear(home)
 
 
 OPERATIONS = (*child.OPERATIONS[:7], "project-more", *child.OPERATIONS[7:])

@@ -53,6 +53,20 @@ EXPECTED = {
     },
     "refold": {("symlink", ".store.db.new"), ("rename", ".store.db.new"), ("unlink", "store-0001.db")},
     "rebuild": {("symlink", ".store.db.new"), ("rename", ".store.db.new"), ("unlink", "store-0001.db")},
+    "export": {
+        ("write", ".out/.export.jsonl.*.part"),
+        ("fsync", ".out/.export.jsonl.*.part"),
+        ("rename", ".out/.export.jsonl.*.part"),
+        ("fsync", ".out"),
+        ("unlink", ".known-*"),
+    },
+    "import-export": {
+        ("write", "journal/00000001.jsonl"),
+        ("fsync", "journal/00000001.jsonl"),
+        ("rename", "blobs/.writing-*"),
+        ("pwrite64", "store-0001.db-wal"),
+        ("unlink", ".known-*"),
+    },
 }
 
 
@@ -102,3 +116,19 @@ def test_a_point_that_is_not_hit_is_a_violation(tmp_path):
     bench = sweep.Bench(tmp_path, "append", "missed")
     trial = bench.trial(0, points.Point("fsync", 10_000, "journal"))
     assert any("not hit" in violation for violation in trial.violations)
+
+
+def test_half_an_export_under_its_final_name_would_be_noticed(tmp_path, monkeypatch):
+    """Negative control: an exporter that writes in place."""
+    from tests.crash import check, child
+
+    monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path / "home"))
+    child.run("append", "control")
+    child.run("export", "control")
+    home = child.open_home()
+    assert check.look_at_export(home, finished=False) == []
+    target = child.out_of(home) / child.EXPORT
+    target.write_bytes(target.read_bytes()[:-60])
+    assert "killed" in check.look_at_export(home, finished=False)[0]
+    target.with_name(".export.jsonl.x.part").touch()
+    assert "leaves" in check.look_at_export(home, finished=True)[0]

@@ -18,6 +18,9 @@ PAGE = (ROOT / "docs" / "format.md").read_text("utf-8")
 SCENARIOS = ROOT / "tests" / "data" / "claude-code"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 HOST = "7b0c6f5e-0000-4000-8000-000000000000"
+READER = next(text for text in EXAMPLES if "def parse" in text)
+LOOP = next(text for text in EXAMPLES if "seen = set()" in text)
+UNSEAL = next(text for text in EXAMPLES if "def unseal" in text)
 BODIES = [
     b'{"a": 1,  "b":[1,2]}',
     b"{}",
@@ -46,7 +49,7 @@ BODIES = [
 def example():
     """The functions of the page's first example."""
     names: dict[str, object] = {}
-    exec(compile(EXAMPLES[0], "docs/format.md", "exec"), names)
+    exec(compile(READER, "docs/format.md", "exec"), names)
     return names
 
 
@@ -106,11 +109,11 @@ def segment(home, number):
 
 
 def test_the_example_needs_the_standard_library_only_and_is_short():
-    assert set(re.findall(r"^(?:import|from) ([\w, ]+?)(?: import.*)?$", EXAMPLES[0], re.MULTILINE)) == {
+    assert set(re.findall(r"^(?:import|from) ([\w, ]+?)(?: import.*)?$", READER, re.MULTILINE)) == {
         "base64, hashlib, json, zlib",
         "pathlib",
     }
-    assert len([line for line in EXAMPLES[0].splitlines() if line.strip()]) <= 36
+    assert len([line for line in READER.splitlines() if line.strip()]) <= 36
 
 
 def test_every_sort_of_body_comes_back_byte_for_byte(place, writer, example):
@@ -160,7 +163,7 @@ def test_a_record_without_its_line_end_is_left_until_the_next_append(place, writ
 def test_records_given_twice_are_read_once_by_the_page_s_loop(place, writer, example, capsys):
     for body in (b'{"kind":"first"}', b'{"kind":"again"}'):
         writer.append("sdk", body, record_id=derived("sdk", "", "key"))
-    exec(compile(EXAMPLES[1], "docs/format.md", "exec"), example | {"home": place})
+    exec(compile(LOOP, "docs/format.md", "exec"), example | {"home": place})
     assert capsys.readouterr().out == "{'kind': 'first'}\n"
 
 
@@ -230,8 +233,29 @@ def test_the_example_unseals_what_sealing_wrote(place, writer):
     assert len(sealing.seal_all(directory, HOST)) > 5
     sealing.rewrite(directory, 3, HOST, [b"\n"], "for the test")
     names: dict[str, object] = {}
-    exec(compile(EXAMPLES[2], "docs/format.md", "exec"), names)
+    exec(compile(UNSEAL, "docs/format.md", "exec"), names)
     link = sealed.NO_LINK
     for number in segments.sealed_numbers(directory):
         content, link = names["unseal"](segments.sealed_path(directory, number), link)
         assert content == (b"\n" if number == 3 else plain[number])
+
+
+def test_the_example_reads_exports_whole_and_notices_what_is_missing(place, writer, example):
+    import io
+
+    from holdfast.transfer import outgoing
+
+    for number, body in enumerate(BODIES):
+        writer.append_lines([writer.line("sdk", body, derived("test", str(number)))])
+    out = io.BytesIO()
+    outgoing.Export(place / "journal", place / "blobs", place, {}, outgoing.Choice()).write(out)
+    [code] = [text for text in EXAMPLES if "def exported" in text]
+    exec(compile(code, "docs/format.md", "exec"), example)
+    export = place / "export.jsonl"
+    export.write_bytes(out.getvalue())
+    assert [body for _, body in example["exported"](export)] == BODIES
+    lines = out.getvalue().splitlines(keepends=True)
+    for missing in (0, 5, len(lines) - 1):
+        export.write_bytes(b"".join(lines[:missing] + lines[missing + 1 :]))
+        with pytest.raises(AssertionError):
+            list(example["exported"](export))

@@ -126,7 +126,7 @@ def answers(tmp_path_factory):
             check=False,
         )
         assert done.returncode == code, done.stderr
-        words = args[:2] if args[:1] == ("journal",) else args[:1]
+        words = args[:2] if args[:1] in (("journal",), ("workspace",)) else args[:1]
         name = shape or f"holdfast {' '.join(words)}"
         many = done.stdout.splitlines() if name == "holdfast record" else [done.stdout]
         out.extend((name, json.loads(text)) for text in many)
@@ -178,6 +178,7 @@ def answers(tmp_path_factory):
     ask("doctor", code=40)
     ask("config")
     ask("rebuild")
+    _ask_about_moving(ask, place)
     ask("journal", "verify", code=24)
     environment |= {
         "HOLDFAST_SEGMENT_SIZE_BYTES": "30000",
@@ -210,6 +211,23 @@ def answers(tmp_path_factory):
     ask(*late, "--most", "100", shape="holdfast journal retire")
     ask("journal", "verify")
     return out
+
+
+def _ask_about_moving(ask, place):
+    """Export, import, workspaces and leaving, each with something to tell."""
+    pytest.importorskip("pyarrow")
+    ask("workspace", "move", "/home/dev/demo", "/elsewhere")
+    ask("workspace", "list")
+    export = place / "export.jsonl"
+    ask("export", str(export), code=26)
+    ask("export", str(place / "tables"), "--format", "parquet")
+    lines = export.read_bytes().splitlines(keepends=True)
+    export.write_bytes(b"".join([*lines[:-1], b"damage\n", lines[-1]]))
+    ask("import", str(export), code=26)
+    hook = {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "holdfast hook"}]}]}}
+    (place / "claude" / "settings.json").write_text(json.dumps(hook))
+    (place / "home" / "mine").touch()
+    ask("uninstall", "--purge", "--dry-run")
 
 
 @pytest.mark.slow

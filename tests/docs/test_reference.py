@@ -7,6 +7,7 @@ import importlib
 import json
 import pkgutil
 import re
+import zlib
 from pathlib import Path
 
 import click
@@ -129,7 +130,8 @@ def test_a_changed_declaration_would_be_noticed(monkeypatch):
 def gives(run, *args, code, stdin="", env=None):
     done = run(*args, stdin=stdin, env=env)
     assert done.returncode == code, done.stderr
-    command = args[0] if args and args[0] in COMMANDS else ""
+    names = (" ".join(map(str, args[:2])), str(args[0]) if args else "")
+    command = next((name for name in names if name in COMMANDS), "")
     documented = re.search(
         r"\[Exit codes\]\(exit-codes\.md\): ([\d, ]+)\.",
         section(page("cli"), f"## holdfast {command}".strip()),
@@ -151,6 +153,8 @@ def test_wrong_usage_and_unknown_names_exit_as_documented(run, tmp_path):
     for name in ("show", "tree", "timeline"):
         gives(run, name, "nothing", code=3)
     gives(run, "import", tmp_path / "absent", code=3)
+    gives(run, "export", "--session", "nothing", code=3)
+    gives(run, "workspace", "move", "/nothing", "/else", code=3)
     gives(run, "import", code=3)
 
 
@@ -158,8 +162,10 @@ def test_wrong_usage_and_unknown_names_exit_as_documented(run, tmp_path):
 def test_an_unusable_home_exits_as_documented(run, home):
     home.mkdir()
     (home / "home.json").write_text("no JSON")
-    for name in (*READING, "import", "record", "rebuild"):
+    for name in (*READING, "import", "record", "rebuild", "export"):
         gives(run, *([name] if name else []), code=10)
+    gives(run, "workspace", "list", code=10)
+    gives(run, "uninstall", "--purge", "--yes", code=10)
     gives(run, "config", code=0)
 
 
@@ -199,6 +205,8 @@ def test_a_held_lock_exits_as_documented(run, home):
         fcntl.flock(lock, fcntl.LOCK_EX)
         gives(run, "sessions", code=0)
         gives(run, "rebuild", code=31)
+        gives(run, "export", code=0)
+        gives(run, "uninstall", "--purge", "--yes", code=31)
 
 
 @pytest.mark.slow
@@ -208,3 +216,12 @@ def test_damage_in_the_journal_exits_as_documented(run, home):
         segment.write(b"damage\n")
     gives(run, "sessions", code=0)
     gives(run, "doctor", code=40)
+    gives(run, "export", code=26)
+    export = home.with_name("export.jsonl")
+    run("export", export)
+    gives(run, "import", export, code=0)
+    export.write_bytes(export.read_bytes() + b"damage\n")
+    gives(run, "import", export, code=26)
+    head = b'{"v":2,"s":"holdfast.export"'
+    export.write_bytes(head + b',"c":"%08x"}\n' % zlib.crc32(head))
+    gives(run, "import", export, code=27)

@@ -34,6 +34,9 @@ COMMANDS = {
     "timeline": ("timeline", "What happened in one session, in order."),
     "stats": ("stats", "Use per agent type, tool, model and day."),
     "import": ("import_", "Record agent history: what is new by default, or the given paths."),
+    "export": ("export", "Write the recorded history into one file that another home can import."),
+    "workspace list": ("workspace", "List the directories that agents worked in, the one used last first."),
+    "workspace move": ("workspace", "Say that a project, and all below it, lies elsewhere now."),
     "record": ("record", "Append typed events: one JSON object a line on standard input."),
     "doctor": ("doctor", "Compare claims with facts; list what is damaged, skipped or missing."),
     "config": ("config", "Every setting, its value, and where the value comes from."),
@@ -41,8 +44,12 @@ COMMANDS = {
     "journal verify": ("journal", "Prove that the journal is what was written: read every byte and compare."),
     "journal seal": ("journal", "Compress and chain the segments that nobody writes any more."),
     "journal retire": ("journal", "Drop the full texts of old history; every answer stays."),
+    "uninstall": ("uninstall", "Remove what was put outside the home; with --purge the home too."),
 }
-GROUPS = {"journal": "Prove and care for the journal: verify, seal, retire."}
+GROUPS = {
+    "workspace": "The directories that agents worked in: list, move.",
+    "journal": "Prove and care for the journal: verify, seal, retire.",
+}
 
 
 def find_command(name: str) -> click.Command:
@@ -122,7 +129,7 @@ def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     cls=_Lazy,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-25 journal, 30-33 store, "
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-27 journal, 30-33 store, "
     "40 doctor found faults, 70 a bug, 130 interrupted. Every setting of `holdfast config` can also be given here, "
     "as --NAME VALUE before the command.",
 )

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from holdfast.cli import answers, terminal
+from holdfast import exchange
+from holdfast.cli import terminal
 from holdfast.cli.app import COMMANDS, Context
-from holdfast.errors import NotFound
+from holdfast.errors import NotFound, StoreBusy, TransferIncomplete, UsageError
+
+if TYPE_CHECKING:
+    from holdfast.catch_up import ImportReport
+    from holdfast.transfer.incoming import Taken
 
 _WAIT_MS = 5_000
+_MOST_SHOWN = 20
 
 
-@click.command("import", help=COMMANDS["import"][1])
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.command(
+    "import",
+    help=COMMANDS["import"][1]
+    + "\n\nA PATH may be an export made by `holdfast export`; - is one on standard input.",
+)
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 @click.pass_obj
 def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
@@ -22,24 +35,61 @@ def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  
     if not paths and not home.default_roots():
         looked = context.settings.claude_config_dir / "projects"
         raise NotFound(f"{looked}: no agent history there", hint="name a path: holdfast import PATH")
+    exports = [path for path in paths if str(path) == "-" or exchange.is_export(path)]
+    sources = [path for path in paths if path not in exports]
+    taken = {str(path): _take_in(context, path) for path in exports}
     line = terminal.ProgressLine("importing")
     try:
-        report = home.catch_up(list(paths) or None, report=line.show, wait_ms=_WAIT_MS, seal_all=True)
+        report = home.catch_up(sources if paths else None, report=line.show, wait_ms=_WAIT_MS, seal_all=True)
     finally:
         line.done()
     if report.busy:
-        raise answers.busy(home)
-    if as_json:
-        terminal.print_json(
-            {
-                "files_total": report.files_total,
-                "files_done": report.files_done,
-                "bytes_total": report.bytes_total,
-                "records": report.records,
-                "unreadable": [{"path": path, "why": why} for path, why in report.unreadable],
-                "unsealed": report.unsealed,
-            }
+        raise StoreBusy(
+            "another process is importing into this home", hint="wait for it, then run this again"
         )
+    if as_json:
+        _print_json(report, taken)
+    else:
+        _print(report, taken, sources=bool(sources) or not paths)
+    _complain(taken)
+
+
+def _take_in(context: Context, path: Path) -> Taken:
+    line = terminal.ProgressLine("importing")
+    try:
+        if str(path) == "-":
+            if sys.stdin is None:
+                raise UsageError("standard input is closed", hint="pipe an export into it")
+            return exchange.take_in(context.home, sys.stdin.buffer, line.show_count)
+        with path.open("rb") as file:
+            return exchange.take_in(context.home, file, line.show_count)
+    finally:
+        line.done()
+
+
+def _print_json(report: ImportReport, taken: dict[str, Taken]) -> None:
+    terminal.print_json(
+        {
+            "files_total": report.files_total,
+            "files_done": report.files_done,
+            "bytes_total": report.bytes_total,
+            "records": report.records,
+            "unreadable": [{"path": path, "why": why} for path, why in report.unreadable],
+            "unsealed": report.unsealed,
+            "exports": [{"path": path, **asdict(one)} for path, one in taken.items()],
+        }
+    )
+
+
+def _print(report: ImportReport, taken: dict[str, Taken], *, sources: bool) -> None:
+    for path, one in taken.items():
+        click.echo(
+            terminal.plain(
+                f"{path}: {terminal.some(one.records, 'record')} ({terminal.size(one.size_bytes)}); "
+                f"{terminal.some(one.new, 'new record')}"
+            )
+        )
+    if not sources:
         return
     for path, why in report.unreadable:
         terminal.note(f"not read: {path}: {why}")
@@ -49,3 +99,31 @@ def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  
         f"{report.files_done} of {report.files_total} files ({terminal.size(report.bytes_total)}) are recorded; "
         f"{report.records} new records"
     )
+
+
+def _complain(taken: dict[str, Taken]) -> None:
+    """Say what of the exports was not taken, where nobody overlooks it."""
+    faults = []
+    for path, one in taken.items():
+        for skipped in one.skipped[:_MOST_SHOWN]:
+            terminal.note(
+                f"not imported: {path} bytes {skipped.start_byte} to {skipped.end_byte}: {skipped.why}"
+            )
+        if len(one.skipped) > _MOST_SHOWN:
+            terminal.note(f"and {len(one.skipped) - _MOST_SHOWN} more; --json lists them all")
+        if one.differing:
+            terminal.note(
+                f"note: {path}: {terminal.some(one.differing, 'record')} with ids that are recorded here with "
+                "another content; what was recorded first stays"
+            )
+        if one.skipped:
+            faults.append(f"{path}: {terminal.some(len(one.skipped), 'line')} could not be imported")
+        if not one.whole:
+            faults.append(
+                f"{path}: it is not whole: its first or last line is missing, or lines between them"
+            )
+    if faults:
+        raise TransferIncomplete(
+            "; ".join(faults),
+            hint="everything else in it is imported; make the export again and import it: only what is missing is added",
+        )

@@ -191,6 +191,11 @@ class ProgressLine:
         self._next_s = time.monotonic() + (0.3 if self._live else 5.0)
         self._drawn = False
 
+    def show_count(self, report: Any) -> None:  # noqa: ANN401 - anything with `records` and `size_bytes`
+        """Redraw when it is time: so many records, of such a size."""
+        if self._due():
+            self._draw(f"{self._verb} {report.records} records, {size(report.size_bytes)}")
+
     def bytes_done(self, number: int) -> None:
         """Redraw with a number of bytes when it is time."""
         if self._due():

@@ -54,6 +54,7 @@ from holdfast.events.work import (
     TaskProgressed,
     TaskStarted,
     ValidationCompleted,
+    WorkspaceMoved,
 )
 
 __all__ = [
@@ -106,6 +107,7 @@ __all__ = [
     "TurnStarted",
     "Unknown",
     "ValidationCompleted",
+    "WorkspaceMoved",
     "canonical",
     "decode",
     "encode",

@@ -206,6 +206,7 @@ _TABLE = (
     Kind(
         "state.changed", work.StateChanged, 1, "A program's own object changed state.", ("state_transition",)
     ),
+    Kind("workspace.moved", work.WorkspaceMoved, 1, "A project was moved to another directory."),
     Kind(
         "notice.raised",
         work.NoticeRaised,

@@ -303,6 +303,15 @@ class StateChanged(Data, kw_only=True, omit_defaults=True):
     actor: str | None = None
 
 
+class WorkspaceMoved(Data, kw_only=True, omit_defaults=True):
+    """Belongs to no session. `old` and `new` are absolute paths; what lies below `old` moved along. Sessions that began
+    before it are shown under `new`; later moves in the journal go on from there.
+    """
+
+    old: str
+    new: str
+
+
 class NoticeRaised(Data, kw_only=True, omit_defaults=True):
     """Anything worth a line that is neither an error nor a case; `severity` as for errors, `topic` groups
     notices.

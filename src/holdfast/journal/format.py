@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import zlib
 from typing import Annotated, NamedTuple
 
@@ -46,6 +47,8 @@ SUFFIX_BYTES = 16  # `,"c":"` + 8 hex digits + `"}`
 DEPTH_LIMIT = 200  # jq 1.6 stops at 256 levels, CPython's json between 1,000 and 100,000
 SEGMENT_SOURCE = "holdfast.segment"
 
+_MEMBERS = frozenset(("v", "id", "t", "s", "p", "e", "b", "x", "y", "f", "z", "c"))
+_STRETCH_BYTES = 1 << 20  # large bodies are looked at in stretches of this size
 _OPENING = b"[{"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _WHITE = b" \t\r\n"
@@ -117,10 +120,25 @@ def is_plain_json(body: bytes) -> bool:
         return False
     try:
         _as_raw(body)
-        body.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return _depth(body) <= DEPTH_LIMIT
+    return is_utf8(body) and _depth(body) <= DEPTH_LIMIT
+
+
+def is_utf8(body: bytes) -> bool:
+    """Whether `body` is valid UTF-8. A large one is looked at in stretches, never held again as text."""
+    try:
+        if len(body) <= _STRETCH_BYTES:
+            body.decode()
+            return True
+        decode = codecs.getincrementaldecoder("utf-8")().decode
+        view = memoryview(body)
+        for at in range(0, len(body), _STRETCH_BYTES):
+            decode(view[at : at + _STRETCH_BYTES])
+        decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _depth(body: bytes) -> int:
@@ -185,15 +203,10 @@ def removed_member(removed: Removed) -> bytes:
     return b'"z":' + _text(removed)
 
 
-def encode(
-    record_id: str,
-    time_us: int,
-    source: str,
-    member: bytes,
-    position: Position | None = None,
-    line_end: str = "\n",
+def opening(
+    record_id: str, time_us: int, source: str, position: Position | None = None, line_end: str = "\n"
 ) -> bytes:
-    """Write one record as a line without its LF. `member` comes from `body_member` or `blob_member`.
+    """What stands in a line before the member with the body.
 
     `record_id` and `source` are ours and plain ASCII; the file id of a position too.
     """
@@ -202,8 +215,37 @@ def encode(
         head += f'"p":["{position[0]}",{position[1]},{position[2]}],'
     if line_end != "\n":
         head += f'"e":{_text(line_end).decode()},'
-    sealed = head.encode() + member
+    return head.encode()
+
+
+def encode(
+    record_id: str,
+    time_us: int,
+    source: str,
+    member: bytes,
+    position: Position | None = None,
+    line_end: str = "\n",
+    more: bytes = b"",
+) -> bytes:
+    """Write one record as a line without its LF. `member` comes from `body_member` or `blob_member`.
+
+    `more` is what stands between body and checksum (`more_members`).
+    """
+    sealed = opening(record_id, time_us, source, position, line_end) + member + more
     return b'%b,"c":"%08x"}' % (sealed, zlib.crc32(sealed))
+
+
+def more_members(line: bytes | bytearray) -> bytes:
+    """The members of an intact record that this version does not know, each with a comma before it."""
+    members = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    return b"".join(
+        b",%b:%b" % (_text(name), bytes(value)) for name, value in members.items() if name not in _MEMBERS
+    )
+
+
+def has_no_body(record: Record) -> bool:
+    """Whether a record has no body: what it held was removed (`z`), or it is none of ours."""
+    return record.x is None and record.y is None and record.f is None and not memoryview(record.b).nbytes
 
 
 class Damaged(Exception):
@@ -222,7 +264,7 @@ class Newer(Exception):
         self.v = v
 
 
-def decode(line: bytes) -> Record:
+def decode(line: bytes | bytearray) -> Record:
     """Read one line (without its LF).
 
     Raises:
@@ -253,7 +295,7 @@ class _Version(msgspec.Struct):
     v: int
 
 
-def _why_unreadable(line: bytes, exc: Exception) -> Damaged | Newer:
+def _why_unreadable(line: bytes | bytearray, exc: Exception) -> Damaged | Newer:
     try:
         v = msgspec.json.decode(line, type=_Version).v
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

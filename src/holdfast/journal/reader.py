@@ -23,12 +23,13 @@ _LINE_LIMIT_BYTES = 64 << 20  # no writer makes longer lines: bodies over 256 Ki
 
 
 class Found(NamedTuple):
-    """An intact record and where it stands: bytes [start, end) of its segment, LF included."""
+    """An intact record and where it stands: bytes [start, end) of its segment, LF included; `line` is without it."""
 
     record: fmt.Record
     segment: int
     start: int
     end: int
+    line: bytes
 
 
 class Damage(NamedTuple):
@@ -68,7 +69,7 @@ def read_segment(directory: Path, number: int, offset: int = 0) -> Iterator[Foun
             yield Damage(number, start, end, "longer than any record")
             continue
         try:
-            yield Found(fmt.decode(line), number, start, end)
+            yield Found(fmt.decode(line), number, start, end, line)
         except fmt.Damaged as exc:
             yield Damage(number, start, end, exc.why)
         except fmt.Newer as exc:

@@ -145,15 +145,29 @@ class Writer:
         Raises:
             AppendFailed: the blob could not be written.
         """
+        return fmt.encode(record_id, clock.now_us(), source, self._member(body), position, line_end)
+
+    def taken_over(self, line: bytes | bytearray, record: fmt.Record, body: bytes) -> bytes:
+        """Encode a record of another journal for this one: id, time received, source and position stay.
+
+        So do members that this version does not know. The body passes the redaction door again.
+
+        Raises:
+            AppendFailed: the blob could not be written.
+        """
+        member = self._member(body)
+        told = (record.id, record.t, record.s, member, record.p, record.e)
+        same = fmt.encode(*told)
+        return same if same == line else fmt.encode(*told, more=fmt.more_members(line))
+
+    def _member(self, body: bytes) -> bytes:
         body = redact.body(body)
         if len(body) <= self._inline_limit_bytes:
-            member = fmt.body_member(body)
-        else:
-            try:
-                member = fmt.blob_member(blobs.put(self._blobs, body))
-            except OSError as exc:
-                raise AppendFailed(self._blobs, exc.strerror or str(exc)) from exc
-        return fmt.encode(record_id, clock.now_us(), source, member, position, line_end)
+            return fmt.body_member(body)
+        try:
+            return fmt.blob_member(blobs.put(self._blobs, body))
+        except OSError as exc:
+            raise AppendFailed(self._blobs, exc.strerror or str(exc)) from exc
 
     def _write(self, data: bytes) -> None:
         """Append `data` whole, in one write."""

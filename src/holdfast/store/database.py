@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SCHEMA = ours()
 SCHEMA_VERSION = SCHEMA.version  # of the tables; a migration takes an older store here
-PROJECTION_VERSION = 1  # of how events are folded; an older store is folded again
+PROJECTION_VERSION = 2  # of how events are folded; an older store is folded again
 LINK = "store.db"
 NEWER_RECORDS = "newer_records"  # in `meta`: the lowest format version of records that were passed over
 _GENERATION = re.compile(r"store-(\d+)\.db\Z")

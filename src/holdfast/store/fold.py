@@ -116,8 +116,17 @@ class Fold:
 
     def add(self, event: ev.Event, segment: int, offset_bytes: int) -> None:
         """Take in one event that was read from the record at this place of the journal."""
-        seen = self._seen.get(event.session) or self._first_sight(event.session)
         time_us = event.time_us
+        if isinstance(event.data, ev.WorkspaceMoved):  # belongs to no session
+            values = {
+                "id": event.id,
+                "segment": segment,
+                "offset_bytes": offset_bytes,
+                "time_us": time_us or 0,
+            }
+            self.row("workspace_moved", **values, old=event.data.old, new=event.data.new)
+            return
+        seen = self._seen.get(event.session) or self._first_sight(event.session)
         if time_us is not None:
             seen.first_us = _lowest(seen.first_us, time_us)
             seen.last_us = _highest(seen.last_us, time_us)
@@ -489,6 +498,7 @@ _WRITE_ORDER = (
     "llm_usage",
     "event_told",
     "link_told",
+    "workspace_moved",
     "key_used",
     "source_declared",
     "source_read",

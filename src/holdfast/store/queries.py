@@ -16,6 +16,7 @@ from holdfast.errors import AmbiguousId, NotFound
 from holdfast.store import state
 from holdfast.store.database import rows
 from holdfast.store.statements import statements
+from holdfast.store.workspaces import Moves, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,7 +116,27 @@ def session_answer(row: Json, now_us: int, stale_us: int) -> Json:
 
 def sessions(db: apsw.Connection, now_us: int, stale_us: int) -> list[Json]:
     """Every session, last activity first."""
-    return [session_answer(row, now_us, stale_us) for row in rows(db, _SQL["sessions"], only=None)]
+    return [session_answer(row, now_us, stale_us) for row in session_rows(db)]
+
+
+def session_rows(db: apsw.Connection, only: int | None = None) -> list[Json]:
+    """What the store says of each session, or of one; `cwd` is where its project lies today."""
+    found, moves = rows(db, _SQL["sessions"], only=only), Moves.of(db)
+    for row in found:
+        row["recorded_cwd"] = row["cwd"]
+        row["cwd"] = moves.now(row["cwd"], row["cwd_us"])
+    return found
+
+
+def session_origin(db: apsw.Connection, session: int) -> tuple[str, str | None]:
+    """A session's key, and the directory in which it was started as it was recorded."""
+    [row] = rows(db, _SQL["session_origin"], session_id=session)
+    return row["key"], row["cwd"]
+
+
+def workspaces(db: apsw.Connection) -> list[Json]:
+    """Every directory that agents worked in, where it lies today; the one used last comes first."""
+    return listed(session_rows(db))
 
 
 def overview(db: apsw.Connection, now_us: int, stale_us: int) -> Json:
@@ -172,7 +193,7 @@ _NOTHING: Json = dict.fromkeys(
 
 def show(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
     """One session: summary, agents, files touched, errors, and what else was told."""
-    row = rows(db, _SQL["sessions"], only=session)[0]
+    row = session_rows(db, session)[0]
     summary = session_answer(row, now_us, stale_us)
     return {
         "session": summary,

@@ -27,7 +27,7 @@ _KIND_ORDER = {"turn": 0, "llm": 1}
 
 def tree(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
     """The session, its tree from the roots, and the typed links between spans."""
-    row = rows(db, _SQL["sessions"], only=session)[0]
+    row = queries.session_rows(db, session)[0]
     summary = queries.session_answer(row, now_us, stale_us)
     nodes: dict[str, Json] = {}
     parents: dict[str, str | None] = {}

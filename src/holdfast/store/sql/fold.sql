@@ -238,4 +238,13 @@ UPDATE event SET inherited = :inherited WHERE id = :id AND session_id = :session
 UPDATE session SET forked_from = :origin WHERE id = :session_id AND forked_from IS NOT :origin;
 
 -- name: hint_kept
-INSERT OR REPLACE INTO scan_hint (path, size_bytes, mtime_ns, inode, digest) VALUES (?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO scan_hint (path, size_bytes, mtime_ns, inode, digest) VALUES (?, ?, ?, ?, ?);
+
+-- name: workspace_moved
+-- The first record with an id is the move, whichever is folded first.
+INSERT INTO workspace_move (id, segment, offset_bytes, time_us, old, new)
+VALUES (:id, :segment, :offset_bytes, :time_us, :old, :new)
+ON CONFLICT DO UPDATE SET
+    segment = excluded.segment, offset_bytes = excluded.offset_bytes, time_us = excluded.time_us,
+    old = excluded.old, new = excluded.new
+WHERE (excluded.segment, excluded.offset_bytes) < (segment, offset_bytes);

@@ -2,7 +2,7 @@
 
 -- name: sessions
 SELECT
-    s.id, s.key, s.source, s.native, s.title, s.cwd, s.git_branch, s.tool_version, s.entrypoint, s.first_us, s.last_us,
+    s.id, s.key, s.source, s.native, s.title, s.cwd, s.cwd_us, s.git_branch, s.tool_version, s.entrypoint, s.first_us, s.last_us,
     s.reported_cost_usd, origin.native AS forked_from,
     coalesce(t.calls, 0) AS tool_calls, coalesce(t.failed, 0) AS tool_failed, coalesce(t.denied, 0) AS tool_denied,
     coalesce(t.interrupted, 0) AS tool_interrupted, coalesce(t.open, 0) AS tool_open,
@@ -215,4 +215,10 @@ SELECT id, generation, consumed_bytes, last_start, last_crc FROM source_file
 WHERE path = :path ORDER BY generation DESC LIMIT 1;
 
 -- name: hints
-SELECT path, size_bytes, mtime_ns, inode, digest FROM scan_hint
+SELECT path, size_bytes, mtime_ns, inode, digest FROM scan_hint;
+
+-- name: workspace_moves
+SELECT time_us, old, new FROM workspace_move ORDER BY segment, offset_bytes;
+
+-- name: session_origin
+SELECT key, cwd FROM session WHERE id = :session_id;

@@ -398,3 +398,14 @@ BEGIN
     WHERE id = NEW.id AND session_id <> NEW.session_id
     ON CONFLICT DO UPDATE SET settled = 0;
 END;
+
+-- ── Workspaces: where projects were moved to, in the order of the journal ──
+
+CREATE TABLE workspace_move (
+    id TEXT PRIMARY KEY,
+    segment INTEGER NOT NULL,
+    offset_bytes INTEGER NOT NULL,
+    time_us INTEGER NOT NULL,
+    old TEXT NOT NULL,
+    new TEXT NOT NULL
+) WITHOUT ROWID;

@@ -1,0 +1,189 @@
+"""Wiring of exports: from a home into a file, and from a file into a home."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from holdfast.errors import StoreBusy, UsageError
+from holdfast.home import translators
+from holdfast.ids import uuid7
+from holdfast.journal.blobs import sync_directory
+from holdfast.store import database, queries
+from holdfast.store.known import Known
+from holdfast.transfer import incoming, lines, outgoing, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+    from holdfast.catch_up import ImportReport
+    from holdfast.home import Home
+
+_SNIFF_BYTES = 4 << 10
+_WAIT_MS = 5_000
+
+
+def choose(
+    home: Home, sessions: tuple[str, ...], since_us: int | None = None, until_us: int | None = None
+) -> outgoing.Choice:
+    """The choice that a person's words mean.
+
+    Raises:
+        NotFound, AmbiguousId: a session's id is no session's, or fits several.
+    """
+    wide = outgoing.Choice()
+    keys, workspaces = None, set[str]()
+    if sessions:
+        db = home.reader()
+        found = [queries.session_origin(db, queries.session_id(db, prefix)) for prefix in sessions]
+        keys = frozenset(key for key, _ in found)
+        workspaces = {cwd for _, cwd in found if cwd is not None}
+    return outgoing.Choice(
+        keys,
+        frozenset(workspaces),
+        wide.since_us if since_us is None else since_us,
+        wide.until_us if until_us is None else until_us,
+    )
+
+
+def export(
+    home: Home,
+    target: Path | None,
+    choice: outgoing.Choice,
+    report: Callable[[outgoing.Written], None] | None = None,
+) -> outgoing.Written:
+    """Write an export; None is standard output. A file appears under its name when it is complete and on disk.
+
+    Raises:
+        UsageError: the target cannot be one.
+    """
+    work = outgoing.Export(home.journal, home.blobs, home.path, translators(), choice, report)
+    if target is None:
+        written = work.write(sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return written
+    with _appearing(_checked(home, target)) as out:
+        return work.write(out)
+
+
+def _checked(home: Home, target: Path) -> Path:
+    """Where the export will stand. What is no export of ours is never written over."""
+    path = _outside(home, target)
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        if path.parent.is_dir():
+            return path
+        raise UsageError(f"{path.parent} is no directory", hint="make it first") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise UsageError(f"{target} is a directory", hint="name a file, such as history.jsonl")
+    if not stat.S_ISREG(found.st_mode):
+        raise UsageError(f"{target} is no regular file", hint="write to standard output: holdfast export -")
+    if found.st_size and not _looks_like_export(path):
+        raise UsageError(f"{target} exists and is no export", hint="name another file, or remove it first")
+    return path
+
+
+def _outside(home: Home, target: Path) -> Path:
+    path = Path(os.path.realpath(target))
+    if path.is_relative_to(home.path.resolve()):
+        raise UsageError(f"{target} lies inside the home", hint="name a place outside of it")
+    return path
+
+
+@contextlib.contextmanager
+def _appearing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes its name only when it is complete; what a killed export left goes first."""
+    _drop_leftovers(path)
+    temporary = path.with_name(f".{path.name}.{uuid7()}.part")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb", buffering=1 << 20) as out:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield out
+            out.flush()
+            os.fsync(fd)
+            temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def _drop_leftovers(path: Path) -> None:
+    mine = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f-]{36}\.part\Z")
+    for name in os.listdir(path.parent):  # noqa: PTH208 - names only
+        if mine.match(name):
+            with contextlib.suppress(OSError):  # another export is at it, or it is gone
+                fd = os.open(path.with_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.with_name(name).unlink()
+                finally:
+                    os.close(fd)
+
+
+def export_tables(
+    home: Home,
+    target: Path,
+    sessions: tuple[str, ...],
+    report: Callable[[tables.Progress], None] | None = None,
+) -> dict[str, int]:
+    """Write the store's tables as Parquet into a new directory; returns how many rows each has.
+
+    Raises:
+        UsageError: pyarrow is not installed, or the target is there already.
+        NotFound, AmbiguousId: a session's id is no session's, or fits several.
+    """
+    place = _outside(home, target)
+    db = home.reader()
+    chosen = [queries.session_id(db, prefix) for prefix in sessions] or None
+    return tables.write(db, place, chosen, report)
+
+
+def is_export(path: Path) -> bool:
+    """Whether a file is an export; anything that cannot be read is none."""
+    try:
+        return path.is_file() and _looks_like_export(path)
+    except OSError:
+        return False
+
+
+def _looks_like_export(path: Path) -> bool:
+    with path.open("rb") as file:
+        return lines.is_export(file.read(_SNIFF_BYTES))
+
+
+def take_in(
+    home: Home,
+    file: BinaryIO,
+    report: Callable[[incoming.Taken], None] | None = None,
+) -> incoming.Taken:
+    """Append what is new in an export. It is folded by the next catch-up.
+
+    Raises:
+        StoreBusy: another process imports into this home.
+    """
+    with database.writer_lock(home.path, wait_ms=_WAIT_MS) as mine, Known(home.path) as known:
+        if not mine:
+            raise StoreBusy(
+                "another process is importing into this home", hint="wait for it, then run this again"
+            )
+        incoming.fill(known, home.journal)
+        writer = home.writer(fsync_interval_s=0)
+        try:
+            return incoming.Import(writer, known, report).read(file)
+        finally:
+            writer.close()
+
+
+def fold(home: Home, report: Callable[[ImportReport], None] | None = None) -> ImportReport:
+    """Fold what was appended."""
+    return home.catch_up([], report=report, wait_ms=_WAIT_MS)

@@ -1,0 +1,237 @@
+"""Leaving: what is removed, what is kept, and when it is refused."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.crash import points
+from tests.e2e.conftest import CAPTURED
+
+
+@pytest.fixture
+def used(home, run):
+    """A home with records, blobs, a damaged store that was set aside, samples, and settings."""
+    assert run().returncode == 0  # no history anywhere: the samples are shown
+    run("record", stdin=json.dumps({"kind": "info", "text": "l" * 300_000}) + "\n")
+    run("import", CAPTURED / "task-tools")
+    (home / "store-0001.db.damaged").touch()
+    (home / "config.toml").write_text("")
+    (home / "blobs" / ".writing-0123").write_text("")
+    (home / "blobs" / ".writing-0123").unlink()
+    assert len(list((home / "blobs").iterdir())) == 1
+    assert (home / "sample" / "home.json").exists()
+    return home
+
+
+def tree(path):
+    return sorted(str(p.relative_to(path)) for p in path.rglob("*"))
+
+
+def test_without_purge_nothing_is_removed_and_the_truth_is_told(used, run, tmp_path):
+    before = tree(used)
+    done = run("uninstall")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "outside the home: nothing was installed" in done.stdout
+    assert "pip uninstall holdfast" in done.stdout
+    assert tree(used) == before
+
+
+def test_purge_removes_the_home_and_nothing_beside_it(used, run, tmp_path):
+    beside = used.parent / "beside"
+    beside.write_text("mine")
+    shown = run("uninstall", "--purge", "--dry-run")
+    assert shown.returncode == 0
+    assert (used / "home.json").exists()
+    done = run("uninstall", "--purge", "--yes", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = json.loads(done.stdout)
+    assert (answer["home_is_gone"], answer["kept"], answer["outside"]) == (True, [], [])
+    assert not used.exists()
+    assert beside.read_text() == "mine"
+    assert "is not there" in run("uninstall", "--purge", "--yes").stdout
+    assert not used.exists()  # asking made no new one
+
+
+def test_it_asks_first_and_where_nobody_can_answer_it_needs_yes(used, run):
+    before = tree(used)
+    done = run("uninstall", "--purge", stdin="y\n")
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+    assert tree(used) == before
+
+
+@pytest.mark.parametrize(("answer", "gone"), [("n", False), ("y", True)])
+def test_on_a_terminal_it_asks(answer, gone, used):
+    pty = pytest.importorskip("pty")
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "holdfast", "uninstall", "--purge"],
+        stdin=child,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    os.write(parent, f"{answer}\n".encode())
+    process.communicate(timeout=60)
+    os.close(parent)
+    os.close(child)
+    assert process.returncode == (0 if gone else 130)
+    assert used.exists() == (not gone)
+
+
+def test_what_is_not_ours_is_kept_and_named(used, run, tmp_path):
+    outside = tmp_path / "precious"
+    outside.mkdir()
+    (outside / "photo").write_text("mine")
+    mine = [
+        "notes.txt",
+        "journal/notes.txt",
+        "blobs/README",
+        "run/agent.log",
+        "store-0009.db/x",
+        "sample/mine",
+    ]
+    for name in mine:
+        (used / name).parent.mkdir(exist_ok=True)
+        (used / name).write_text("mine")
+    (used / "inbox").symlink_to(outside)
+    (used / "journal" / "00000009.jsonl").symlink_to(outside / "photo")
+    done = run("uninstall", "--purge", "--yes")
+    assert done.returncode == 0
+    kept = {*mine, "journal", "blobs", "run", "sample", "store-0009.db", "inbox", "journal/00000009.jsonl"}
+    assert set(tree(used)) == kept
+    assert (outside / "photo").read_text() == "mine"
+    for name in ("notes.txt", "run/agent.log", "inbox", "store-0009.db", "journal/00000009.jsonl"):
+        assert f"kept: {used / name}" in done.stderr
+
+
+def test_no_home_of_ours_is_left_alone(home, run, tmp_path):
+    home.mkdir()
+    (home / "photo").write_text("mine")
+    done = run("uninstall", "--purge", "--yes")
+    assert (done.returncode, tree(home)) == (10, ["photo"])
+    (home / "home.json").write_text("no JSON")
+    assert run("uninstall", "--purge", "--yes").returncode == 10
+    (home / "home.json").unlink()
+    (home / "home.json").symlink_to(home / "photo")
+    assert run("uninstall", "--purge", "--yes").returncode == 10
+    assert (home / "photo").read_text() == "mine"
+
+
+def test_a_home_behind_a_link_is_refused(used, run, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(used)
+    done = run("uninstall", "--purge", "--yes", env={"HOLDFAST_HOME": str(link)})
+    assert (done.returncode, "symbolic link" in done.stderr) == (10, True)
+    assert (used / "home.json").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_a_home_of_somebody_else_is_refused(used, run):
+    os.chown(used, 65534, 65534)
+    done = run("uninstall", "--purge", "--yes")
+    assert (done.returncode, "belongs to user 65534" in done.stderr) == (10, True)
+
+
+def test_a_home_that_is_imported_into_is_refused(used, run):
+    before = tree(used)
+    with (used / "writer.lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = run("uninstall", "--purge", "--yes")
+    assert done.returncode == 31
+    assert tree(used) == before
+
+
+def test_a_home_that_a_program_records_into_is_refused_until_it_ends(used, run):
+    program = (
+        "import holdfast; holdfast.record('info', session='alive'); print('recorded', flush=True); input()"
+    )
+    recording = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert recording.stdout.readline() == "recorded\n"
+    done = run("uninstall", "--purge", "--yes")
+    assert (done.returncode, "is recording" in done.stderr) == (31, True)
+    assert "alive" in run("sessions").stdout
+    recording.communicate("\n")
+    assert recording.returncode == 0
+    assert run("uninstall", "--purge", "--yes").returncode == 0
+    assert not used.exists()
+
+
+def test_hooks_services_and_checkpoints_that_are_there_are_told(run, used, tmp_path):
+    """Nothing of this version installs them; the answer comes from looking."""
+    claude, user = tmp_path / "claude", tmp_path / "user"
+    claude.mkdir()
+    hook = {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "/x/holdfast hook stop"}]}]}}
+    (claude / "settings.json").write_text(json.dumps(hook))
+    (user / ".codex").mkdir()
+    (user / ".codex" / "config.toml").write_text(
+        'notify = ["holdfast", "notify"]\n[projects."/x/holdfast-src"]\na = 1\n'
+    )
+    units = user / ".config" / "systemd" / "user"
+    units.mkdir(parents=True)
+    (units / "holdfast.service").touch()
+    found = json.loads(run("uninstall", "--json").stdout)["outside"]
+    assert [one["where"] for one in found] == [
+        str(claude / "settings.json"),
+        str(user / ".codex" / "config.toml"),
+        str(units / "holdfast.service"),
+    ]
+    (claude / "settings.json").write_text('{"hooks":{"Stop":"my-holdfaster"},"x":"holdfast"}')
+    (user / ".codex" / "config.toml").write_text("no TOML")
+    found = json.loads(run("uninstall", "--json").stdout)["outside"]
+    assert [("cannot be read" in one["what"]) for one in found] == [True, False]
+    assert "outside the home: " in run("uninstall").stdout
+
+
+def test_checkpoints_in_a_workspace_are_told(run, used, tmp_path):
+    repository = tmp_path / "repository"
+    git = ["git", "-C", str(repository), "-c", "user.name=x", "-c", "user.email=x@y"]
+    subprocess.run(["git", "init", "-q", str(repository)], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    subprocess.run([*git, "update-ref", "refs/holdfast/one", "HEAD"], check=True)
+    started = {"kind": "session.started", "session": "s", "fields": {"cwd": str(repository)}}
+    run("record", stdin=json.dumps(started))
+    run("sessions")
+    [found] = json.loads(run("uninstall", "--json").stdout)["outside"]
+    assert (found["where"], "refs/holdfast/one" in found["what"]) == (str(repository), True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(points.missing() is not None, reason=points.missing() or "")
+def test_a_purge_killed_at_any_call_can_be_done_again_or_leaves_a_home_that_opens(used, run, tmp_path):
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")
+    command = [sys.executable, "-m", "holdfast", "uninstall", "--purge", "--yes"]
+    home = tmp_path / "copy"
+    env = os.environ | {"HOLDFAST_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def fresh():
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.copytree(used, home, symlinks=True)
+
+    fresh()
+    clean = points.trace(command, env, home, tmp_path / "trace")
+    assert clean.status == 0, clean.errors
+    removing = [p for p in clean.points if p.syscall in {"unlink", "unlinkat", "rmdir"}]
+    assert len(removing) > 20
+    for number, point in enumerate(random.Random(seed).sample(removing, 6) + removing[-2:]):
+        fresh()
+        killed = points.kill_at(command, env, home, tmp_path / "trace", point)
+        assert killed.status == -signal.SIGKILL, point
+        assert home.exists()
+        if number % 2 and (home / "home.json").exists():
+            opened = run("sessions", env={"HOLDFAST_HOME": str(home)})
+            assert opened.returncode == 0, (point, opened.stderr)
+        done = run("uninstall", "--purge", "--yes", env={"HOLDFAST_HOME": str(home)})
+        assert done.returncode == 0, (point, done.stderr)
+        assert not home.exists(), point
