@@ -6,7 +6,7 @@ import itertools
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast import events as ev
@@ -48,6 +48,7 @@ def test_what_makes_no_sense_moves_nothing():
     assert moves.now("/a", 5) == "/a"
 
 
+@settings(deadline=None)
 @given(NAMES, NAMES, NAMES)
 def test_there_and_back_is_no_move(place, old, new):
     if (
