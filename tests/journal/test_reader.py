@@ -186,7 +186,7 @@ NOISE = st.one_of(
 
 
 @given(noise=st.lists(NOISE, min_size=7, max_size=7))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_noise_between_records_hides_nothing(tmp_path_factory, noise):
     """Whatever is written between two appends, every record is read, and every byte of the noise is in a reported range."""
     home = tmp_path_factory.mktemp("noise")
