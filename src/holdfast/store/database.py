@@ -276,7 +276,7 @@ def check_tables(db: apsw.Connection, path: Path) -> None:
 def _number(db: apsw.Connection, key: str) -> int | None:
     """A number kept under a key of `meta`; None when there is none."""
     found = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return int(found[0]) if found is not None and found[0].isdecimal() else None
+    return int(found[0]) if found is not None and str(found[0]).isdecimal() else None
 
 
 def sizes(journal: Path) -> dict[int, int]:
