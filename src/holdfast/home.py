@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from holdfast.capture.claude_files import SourceFile
     from holdfast.catch_up import ImportReport
     from holdfast.settings import Settings
+    from holdfast.store.context import Recall
     from holdfast.store.project import Entry, Projector, Translation, Translator
 
 SAMPLE = "sample"  # a home of this name inside another holds the bundled samples, and nothing else is imported there
@@ -202,7 +203,14 @@ class Home:
     def _projector(self, db: apsw.Connection) -> Projector:
         from holdfast.store.project import Projector
 
-        return Projector(db, self.journal, self.blobs, translators(), self.settings.head_size_chars)
+        s = self.settings
+        return Projector(db, self.journal, self.blobs, translators(), s.head_size_chars, s.search_size_chars)
+
+    def recall(self) -> Recall:
+        """Reads passages back out of this home's journal."""
+        from holdfast.store.context import Recall
+
+        return Recall(self.journal, self.blobs, translators())
 
     # ── capture ──
 

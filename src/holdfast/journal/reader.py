@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHUNK_BYTES = 1 << 20
+_RECORD_CHUNK_BYTES = 16 << 10  # where one record is wanted; most are shorter
 _LINE_LIMIT_BYTES = 64 << 20  # no writer makes longer lines: bodies over 256 KiB are blobs
 
 
@@ -64,8 +65,11 @@ def read_segment(directory: Path, number: int, offset: int = 0) -> Iterator[Foun
             yield Damage(number, start, end, "written by a newer Holdfast", newer=True)
 
 
-def _lines(path: Path, offset: int) -> Iterator[tuple[int, bytes | None, int]]:
+def _lines(
+    path: Path, offset: int, chunk_bytes: int | None = None
+) -> Iterator[tuple[int, bytes | None, int]]:
     """(offset, line, its length), without LF, for every complete line; one too long to be a record is None."""
+    chunk_bytes = chunk_bytes or _CHUNK_BYTES
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -73,7 +77,7 @@ def _lines(path: Path, offset: int) -> Iterator[tuple[int, bytes | None, int]]:
     try:
         held: list[bytes] = []
         length = 0
-        while chunk := os.pread(fd, _CHUNK_BYTES, offset + length):
+        while chunk := os.pread(fd, chunk_bytes, offset + length):
             head, line_end, rest = chunk.partition(b"\n")
             held.append(head)
             length += len(head)
@@ -132,7 +136,7 @@ def record_at(directory: Path, segment: int, offset: int) -> fmt.Record:
     Raises:
         fmt.Damaged, fmt.Newer: there is no readable record there.
     """
-    for _, line, _ in _lines(segments.path(directory, segment), offset):
+    for _, line, _ in _lines(segments.path(directory, segment), offset, _RECORD_CHUNK_BYTES):
         if line is not None:
             return fmt.decode(line)
         raise fmt.Damaged("longer than any record")
