@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import apsw
 import pytest
 
 from tests.e2e.conftest import CAPTURED, NOW, ask
@@ -399,3 +400,19 @@ def test_a_store_that_is_not_indexed_yet_says_so(run, home):
         assert (answer["index"], answer["passages"], answer["hits"]) == ("building", None, [])
         assert "is being built" in run("search", "the").stdout
     assert json.loads(run("search", "the", "--json").stdout)["index"] == "complete"
+
+
+def test_doctor_counts_what_can_be_searched(run, recorded, home):
+    recorded(said("one"), said("two"))
+    assert run("search", "one").returncode == 0
+    assert run("doctor").returncode == 0
+    db = apsw.Connection(str(home / "store.db"))
+    db.execute("DELETE FROM passage_text WHERE rowid = (SELECT max(id) FROM passage)")
+    db.execute("UPDATE meta SET value = value + 5 WHERE key = 'passages'")
+    db.close()
+    shown = run("doctor")
+    assert shown.returncode == 40
+    assert "the roll-up of passages says 7, the rows say 2" in shown.stdout.replace("\n", " ")
+    assert "texts that can be searched says 1, the rows say 2" in " ".join(shown.stdout.split())
+    assert run("rebuild").returncode == 0
+    assert run("doctor").returncode == 0

@@ -79,10 +79,13 @@ def command(
 
 def _print_hit(out: Console, hit: dict[str, Any]) -> None:
     """One line that says where, then the words around the match."""
+    from rich.text import Text
+
     at = (hit["at"] or "unknown time")[:19].replace("T", " ")
     what = hit["kind"] + (f" {hit['tool']}" if hit["tool"] else "")
     agent = f"/{hit['agent'][:12]}" if hit["agent"] else ""
-    line = terminal.cell(at, style="dim").append("  ")
+    line = Text()
+    line.append_text(terminal.cell(at, style="dim")).append("  ")
     line.append_text(terminal.cell(what, 24, "bold")).append("  ")
     line.append_text(terminal.cell(f"{hit['session'][:8]}{agent}", 24, "cyan")).append("  ")
     line.append_text(terminal.cell(f"{hit['segment']}:{hit['offset']}", style="dim")).append("  ")
@@ -96,7 +99,7 @@ def _print_hit(out: Console, hit: dict[str, Any]) -> None:
 
 
 def _print_context(out: Console, hit: dict[str, Any]) -> None:
-    """The context on as many lines as it takes, without the breaks it has of its own."""
+    """The context on two lines, without the breaks it has of its own; what matched first stands in them."""
     from rich.text import Text
 
     colours = out.color_system is not None and not out.no_color
@@ -107,7 +110,7 @@ def _print_context(out: Console, hit: dict[str, Any]) -> None:
         shown.append(word if colours else f"«{word}»", style="bold red")
         at = match["to"]
     shown.append(_flat(hit["context"][at:]))
-    for line in shown.wrap(out, max(20, out.width - _INDENT)):
+    for line in shown.wrap(out, max(20, out.width - _INDENT))[:_LINES]:
         line.rstrip()
         out.print(Text(" " * _INDENT).append_text(line), no_wrap=True)
 

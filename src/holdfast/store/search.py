@@ -115,6 +115,11 @@ def _pieces(text: str) -> Iterator[tuple[str, bool]]:
 # ── asking ──
 
 
+def is_indexed(db: apsw.Connection) -> bool:
+    """Whether this store's passages are all in the index; one that an earlier version folded has none."""
+    return database.versions(db)["projection_version"] >= _FIRST_PROJECTION
+
+
 def search(db: apsw.Connection, recall: context.Recall, question: Question, width_chars: int) -> Json:
     """The hits of a question, with `width_chars` of context each."""
     asked = query(db, question.text)
@@ -127,7 +132,7 @@ def search(db: apsw.Connection, recall: context.Recall, question: Question, widt
         "more": False,
         "hits": [],
     }
-    if database.versions(db)["projection_version"] < _FIRST_PROJECTION:
+    if not is_indexed(db):
         return answer | {"index": "building"}
     answer["passages"] = db.execute(_SQL["passage_count"]).get
     found = matches(db, asked, question)
