@@ -9,6 +9,7 @@ NAMES = {
     "append": "benchmarks.append",
     "import": "benchmarks.importing",
     "first_screen": "benchmarks.first_screen",
+    "search": "benchmarks.search",
     "start": "benchmarks.start",
     "sealed": "benchmarks.sealed",
 }

@@ -32,6 +32,7 @@ EXITS = {
     "show": (3, *_ANSWERS),
     "tree": (3, *_ANSWERS),
     "timeline": (3, *_ANSWERS),
+    "search": (3, *_ANSWERS),
     "stats": _ANSWERS,
     "import": (3, *_HOME, 21, 26, 27, 30, 31, 32),
     "record": (*_HOME, 21),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from holdfast.catch_up import ImportReport
     from holdfast.journal.sealed import Seal
     from holdfast.settings import Settings
+    from holdfast.store.context import Recall
     from holdfast.store.project import Entry, Projector, Translation, Translator
     from holdfast.store.upkeep import Folding, Upkeep
 
@@ -169,7 +170,14 @@ class Home:
     def _projector(self, db: apsw.Connection) -> Projector:
         from holdfast.store.project import Projector
 
-        return Projector(db, self.journal, self.blobs, translators(), self.settings.head_size_chars)
+        s = self.settings
+        return Projector(db, self.journal, self.blobs, translators(), s.head_size_chars, s.search_size_chars)
+
+    def recall(self) -> Recall:
+        """Reads passages back out of this home's journal."""
+        from holdfast.store.context import Recall
+
+        return Recall(self.journal, self.blobs, translators())
 
     # ── capture ──
 

@@ -123,6 +123,14 @@ SETTINGS: tuple[Setting, ...] = (
         "How much of a prompt or of a tool's input or output the store keeps; the journal keeps all.",
     ),
     Setting(
+        "search_size_chars",
+        int,
+        2_000,
+        "characters",
+        "How much of a prompt, an answer or a tool's input can be searched; of outputs it is head_size_chars. "
+        "What is recorded already keeps its limit until `holdfast rebuild`; 0 indexes nothing.",
+    ),
+    Setting(
         "catch_up_wait_ms",
         int,
         200,
@@ -158,6 +166,7 @@ class Settings:
     stale_after_s: float
     sweep_warning_days: int
     head_size_chars: int
+    search_size_chars: int
     catch_up_wait_ms: int
     first_answer_s: float
     now: str

@@ -171,6 +171,14 @@ def answers(tmp_path_factory):
     with next((home / "journal").iterdir()).open("ab") as segment:
         segment.write(b"\ndamage\n")
     ask(shape="holdfast")
+    lost = {"kind": "message.sent", "session": "own", "fields": {"text": "x " * 500 + "zebra"}}
+    ask("record", stdin=json.dumps(lost) + "\n")
+    ask("search", "please work")
+    ask("search", "agent", "--ranked")
+    ask("search", "zebra")
+    segment = next((home / "journal").iterdir())
+    segment.write_bytes(segment.read_bytes().replace(b"zebra", b"zebu "))
+    ask("search", "zebra")
     for session in ask("sessions")["sessions"]:
         for name in ("show", "tree", "timeline"):
             ask(name, session["id"])

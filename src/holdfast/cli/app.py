@@ -32,6 +32,7 @@ COMMANDS = {
     "show": ("show", "One session: summary, agents, files touched, errors."),
     "tree": ("tree", "One session as a tree of agents, turns and tool calls."),
     "timeline": ("timeline", "What happened in one session, in order."),
+    "search": ("search", "Find words in prompts, answers, tool inputs and outputs, newest first."),
     "stats": ("stats", "Use per agent type, tool, model and day."),
     "import": ("import_", "Record agent history: what is new by default, or the given paths."),
     "export": ("export", "Write the recorded history into one file that another home can import."),

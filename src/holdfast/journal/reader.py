@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHUNK_BYTES = 1 << 20
+_RECORD_CHUNK_BYTES = 16 << 10  # where one record is wanted; most are shorter
 _LINE_LIMIT_BYTES = 64 << 20  # no writer makes longer lines: bodies over 256 KiB are blobs
 
 
@@ -76,7 +77,9 @@ def read_segment(directory: Path, number: int, offset: int = 0) -> Iterator[Foun
             yield Damage(number, start, end, "written by a newer Holdfast", newer=exc.v)
 
 
-def _pieces(directory: Path, number: int, offset: int) -> Iterator[bytes | sealed.Hole]:
+def _pieces(
+    directory: Path, number: int, offset: int, chunk_bytes: int | None = None
+) -> Iterator[bytes | sealed.Hole]:
     """The bytes of a segment from `offset` on, and what of them is lost.
 
     A segment may be sealed at any moment: the plain file is tried first, because it counts as long as it stands.
@@ -87,7 +90,7 @@ def _pieces(directory: Path, number: int, offset: int) -> Iterator[bytes | seale
         yield from _sealed_pieces(segments.sealed_path(directory, number), offset)
         return
     try:
-        while chunk := os.pread(fd, _CHUNK_BYTES, offset):
+        while chunk := os.pread(fd, chunk_bytes or _CHUNK_BYTES, offset):
             yield chunk
             offset += len(chunk)
     finally:
@@ -217,7 +220,7 @@ def record_at(directory: Path, segment: int, offset: int) -> fmt.Record:
     Raises:
         fmt.Damaged, fmt.Newer: there is no readable record there.
     """
-    for _, line, length in _lines(_pieces(directory, segment, offset), offset):
+    for _, line, length in _lines(_pieces(directory, segment, offset, _RECORD_CHUNK_BYTES), offset):
         if line is not None:
             return fmt.decode(line)
         raise fmt.Damaged("it cannot be decompressed" if length < 0 else "longer than any record")

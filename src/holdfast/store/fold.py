@@ -12,7 +12,8 @@ import msgspec
 
 from holdfast import events as ev
 from holdfast import pricing, spans
-from holdfast.store import forks
+from holdfast.store import forks, passages
+from holdfast.store.indexing import Index
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
@@ -90,11 +91,13 @@ class Fold:
     Args:
         db: the store, opened for writing.
         head_chars: texts in rows are cut to this length; the journal keeps them whole.
+        search_chars: how much of a text can be searched.
     """
 
-    def __init__(self, db: apsw.Connection, head_chars: int) -> None:
+    def __init__(self, db: apsw.Connection, head_chars: int, search_chars: int = passages.TEXT_CHARS) -> None:
         self._db = db
         self._head = head_chars
+        self._index = Index(db, search_chars, head_chars)
         self._ids: dict[str, int] = {}
         self._seen: dict[str, _Seen] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
@@ -130,6 +133,7 @@ class Fold:
         if time_us is not None:
             seen.first_us = _lowest(seen.first_us, time_us)
             seen.last_us = _highest(seen.last_us, time_us)
+        self._index.add(event, seen.id, segment, offset_bytes)
         handler = self._handlers.get(event.kind)
         if handler is not None:
             handler(event, seen, event.data)
@@ -439,6 +443,7 @@ class Fold:
         for statement in _WRITE_ORDER:
             if found := self._rows.get(statement):
                 self._db.executemany(_SQL[statement], found)
+        self._index.write()
         touched = {seen.id for seen in self._seen.values()}
         self._seen, self._rows = {}, {}
         forks.settle(self._db, touched)
@@ -446,6 +451,7 @@ class Fold:
     def forget(self) -> None:
         """Drop what was taken in, after a transaction that failed."""
         self._seen, self._rows, self._ids = {}, {}, {}
+        self._index.forget()
 
     def _write_session(self, seen: _Seen) -> None:
         db = self._db

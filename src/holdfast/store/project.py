@@ -19,7 +19,7 @@ from holdfast.events import codec
 from holdfast.failpoints import failpoint
 from holdfast.journal import blobs, reader
 from holdfast.journal.format import SEGMENT_SOURCE
-from holdfast.store import database
+from holdfast.store import database, passages
 from holdfast.store.fold import Fold
 from holdfast.store.statements import statements
 
@@ -52,6 +52,19 @@ class Entry:
     file: str
     path: str | None
     start: int
+
+
+def body_of(record: Record, blob_directory: Path) -> bytes:
+    """A record's body, from the record or from its blob, empty when it was removed; raises BlobDamaged."""
+    if record.f is not None:
+        return blobs.get(blob_directory, record.f)
+    return record.body_bytes() or b""
+
+
+def entry_of(record: Record, body: bytes, segment: int, offset_bytes: int, path: str | None) -> Entry:
+    """The record that stands at this place of the journal, as its translator gets it."""
+    start = record.p.start if record.p else (segment << 40) | offset_bytes
+    return Entry(body, record.id, record.t, record.p.file if record.p else "", path, start)
 
 
 @dataclass(slots=True)
@@ -92,6 +105,7 @@ class Projector:
         journal, blob_directory: where the records and large bodies are.
         translators: one for each source.
         head_chars: how much of a text is kept in a row.
+        search_chars: how much of a text can be searched.
     """
 
     def __init__(
@@ -101,12 +115,13 @@ class Projector:
         blob_directory: Path,
         translators: Mapping[str, Translator],
         head_chars: int,
+        search_chars: int = passages.TEXT_CHARS,
     ) -> None:
         self._db = db
         self._journal = journal
         self._blobs = blob_directory
         self._translators = translators
-        self._fold = Fold(db, head_chars)
+        self._fold = Fold(db, head_chars, search_chars)
         self._paths: dict[str, str | None] = dict(db.execute("SELECT id, path FROM source_file"))
         self._commits = 0
         self._keyed: set[str] = set()  # keys of this batch
@@ -155,14 +170,11 @@ class Projector:
             self._declare(record)
             return
         try:
-            body = record.body_bytes()
-            if body is None and record.f is not None:
-                body = blobs.get(self._blobs, record.f)
+            body = body_of(record, self._blobs)
         except BlobDamaged as exc:
             progress.damaged += 1
             self._problem(f"journal segment {item.segment}", item.start, item.end, str(exc))
             return
-        body = body or b""  # a removed one has no bytes
         batch.body_bytes += len(body)
         progress.body_bytes += len(body)
         fresh = record.p is None or self._advance(record, record.p, body, batch)
@@ -193,8 +205,7 @@ class Projector:
         if translator is None:
             batch.kept[file, f"source {record.s}"] += fresh
             return
-        start = record.p.start if record.p else (item.segment << 40) | item.start
-        entry = Entry(body, record.id, record.t, file, self._paths.get(file), start)
+        entry = entry_of(record, body, item.segment, item.start, self._paths.get(file))
         if record.p is None and record.id[14:15] == "8" and not self._first_use(item):
             return
         translation = translator(entry) if record.z is None else understood(record.z)
@@ -206,7 +217,7 @@ class Projector:
             end = record.p.end if record.p else item.end
             place = self._paths.get(file) or (f"file {file}" if file else f"journal segment {item.segment}")
             for why in translation.problems:
-                self._problem(place, start, end, why)
+                self._problem(place, entry.start, end, why)
 
     def _first_use(self, item: reader.Found) -> bool:
         """Whether this is the first record with its key; ids made from a key are UUIDs of version 8."""

@@ -17,9 +17,9 @@ import msgspec
 
 from holdfast.errors import BlobDamaged
 from holdfast.events import Event, codec
-from holdfast.journal import blobs, reader, sealed, segments
 from holdfast.journal import format as fmt
-from holdfast.store.project import Entry, Translation, line_crc
+from holdfast.journal import reader, sealed, segments
+from holdfast.store.project import Translation, body_of, entry_of, line_crc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -98,7 +98,8 @@ class Retirement:
         return None
 
     def _sessions(self, item: reader.Found) -> set[str]:
-        return {event.session for event in self._understand(item, self._body(item.record)).events}
+        body = body_of(item.record, self._blobs)
+        return {event.session for event in self._understand(item, body).events}
 
     def lines(self, number: int) -> Iterator[bytes]:
         """The plain bytes of a segment without its bodies.
@@ -114,7 +115,7 @@ class Retirement:
         record = item.record
         if record.s.startswith(_OURS) or record.z is not None:
             return _line(record, _member(record))
-        body = self._body(record)
+        body = body_of(record, self._blobs)
         found = self._understand(item, body)
         removed = fmt.Removed(
             sha256=hashlib.sha256(body).hexdigest(),
@@ -127,19 +128,13 @@ class Retirement:
         )
         return _line(record, fmt.removed_member(removed))
 
-    def _body(self, record: fmt.Record) -> bytes:
-        if record.f is not None:
-            return blobs.get(self._blobs, record.f)
-        return record.body_bytes() or b""
-
     def _understand(self, item: reader.Found, body: bytes) -> Translation:
         record = item.record
         translator = self._translators.get(record.s)
         if translator is None or record.z is not None:
             return Translation()
-        file = record.p.file if record.p else ""
-        start = record.p.start if record.p else (item.segment << 40) | item.start
-        return translator(Entry(body, record.id, record.t, file, self._paths.get(file), start))
+        path = self._paths.get(record.p.file if record.p else "")
+        return translator(entry_of(record, body, item.segment, item.start, path))
 
     def _headed(self, event: Event) -> bytes:
         """An event in JSON, its texts no longer than answers show them."""

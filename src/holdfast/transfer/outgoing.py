@@ -14,10 +14,10 @@ import msgspec
 
 from holdfast.errors import BlobDamaged
 from holdfast.events import WorkspaceMoved
-from holdfast.journal import blobs, reader
+from holdfast.journal import reader
 from holdfast.journal.format import SEGMENT_SOURCE
 from holdfast.store.known import Known, Sight
-from holdfast.store.project import FILE_SOURCE, Entry, understood
+from holdfast.store.project import FILE_SOURCE, Entry, body_of, understood
 from holdfast.transfer import lines
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Export:
             if item.record.p is not None and (declaration := self._declared.pop(item.record.p.file, None)):
                 self._count(out, declaration)
         try:
-            body = self._body(item.record)
+            body = body_of(item.record, self._blobs)
         except BlobDamaged as exc:
             self._out.lost.append(Lost(item.segment, item.start, item.end, str(exc)))
             return
@@ -163,11 +163,6 @@ class Export:
         self._out.records += 1
         if self._out.records % _REPORT_EVERY == 0:
             self._report(self._out)
-
-    def _body(self, record: Record) -> bytes:
-        if record.f is not None:
-            return blobs.get(self._blobs, record.f)
-        return record.body_bytes() or b""
 
     # ── what is wanted ──
 
@@ -206,7 +201,7 @@ class Export:
         if translator is None:
             return False
         try:
-            body = self._body(record)
+            body = body_of(record, self._blobs)
         except BlobDamaged:
             return False
         file = record.p.file if record.p else ""
