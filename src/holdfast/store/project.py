@@ -15,9 +15,11 @@ import msgspec
 
 from holdfast import clock
 from holdfast.errors import BlobDamaged
-from holdfast.journal import blobs, reader
+from holdfast.journal import reader
 from holdfast.journal.format import SEGMENT_SOURCE
-from holdfast.store import database
+from holdfast.store import bodies, database
+from holdfast.store.bodies import Body
+from holdfast.store.condense import CONDENSED_LIMIT_BYTES
 from holdfast.store.fold import Fold
 from holdfast.store.statements import statements
 
@@ -97,6 +99,7 @@ class Projector:
         self._journal = journal
         self._blobs = blob_directory
         self._translators = translators
+        self._head_chars = head_chars
         self._fold = Fold(db, head_chars)
         self._paths: dict[str, str | None] = dict(db.execute("SELECT id, path FROM source_file"))
         self._commits = 0
@@ -141,16 +144,13 @@ class Projector:
             self._declare(record)
             return
         try:
-            body = record.body_bytes()
-            if body is None and record.f is not None:
-                body = blobs.get(self._blobs, record.f)
+            body = bodies.read(record, self._blobs, self._head_chars)
         except BlobDamaged as exc:
             progress.damaged += 1
             self._problem(f"journal segment {item.segment}", item.start, item.end, str(exc))
             return
-        assert body is not None
-        batch.body_bytes += len(body)
-        progress.body_bytes += len(body)
+        batch.body_bytes += len(body.text or b"")
+        progress.body_bytes += body.size_bytes
         fresh = record.p is None or self._advance(record, record.p, body, batch)
         try:
             self._translate(item, record, body, batch, fresh=fresh)
@@ -158,7 +158,7 @@ class Projector:
             why = f"could not be folded: {type(exc).__name__}: {exc}"
             self._problem(f"journal segment {item.segment}", item.start, item.end, why[:300])
 
-    def _advance(self, record: Record, position: Position, body: bytes, batch: _Batch) -> bool:
+    def _advance(self, record: Record, position: Position, body: Body, batch: _Batch) -> bool:
         """Move a file's cursor if this record continues it; whether it holds bytes not counted before.
 
         Behind a hole (a damaged record) the cursor stays, so that the file is read again from there.
@@ -171,18 +171,17 @@ class Projector:
         return True
 
     def _translate(
-        self, item: reader.Found, record: Record, body: bytes, batch: _Batch, *, fresh: bool
+        self, item: reader.Found, record: Record, body: Body, batch: _Batch, *, fresh: bool
     ) -> None:
         translator = self._translators.get(record.s)
         file = record.p.file if record.p else ""
         if translator is None:
             batch.kept[file, f"source {record.s}"] += fresh
             return
-        start = record.p.start if record.p else (item.segment << 40) | item.start
-        entry = Entry(body, record.id, record.t, file, self._paths.get(file), start)
         if record.p is None and record.id[14:15] == "8" and not self._first_use(item):
             return
-        translation = translator(entry)
+        start = record.p.start if record.p else (item.segment << 40) | item.start
+        translation = _translated(translator, record, body, self._paths.get(file), start)
         for event in translation.events:
             self._fold.add(event, item.segment, item.start)
         for kept in translation.kept:
@@ -249,6 +248,19 @@ class Projector:
             database.checkpoint(self._db)
 
 
+def _translated(
+    translator: Translator, record: Record, body: Body, path: str | None, start: int
+) -> Translation:
+    if body.text is None:
+        size = f"{body.size_bytes} bytes, and over {CONDENSED_LIMIT_BYTES} even without its long texts"
+        return Translation(problems=[f"too much to be read at once: {size}"])
+    file = record.p.file if record.p else ""
+    translation = translator(Entry(body.text, record.id, record.t, file, path, start))
+    if body.crc is not None and translation.problems:  # where exactly is unknown: it was read condensed
+        translation.problems = [f"a part of its {body.size_bytes} bytes is not what it should be"]
+    return translation
+
+
 class _Declared(msgspec.Struct):
     id: str
     source: str
@@ -272,15 +284,16 @@ class _FileRead:
     def __init__(self, source: str) -> None:
         self.source = source
         self.records = self.start = self.end = 0
-        self.body = b""
+        self.body = Body(b"", 0, None)
         self.tail = "\n"
 
-    def saw(self, position: Position, body: bytes, line_end: str) -> None:
+    def saw(self, position: Position, body: Body, line_end: str) -> None:
         self.records += 1
         self.start, self.end, self.body, self.tail = position.start, position.end, body, line_end
 
     def values(self) -> dict[str, int | str]:
-        crc = zlib.crc32(self.tail.encode(), zlib.crc32(self.body))
+        crc = zlib.crc32(self.body.text or b"") if self.body.crc is None else self.body.crc
+        crc = zlib.crc32(self.tail.encode(), crc)
         return {
             "source": self.source,
             "consumed_bytes": self.end,
