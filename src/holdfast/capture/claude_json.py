@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from holdfast.store.project import Translation
 
 _ID_LIMIT = 200
-_ID_MOST = 16_000  # characters; what is longer is no id. A body read condensed keeps more than that of each string
+_ID_MOST = 16_000  # characters; what is longer is no id. A condensed body keeps more of each string
 _RESYNC_EFFORT = 3  # characters read again on a damaged line, as a multiple of its length
 _RESYNC_LIMIT = 200  # tries to find the next object on a damaged line; each may cost the line's length
 _TOKEN_LIMIT = 2**53  # larger figures are not counts of anything
