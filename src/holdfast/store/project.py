@@ -41,8 +41,7 @@ _MOVED = statements("fold")["cursor_moved"]
 _CHECKPOINT_EVERY = 16  # batches; keeps the write-ahead log near 64 MB of source text
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A record as a translator gets it."""
 
     body: bytes
@@ -229,13 +228,11 @@ class Projector:
         for (file, kept), count in batch.kept.items():
             self._fold.row("kept_more", file=file, type=kept, records=count)
         try:
-            with database.transaction(self._db):
-                self._fold.write()
-                self._db.execute(
-                    "INSERT OR REPLACE INTO meta VALUES ('folded_us', ?)", (str(clock.now_us()),)
-                )
-                for segment, place in batch.cursor.items():
-                    self._db.execute(_MOVED, {"segment": segment, **place._asdict()})
+            try:
+                self._write(batch)
+            except OverflowError:
+                self._fold.make_holdable()
+                self._write(batch)
         except BaseException:
             self._fold.forget()
             self._keyed.clear()
@@ -246,6 +243,14 @@ class Projector:
         self._commits += 1
         if self._commits % _CHECKPOINT_EVERY == 0:
             database.checkpoint(self._db)
+
+    def _write(self, batch: _Batch) -> None:
+        """Rows and cursor: both, or neither."""
+        with database.transaction(self._db):
+            self._fold.write()
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('folded_us', ?)", (str(clock.now_us()),))
+            for segment, place in batch.cursor.items():
+                self._db.execute(_MOVED, {"segment": segment, **place._asdict()})
 
 
 def _translated(
