@@ -8,6 +8,7 @@ from importlib import import_module
 NAMES = {
     "append": "benchmarks.append",
     "import": "benchmarks.importing",
+    "gigabyte": "benchmarks.gigabyte",
     "first_screen": "benchmarks.first_screen",
     "search": "benchmarks.search",
     "start": "benchmarks.start",

@@ -1,6 +1,8 @@
 """Transcripts made from transcripts: the same lines under new ids, so that nothing looks like a fork of anything.
 
 Deterministic: an id becomes a digest of (seed, copy, id).
+
+python -m benchmarks.copies SOURCE INTO COPIES
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -70,3 +73,7 @@ def endless(at_least_bytes: int) -> list[bytes]:
         lines += made.splitlines(keepends=True)
         total, copy = total + len(made), copy + 1
     return lines
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

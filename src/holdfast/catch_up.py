@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from holdfast.store.upkeep import Folding
 
 _FOLD_EVERY_BYTES = 8 << 20
+_LEAST_BYTES = 16 << 10  # what reading and folding a file costs however short it is, in bytes of a long one
 Hint = tuple[int, int, int, str | None]  # size in bytes, time of change in ns, inode, digest of a meta file
 
 
@@ -122,8 +123,8 @@ class Capture:
         return None if row is None else Cursor(*row)
 
     def _appended(self, size_bytes: int) -> bool:
-        """Fold now and then; whether it is time to stop."""
-        self._unfolded_bytes += size_bytes
+        """Fold now and then, so that little is left to fold when it is time to stop; whether it is."""
+        self._unfolded_bytes += max(size_bytes, _LEAST_BYTES)
         if self._unfolded_bytes >= _FOLD_EVERY_BYTES:
             self._fold()
         self._report(self._out)

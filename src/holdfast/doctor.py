@@ -80,7 +80,7 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
                     findings.append(_damage(home, item))
                     continue
                 records += 1
-                if item.record.f is not None:
+                if item.record.f is not None and item.record.f.sha256 not in named:
                     named[item.record.f.sha256] = item.record.f.size
                     findings.extend(_blob(home, item))
         except OSError as exc:
@@ -191,7 +191,7 @@ def _damage(home: Home, item: reader.Damage) -> Finding:
 def _blob(home: Home, item: reader.Found) -> Iterator[Finding]:
     assert item.record.f is not None
     try:
-        blobs.get(home.blobs, item.record.f)
+        blobs.verify(home.blobs, item.record.f)
     except HoldfastError as exc:
         remedy = (
             "restore it from a backup; if the source still exists: holdfast rebuild, then holdfast import"

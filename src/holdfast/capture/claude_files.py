@@ -7,6 +7,7 @@ advance are one act.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from holdfast.capture.claude_transcripts import META_SOURCE, SOURCE
+from holdfast.capture.lines import CHUNK_BYTES, LONG_LINE_BYTES, Stretch, Unsteady, read_lines
 from holdfast.errors import NotFound
 from holdfast.ids import derived, short
 from holdfast.journal.format import Position
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     from holdfast.journal.writer import Writer
 
-_CHUNK_BYTES = 1 << 20
 _BATCH_BYTES = 4 << 20
 _SNIFF_BYTES = 64 << 10
 _META_LIMIT_BYTES = 1 << 20
@@ -245,11 +246,16 @@ class Reader:
         """Append line by line, in batches; whether the end was reached."""
         batch, size = [header], 0
         line_of, key = self._writer.line, f"{SOURCE}:{file}"
-        for at, body, line_end in read_lines(fd, start):
-            end = at + len(body) + len(line_end)
-            line = line_of(SOURCE, body, derived(key, str(at)), Position(file, at, end), line_end)
+        hold_limit_bytes = max(LONG_LINE_BYTES, self._writer.inline_limit_bytes)
+        for at, body, line_end in read_lines(fd, start, hold_limit_bytes):
+            place = Position(file, at, at + len(body) + len(line_end))
+            if isinstance(body, bytes):
+                line = line_of(SOURCE, body, derived(key, str(at)), place, line_end)
+                size += len(line)
+            else:
+                line = self._long_line(body, derived(key, str(at)), place, line_end)
+                size += len(body)
             batch.append(line)
-            size += len(line)
             if size >= _BATCH_BYTES:
                 self._writer.append_lines(batch)
                 batch, appended, size = [], size, 0
@@ -260,49 +266,24 @@ class Reader:
             self._after_append(size)
         return True
 
-
-def read_lines(fd: int, start: int) -> Iterator[tuple[int, bytes, str]]:
-    """(offset, line, line end) from `start` on.
-
-    A last line without a line end is held back, because its writer may not be done, unless it is a whole JSON object:
-    nothing can follow that on the same line.
-    """
-    held: list[bytes] = []
-    at = start
-    read_from = start
-    while chunk := os.pread(fd, _CHUNK_BYTES, read_from):
-        read_from += len(chunk)
-        if b"\n" not in chunk:
-            held.append(chunk)
-            continue
-        held.append(chunk)
-        *lines, rest = b"".join(held).split(b"\n")
-        held = [rest] if rest else []
-        for line in lines:
-            end = "\n"
-            if line.endswith(b"\r"):
-                line, end = line[:-1], "\r\n"  # noqa: PLW2901
-            yield at, line, end
-            at += len(line) + len(end)
-    tail = b"".join(held)
-    if tail.endswith(b"}") and _is_object(tail):
-        yield at, tail, ""
-
-
-def _is_object(tail: bytes) -> bool:
-    try:
-        msgspec.json.decode(tail, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
+    def _long_line(self, body: Stretch, record_id: str, place: Position, line_end: str) -> bytes:
+        try:
+            return self._writer.line_of_stream(SOURCE, body.chunks(), record_id, place, line_end)
+        except Unsteady as exc:
+            raise OSError(errno.EIO, str(exc)) from exc
 
 
 def _continues(fd: int, cursor: Cursor) -> bool:
     """Whether the file is still the one the cursor is about: the last recorded line stands where it stood."""
     if os.fstat(fd).st_size < cursor.consumed_bytes:
         return False
-    last = os.pread(fd, cursor.consumed_bytes - cursor.last_start, cursor.last_start)
-    return zlib.crc32(last) == cursor.last_crc
+    at, crc = cursor.last_start, 0
+    while at < cursor.consumed_bytes:
+        chunk = os.pread(fd, min(CHUNK_BYTES, cursor.consumed_bytes - at), at)
+        if not chunk:
+            return False
+        at, crc = at + len(chunk), zlib.crc32(chunk, crc)
+    return crc == cursor.last_crc
 
 
 def file_id(path: str, generation: int) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from holdfast.store.project import Translation
 
 _ID_LIMIT = 200
+_ID_MOST = 16_000  # characters; what is longer is no id. A condensed body keeps more of each string
 _RESYNC_EFFORT = 3  # characters read again on a damaged line, as a multiple of its length
 _RESYNC_LIMIT = 200  # tries to find the next object on a damaged line; each may cost the line's length
 _TOKEN_LIMIT = 2**53  # larger figures are not counts of anything
@@ -82,8 +83,8 @@ def text_in(value: object) -> str | None:
 
 
 def id_in(value: object) -> str | None:
-    """A native id; an absurdly long one is cut and told apart by a digest."""
-    if not isinstance(value, str) or not value:
+    """A native id; an absurdly long one is cut and told apart by a digest, one beyond any sense is none."""
+    if not isinstance(value, str) or not value or len(value) > _ID_MOST:
         return None
     return value if len(value) <= _ID_LIMIT else f"{value[: _ID_LIMIT - 20]}~{short(value)}"
 

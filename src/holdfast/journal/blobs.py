@@ -19,11 +19,11 @@ from holdfast.ids import uuid7
 from holdfast.journal.format import BlobRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 TEMPORARY_PREFIX = ".writing-"
-_READ_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -50,23 +50,36 @@ def put(directory: Path, content: bytes) -> BlobRef:
         OSError: it could not be written; no blob of that name exists then unless it did before.
     """
     ref = BlobRef(hashlib.sha256(content).hexdigest(), len(content))
-    final = directory / ref.sha256
-    if _holds(final, content):
+    if _stands(directory, ref):
         sync_directory(directory)  # whoever wrote it may have died before its name was durable
         return ref
+    return put_stream(directory, [content])
+
+
+def put_stream(directory: Path, chunks: Iterable[bytes]) -> BlobRef:
+    """Keep the content that these chunks make up, holding one of them at a time.
+
+    Raises:
+        OSError: as `put`; also what the chunks themselves raise leaves no blob.
+    """
     directory.mkdir(mode=0o700, exist_ok=True)
     temporary = directory / f"{TEMPORARY_PREFIX}{uuid7()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         try:
             failpoint("blob.created")
-            write_all(fd, content)
+            digest, size = hashlib.sha256(), 0
+            for chunk in chunks:
+                digest.update(chunk)
+                write_all(fd, chunk)
+                size += len(chunk)
+            ref = BlobRef(digest.hexdigest(), size)
             failpoint("blob.written")
             os.fsync(fd)
         finally:
             os.close(fd)
         failpoint("blob.synced")
-        temporary.replace(final)
+        temporary.replace(directory / ref.sha256)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -75,11 +88,12 @@ def put(directory: Path, content: bytes) -> BlobRef:
     return ref
 
 
-def _holds(path: Path, content: bytes) -> bool:
+def _stands(directory: Path, ref: BlobRef) -> bool:
     try:
-        return path.stat().st_size == len(content) and path.read_bytes() == content
-    except OSError:
+        verify(directory, ref)
+    except BlobDamaged:
         return False
+    return True
 
 
 def get(directory: Path, ref: BlobRef) -> bytes:
@@ -88,33 +102,33 @@ def get(directory: Path, ref: BlobRef) -> bytes:
     Raises:
         BlobDamaged: the file is absent, unreadable, or its content is not what its name says.
     """
+    return b"".join(read(directory, ref))
+
+
+def verify(directory: Path, ref: BlobRef) -> None:
+    """Check a blob against its name, holding a chunk of it at a time; raises as `get`."""
+    for _ in read(directory, ref):
+        pass
+
+
+def read(directory: Path, ref: BlobRef) -> Iterator[bytes]:
+    """The content in chunks. Only when the last one was taken is it known to be what its name says.
+
+    Raises:
+        BlobDamaged: as `get`, at the latest after the last chunk.
+    """
     path = directory / ref.sha256
     if not _NAME.match(ref.sha256):
         raise BlobDamaged(path, "the record names no SHA-256")
+    digest = hashlib.sha256()
     try:
-        content = path.read_bytes()
+        with path.open("rb", buffering=0) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                yield chunk
     except OSError as exc:
         raise BlobDamaged(path, f"cannot be read: {exc.strerror}") from exc
-    if hashlib.sha256(content).hexdigest() != ref.sha256:
-        raise BlobDamaged(path, "its content does not have the SHA-256 of its name")
-    return content
-
-
-def check(directory: Path, ref: BlobRef) -> None:
-    """Read a blob without keeping it, and check it against its name.
-
-    Raises:
-        BlobDamaged: as `get`.
-    """
-    path = directory / ref.sha256
-    content = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(_READ_BYTES):
-                content.update(piece)
-    except OSError as exc:
-        raise BlobDamaged(path, f"cannot be read: {exc.strerror}") from exc
-    if content.hexdigest() != ref.sha256:
+    if digest.hexdigest() != ref.sha256:
         raise BlobDamaged(path, "its content does not have the SHA-256 of its name")
 
 

@@ -234,7 +234,7 @@ class _Walk:
         """Blobs that records name, against their names; what no record names is not history."""
         for sha256, size in self._named.items():
             try:
-                blobs.check(self._blob_directory, BlobRef(sha256.decode(), size))
+                blobs.verify(self._blob_directory, BlobRef(sha256.decode(), size))
             except BlobDamaged as exc:
                 self._found(self._blob_directory / sha256.decode(), exc.why)
             self._out.blobs += 1

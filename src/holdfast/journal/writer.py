@@ -32,7 +32,7 @@ from holdfast.journal import blobs, segments
 from holdfast.journal import format as fmt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 UNSYNCED_LIMIT_BYTES = 8 << 20  # what may be kept in memory for a failed fsync; reaching it syncs at once
@@ -71,7 +71,7 @@ class Writer:
         self._host = host
         self._segment_size_bytes = segment_size_bytes
         self._look_every_bytes = min(_LOOK_BYTES, segment_size_bytes // 16)  # whether the segment is full
-        self._inline_limit_bytes = min(inline_limit_bytes, LARGEST_INLINE_BYTES)
+        self.inline_limit_bytes = min(inline_limit_bytes, LARGEST_INLINE_BYTES)
         self._fsync_interval_s = fsync_interval_s
         self._reset()
         _writers.add(self)
@@ -110,7 +110,7 @@ class Writer:
             AppendFailed: nothing was acknowledged; earlier records are intact.
         """
         record_id = record_id or uuid7()
-        if len(body) > self._inline_limit_bytes and self._blobs.is_dir():
+        if len(body) > self.inline_limit_bytes and self._blobs.is_dir():
             with blobs.naming(self._blobs):
                 self._append(self.line(source, body, record_id, position), durable=durable)
         else:
@@ -162,12 +162,32 @@ class Writer:
 
     def _member(self, body: bytes) -> bytes:
         body = redact.body(body)
-        if len(body) <= self._inline_limit_bytes:
+        if len(body) <= self.inline_limit_bytes:
             return fmt.body_member(body)
         try:
             return fmt.blob_member(blobs.put(self._blobs, body))
         except OSError as exc:
             raise AppendFailed(self._blobs, exc.strerror or str(exc)) from exc
+
+    def line_of_stream(
+        self,
+        source: str,
+        chunks: Iterable[bytes],
+        record_id: str,
+        position: fmt.Position | None = None,
+        line_end: str = "\n",
+    ) -> bytes:
+        """Encode one record whose body is over `inline_limit_bytes` and is never held whole.
+
+        Raises:
+            AppendFailed: the blob could not be written.
+            Exception: what the chunks raise, if it is no OSError; nothing is kept then.
+        """
+        try:
+            ref = blobs.put_stream(self._blobs, redact.stream(chunks))
+        except OSError as exc:
+            raise AppendFailed(self._blobs, exc.strerror or str(exc)) from exc
+        return fmt.encode(record_id, clock.now_us(), source, fmt.blob_member(ref), position, line_end)
 
     def _write(self, data: bytes) -> None:
         """Append `data` whole, in one write."""

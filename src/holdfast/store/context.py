@@ -15,14 +15,13 @@ import msgspec
 from holdfast.errors import BlobDamaged
 from holdfast.journal import format as fmt
 from holdfast.journal import reader
-from holdfast.store import passages, project
+from holdfast.store import bodies, passages, project
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from holdfast.events import Event
     from holdfast.store.project import Translator
 
 Json = dict[str, Any]
@@ -30,6 +29,7 @@ Range = tuple[int, int]
 _SQL = statements("search")
 _BEGIN, _END = "\u2061", "\u2062"  # invisible operators: no parts of a word, as passages.SPLIT
 _MARK = re.compile(f"([{passages.SPLIT}{_BEGIN}{_END}])")
+_TEXT_CHARS = 100_000  # more than can be searched in one passage
 _LEAD = 0.3  # of the width stands before the first match
 _WORD_CHARS = 20  # up to here, a window does not begin within a word
 _OF_SPANS = {"prompt": 0, "input": 0, "output": 1, "error": 1}  # kind → column of `heads`
@@ -62,7 +62,7 @@ class Recall:
         """
         try:
             record = reader.record_at(self._journal, segment, offset_bytes)
-            body = project.body_of(record, self._blobs)
+            body = bodies.read(record, self._blobs, _TEXT_CHARS)
         except fmt.Damaged as exc:
             raise Gone(f"its record cannot be read: {exc.why}") from exc
         except fmt.Newer as exc:
@@ -70,17 +70,14 @@ class Recall:
         except (BlobDamaged, OSError) as exc:
             raise Gone(f"its record cannot be read: {exc}") from exc
         path = db.execute(_SQL["path_of_file"], (record.p.file if record.p else "",)).get
-        for event in self._events(record, project.entry_of(record, body, segment, offset_bytes, path)):
+        start = project.start_of(record, segment, offset_bytes)
+        translator = self._translators.get(record.s)
+        understood = project.translated(translator, record, body, path, start) if translator else None
+        for event in understood.events if understood else ():
             for passage in passages.of(event):
                 if passages.key(event.session, passage.native, passage.part) == key:
                     return passage.text
         raise Gone("another record stands in its place")
-
-    def _events(self, record: fmt.Record, entry: project.Entry) -> Sequence[Event]:
-        if record.z is not None:
-            return project.understood(record.z).events
-        translate = self._translators.get(record.s)
-        return translate(entry).events if translate else ()
 
 
 def contexts(

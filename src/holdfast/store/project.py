@@ -6,7 +6,6 @@ one record; it raises nothing and keeps nothing.
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -17,9 +16,11 @@ from holdfast import clock
 from holdfast.errors import BlobDamaged
 from holdfast.events import codec
 from holdfast.failpoints import failpoint
-from holdfast.journal import blobs, reader
+from holdfast.journal import reader
 from holdfast.journal.format import SEGMENT_SOURCE
-from holdfast.store import database, passages
+from holdfast.store import bodies, database, passages
+from holdfast.store.bodies import Body
+from holdfast.store.condense import CONDENSED_LIMIT_BYTES
 from holdfast.store.fold import Fold
 from holdfast.store.statements import statements
 
@@ -42,8 +43,7 @@ _MOVED = statements("fold")["cursor_moved"]
 _CHECKPOINT_EVERY = 16  # batches; keeps the write-ahead log near 64 MB of source text
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A record as a translator gets it."""
 
     body: bytes
@@ -52,19 +52,6 @@ class Entry:
     file: str
     path: str | None
     start: int
-
-
-def body_of(record: Record, blob_directory: Path) -> bytes:
-    """A record's body, from the record or from its blob, empty when it was removed; raises BlobDamaged."""
-    if record.f is not None:
-        return blobs.get(blob_directory, record.f)
-    return record.body_bytes() or b""
-
-
-def entry_of(record: Record, body: bytes, segment: int, offset_bytes: int, path: str | None) -> Entry:
-    """The record that stands at this place of the journal, as its translator gets it."""
-    start = record.p.start if record.p else (segment << 40) | offset_bytes
-    return Entry(body, record.id, record.t, record.p.file if record.p else "", path, start)
 
 
 @dataclass(slots=True)
@@ -121,6 +108,7 @@ class Projector:
         self._journal = journal
         self._blobs = blob_directory
         self._translators = translators
+        self._text_chars = max(head_chars, search_chars)
         self._fold = Fold(db, head_chars, search_chars)
         self._paths: dict[str, str | None] = dict(db.execute("SELECT id, path FROM source_file"))
         self._commits = 0
@@ -170,13 +158,13 @@ class Projector:
             self._declare(record)
             return
         try:
-            body = body_of(record, self._blobs)
+            body = bodies.read(record, self._blobs, self._text_chars)
         except BlobDamaged as exc:
             progress.damaged += 1
             self._problem(f"journal segment {item.segment}", item.start, item.end, str(exc))
             return
-        batch.body_bytes += len(body)
-        progress.body_bytes += len(body)
+        batch.body_bytes += len(body.text or b"")
+        progress.body_bytes += body.size_bytes
         fresh = record.p is None or self._advance(record, record.p, body, batch)
         try:
             self._translate(item, record, body, batch, fresh=fresh)
@@ -184,7 +172,7 @@ class Projector:
             why = f"could not be folded: {type(exc).__name__}: {exc}"
             self._problem(f"journal segment {item.segment}", item.start, item.end, why[:300])
 
-    def _advance(self, record: Record, position: Position, body: bytes, batch: _Batch) -> bool:
+    def _advance(self, record: Record, position: Position, body: Body, batch: _Batch) -> bool:
         """Move a file's cursor if this record continues it; whether it holds bytes not counted before.
 
         Behind a hole (a damaged record) the cursor stays, so that the file is read again from there.
@@ -193,11 +181,11 @@ class Projector:
         if not position.start <= consumed < position.end:
             return position.start > consumed
         self._consumed[position.file] = position.end
-        batch.files.setdefault(position.file, _FileRead(record.s)).saw(position, body, record)
+        batch.files.setdefault(position.file, _FileRead(record.s)).saw(position, body, record.e)
         return True
 
     def _translate(
-        self, item: reader.Found, record: Record, body: bytes, batch: _Batch, *, fresh: bool
+        self, item: reader.Found, record: Record, body: Body, batch: _Batch, *, fresh: bool
     ) -> None:
         """Fold what the record's translator understands. Of a removed body it is kept what it understood before."""
         translator = self._translators.get(record.s)
@@ -205,10 +193,10 @@ class Projector:
         if translator is None:
             batch.kept[file, f"source {record.s}"] += fresh
             return
-        entry = entry_of(record, body, item.segment, item.start, self._paths.get(file))
+        start = start_of(record, item.segment, item.start)
         if record.p is None and record.id[14:15] == "8" and not self._first_use(item):
             return
-        translation = translator(entry) if record.z is None else understood(record.z)
+        translation = translated(translator, record, body, self._paths.get(file), start)
         for event in translation.events:
             self._fold.add(event, item.segment, item.start)
         for kept in translation.kept:
@@ -217,7 +205,7 @@ class Projector:
             end = record.p.end if record.p else item.end
             place = self._paths.get(file) or (f"file {file}" if file else f"journal segment {item.segment}")
             for why in translation.problems:
-                self._problem(place, entry.start, end, why)
+                self._problem(place, start, end, why)
 
     def _first_use(self, item: reader.Found) -> bool:
         """Whether this is the first record with its key; ids made from a key are UUIDs of version 8."""
@@ -256,14 +244,11 @@ class Projector:
         for (file, kept), count in batch.kept.items():
             self._fold.row("kept_more", file=file, type=kept, records=count)
         try:
-            with database.transaction(self._db):
-                self._fold.write()
-                self._db.execute(_META, ("folded_us", str(clock.now_us())))
-                if batch.newer:
-                    self._passed_over(min(batch.newer))
-                for segment, place in batch.cursor.items():
-                    self._db.execute(_MOVED, {"segment": segment, **place._asdict()})
-                failpoint("store.folded")
+            try:
+                self._write(batch)
+            except OverflowError:
+                self._fold.make_holdable()
+                self._write(batch)
         except BaseException:
             self._fold.forget()
             self._keyed.clear()
@@ -282,10 +267,37 @@ class Projector:
         least = version if known is None else min(version, int(known[0]))
         self._db.execute(_META, (database.NEWER_RECORDS, str(least)))
 
+    def _write(self, batch: _Batch) -> None:
+        """Rows and cursor: both, or neither."""
+        with database.transaction(self._db):
+            self._fold.write()
+            self._db.execute(_META, ("folded_us", str(clock.now_us())))
+            if batch.newer:
+                self._passed_over(min(batch.newer))
+            for segment, place in batch.cursor.items():
+                self._db.execute(_MOVED, {"segment": segment, **place._asdict()})
+            failpoint("store.folded")
 
-def line_crc(body: bytes, record: Record) -> int:
-    """The CRC-32 of a source line: the body and its line end."""
-    return zlib.crc32(record.e.encode(), zlib.crc32(body))
+
+def start_of(record: Record, segment: int, offset_bytes: int) -> int:
+    """Where a record stands in its source; of one without a position, where it stands in the journal."""
+    return record.p.start if record.p else (segment << 40) | offset_bytes
+
+
+def translated(
+    translator: Translator, record: Record, body: Body, path: str | None, start: int
+) -> Translation:
+    """What a record says. Of a removed body it is kept what was understood before."""
+    if record.z is not None:
+        return understood(record.z)
+    if body.text is None:
+        size = f"{body.size_bytes} bytes, and over {CONDENSED_LIMIT_BYTES} even without its long texts"
+        return Translation(problems=[f"too much to be read at once: {size}"])
+    file = record.p.file if record.p else ""
+    translation = translator(Entry(body.text, record.id, record.t, file, path, start))
+    if body.crc is not None and translation.problems:  # where exactly is unknown: it was read condensed
+        translation.problems = [f"a part of its {body.size_bytes} bytes is not what it should be"]
+    return translation
 
 
 def understood(removed: Removed) -> Translation:
@@ -312,21 +324,20 @@ class _Place(NamedTuple):
 class _FileRead:
     """How far a batch read one source file, and how its last line checks."""
 
-    __slots__ = ("body", "end", "last", "records", "source", "start")
+    __slots__ = ("body", "end", "records", "source", "start", "tail")
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.records = self.start = self.end = 0
-        self.body = b""
-        self.last: Record | None = None
+        self.body = Body(b"", 0, None)
+        self.tail = "\n"
 
-    def saw(self, position: Position, body: bytes, record: Record) -> None:
+    def saw(self, position: Position, body: Body, line_end: str) -> None:
         self.records += 1
-        self.start, self.end, self.body, self.last = position.start, position.end, body, record
+        self.start, self.end, self.body, self.tail = position.start, position.end, body, line_end
 
     def values(self) -> dict[str, int | str]:
-        assert self.last is not None
-        crc = line_crc(self.body, self.last) if self.last.z is None else self.last.z.crc
+        crc = self.body.line_crc(self.tail)
         return {
             "source": self.source,
             "consumed_bytes": self.end,

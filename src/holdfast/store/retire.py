@@ -19,12 +19,14 @@ from holdfast.errors import BlobDamaged
 from holdfast.events import Event, codec
 from holdfast.journal import format as fmt
 from holdfast.journal import reader, sealed, segments
-from holdfast.store.project import Translation, body_of, entry_of, line_crc
+from holdfast.store import bodies
+from holdfast.store.project import Translation, start_of, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from holdfast.store.bodies import Body
     from holdfast.store.project import Translator
 
 WHY = "retired"
@@ -98,7 +100,7 @@ class Retirement:
         return None
 
     def _sessions(self, item: reader.Found) -> set[str]:
-        body = body_of(item.record, self._blobs)
+        body = bodies.read(item.record, self._blobs, self._head)
         return {event.session for event in self._understand(item, body).events}
 
     def lines(self, number: int) -> Iterator[bytes]:
@@ -115,12 +117,12 @@ class Retirement:
         record = item.record
         if record.s.startswith(_OURS) or record.z is not None:
             return _line(record, _member(record))
-        body = body_of(record, self._blobs)
+        body = bodies.read(record, self._blobs, self._head)
         found = self._understand(item, body)
         removed = fmt.Removed(
-            sha256=hashlib.sha256(body).hexdigest(),
-            size=len(body),
-            crc=line_crc(body, record),
+            sha256=_sha256_of(record),
+            size=body.size_bytes,
+            crc=body.line_crc(record.e),
             why=WHY,
             kept=tuple(found.kept),
             problems=tuple(found.problems),
@@ -128,13 +130,13 @@ class Retirement:
         )
         return _line(record, fmt.removed_member(removed))
 
-    def _understand(self, item: reader.Found, body: bytes) -> Translation:
+    def _understand(self, item: reader.Found, body: Body) -> Translation:
         record = item.record
         translator = self._translators.get(record.s)
         if translator is None or record.z is not None:
             return Translation()
         path = self._paths.get(record.p.file if record.p else "")
-        return translator(entry_of(record, body, item.segment, item.start, path))
+        return translated(translator, record, body, path, start_of(record, item.segment, item.start))
 
     def _headed(self, event: Event) -> bytes:
         """An event in JSON, its texts no longer than answers show them."""
@@ -158,6 +160,10 @@ def enough(text: str, head_chars: int) -> str:
     while end < len(text) and len(" ".join(text[:end].split())) <= head_chars:
         end *= 2
     return text[:end]
+
+
+def _sha256_of(record: fmt.Record) -> str:
+    return record.f.sha256 if record.f else hashlib.sha256(record.body_bytes() or b"").hexdigest()
 
 
 def _line(record: fmt.Record, member: bytes) -> bytes:

@@ -14,10 +14,11 @@ import msgspec
 
 from holdfast.errors import BlobDamaged
 from holdfast.events import WorkspaceMoved
-from holdfast.journal import reader
+from holdfast.journal import blobs, reader
 from holdfast.journal.format import SEGMENT_SOURCE
+from holdfast.store import bodies
 from holdfast.store.known import Known, Sight
-from holdfast.store.project import FILE_SOURCE, Entry, body_of, understood
+from holdfast.store.project import FILE_SOURCE, start_of, translated
 from holdfast.transfer import lines
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from holdfast.store.project import Translator
 
 _REPORT_EVERY = 1_000
+_HEAD_CHARS = 300  # of texts, which say nothing about whose they are
 _FAR_US = 2**63
 
 
@@ -147,7 +149,7 @@ class Export:
             if item.record.p is not None and (declaration := self._declared.pop(item.record.p.file, None)):
                 self._count(out, declaration)
         try:
-            body = body_of(item.record, self._blobs)
+            body = self._body(item.record)
         except BlobDamaged as exc:
             self._out.lost.append(Lost(item.segment, item.start, item.end, str(exc)))
             return
@@ -163,6 +165,9 @@ class Export:
         self._out.records += 1
         if self._out.records % _REPORT_EVERY == 0:
             self._report(self._out)
+
+    def _body(self, record: Record) -> bytes:
+        return record.body_bytes() or b"" if record.f is None else blobs.get(self._blobs, record.f)
 
     # ── what is wanted ──
 
@@ -201,18 +206,17 @@ class Export:
         if translator is None:
             return False
         try:
-            body = body_of(record, self._blobs)
+            body = bodies.read(record, self._blobs, _HEAD_CHARS)
         except BlobDamaged:
             return False
-        file = record.p.file if record.p else ""
-        start = record.p.start if record.p else 0
-        entry = Entry(body, record.id, record.t, file, self._paths.get(file), start)
+        path = self._paths.get(record.p.file if record.p else "")
+        understood = translated(translator, record, body, path, start_of(record, 0, 0))
         assert self._choice.sessions is not None
         return any(
             self._is_move_of_theirs(event.data)
             if isinstance(event.data, WorkspaceMoved)
             else event.session in self._choice.sessions
-            for event in (translator(entry) if record.z is None else understood(record.z)).events
+            for event in understood.events
         )
 
     def _is_move_of_theirs(self, move: WorkspaceMoved) -> bool:
