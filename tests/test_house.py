@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "holdfast"
-WORDS = ("clock", "errors", "events", "ids", "pricing", "redact", "settings", "spans")
+WORDS = ("clock", "errors", "events", "failpoints", "ids", "pricing", "redact", "settings", "spans")
 ALSO_ALLOWED = {"settings": {"platformdirs"}}  # where the home is, is the platform's decision
 
 

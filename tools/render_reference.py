@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from holdfast import errors, events, settings
+from holdfast import errors, events, failpoints, settings
 from holdfast.cli.app import COMMANDS, INTERRUPT_EXIT, UNEXPECTED_EXIT, cli
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -51,6 +51,7 @@ OTHER_CODES = {
 def parts() -> dict[str, str]:
     """Every generated part by its name."""
     out = {"settings": settings_table(), "kinds": kinds(), "codes": code_table(), "errors": error_tree()}
+    out["failpoints"] = failpoint_table()
     out["global options"] = options_table(cli)
     for name in ("", *COMMANDS):
         out[f"command {name}".strip()] = command(name)
@@ -136,6 +137,11 @@ def _setting(row: settings.Setting) -> str:
         ("in `config.toml`", in_file),
     ]
     return f"### {row.name}\n\n{row.sentence}\n\n{_table(('', ''), rows)}"
+
+
+def failpoint_table() -> str:
+    """Every failpoint and what has just happened when it is passed."""
+    return _table(("name", "at that moment"), [(f"`{n}`", what) for n, what in failpoints.NAMES.items()])
 
 
 # ── event kinds ──

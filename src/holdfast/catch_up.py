@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from holdfast.capture.claude_files import Cursor, Reader
+from holdfast.failpoints import failpoint
 from holdfast.store import database
 from holdfast.store.statements import statements
 
@@ -86,6 +87,7 @@ class Capture:
             self._fold()
         finally:
             self._writer.close()
+        failpoint("import.recorded")
         self._remember()
 
     def _read(self, reader: Reader, file: SourceFile, hints: dict[str, Hint]) -> bool:

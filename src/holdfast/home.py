@@ -21,6 +21,7 @@ import msgspec
 
 from holdfast import clock, premises
 from holdfast.errors import HomeError, StoreDamaged, StoreError
+from holdfast.failpoints import failpoint
 from holdfast.journal.writer import Writer
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class Home:
         if not folded.damaged:  # what is lost may still stand in its source: look at every file again
             self._keep_hints(db, current)
         database.checkpoint(db, truncate=True)
+        failpoint("store.rebuilt")
         database.publish(self.path, number)
         return db
 

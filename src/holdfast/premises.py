@@ -12,6 +12,7 @@ import msgspec
 
 from holdfast import redact
 from holdfast.errors import HomeError, HomeFromFuture, HomeOutdated
+from holdfast.failpoints import failpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +89,7 @@ def _check_mark(path: Path) -> None:
     try:
         found = msgspec.json.decode(mark.read_bytes(), type=_Mark)
     except FileNotFoundError:
+        failpoint("home.made")
         write_new(mark, msgspec.json.encode(_Mark(FORMAT, redact.LEVEL)) + b"\n")
         return
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
@@ -113,7 +115,9 @@ def write_new(path: Path, content: bytes) -> None:
     try:
         try:
             _write_whole(temporary, content)
+            failpoint("home.naming")
             _name(temporary, path)
+            failpoint("home.named")
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as exc:

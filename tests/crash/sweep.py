@@ -14,6 +14,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,7 +64,9 @@ class Trial:
 class Bench:
     """A directory in which one operation is run, killed and looked at, again and again, in homes of their own."""
 
-    def __init__(self, directory: Path, operation: str, seed: str, *, ack_first: bool = False) -> None:
+    def __init__(
+        self, directory: Path, operation: str, seed: str, *, ack_first: bool = False, traced: bool = True
+    ) -> None:
         self.operation, self.seed = operation, seed
         self._ack_first = ack_first
         self._directory = directory / f"{operation}-{seed}"
@@ -72,15 +75,16 @@ class Bench:
         self._template = self._directory / "template"
         self._prepare()
         clean = self._directory / "clean"
-        self._fresh(clean)
-        outcome = points.trace(
-            self._command(), self._environment(clean), clean, self._directory / "clean.trace"
-        )
+        outcome = self._traced(clean) if traced else self._run("clean", "")
         assert outcome.status == 0, outcome.errors
         self.points = outcome.points
         found = self._check(clean, outcome.acknowledged)
         assert not found["violations"], found["violations"]
         self._answers = found["each_answer"]
+
+    def _traced(self, home: Path) -> points.Outcome:
+        self._fresh(home)
+        return points.trace(self._command(), self._environment(home), home, self._directory / "clean.trace")
 
     def _plant(self) -> Path:
         tree = self._directory / "tree"
@@ -166,6 +170,37 @@ class Bench:
                 break
         else:
             out.violations.append(f"not hit: ended with {outcome.status} at {outcome.last}")
+        self._look(out, home, outcome)
+        if not out.violations:
+            trace_file.unlink()
+        return out
+
+    def fail(self, failpoints: str) -> Trial:
+        """Kill the operation at a failpoint in a fresh home, and look."""
+        name = failpoints.rpartition(",")[2].partition("=")[0]
+        out = Trial(self.operation, self.seed, points.Point("failpoint", 1, name))
+        outcome = self._run(f"failpoint-{name}", failpoints)
+        if outcome.status != -signal.SIGKILL:
+            out.violations.append(f"{name} not hit: ended with {outcome.status}: {outcome.errors[-300:]}")
+        self._look(out, self._directory / f"failpoint-{name}", outcome)
+        return out
+
+    def _run(self, name: str, failpoints: str) -> points.Outcome:
+        """The operation in a fresh home of this name, with faults at failpoints, not traced."""
+        home = self._directory / name
+        self._fresh(home)
+        done = subprocess.run(
+            self._command(),
+            env=self._environment(home) | {"HOLDFAST_FAILPOINTS": failpoints},
+            cwd=points.REPO_ROOT,
+            capture_output=True,
+            timeout=points.RUN_LIMIT_S,
+            check=False,
+        )
+        return points.Outcome(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"), [], [])
+
+    def _look(self, out: Trial, home: Path, outcome: points.Outcome) -> None:
+        """Let the next process carry on, and compare with an undisturbed run."""
         out.acknowledged = len(outcome.acknowledged)
         out.seen = self._check(home, outcome.acknowledged)
         out.violations += out.seen["violations"]
@@ -176,8 +211,6 @@ class Bench:
             )
             out.violations += [f"answers differ from an undisturbed run: {', '.join(names)}"] if names else []
             shutil.rmtree(home)
-            trace_file.unlink()
-        return out
 
 
 OPERATIONS = (*child.OPERATIONS[:5], "project-more", "rebuild")

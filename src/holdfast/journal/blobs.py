@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from holdfast.errors import BlobDamaged
+from holdfast.failpoints import failpoint
 from holdfast.ids import uuid7
 from holdfast.journal.format import BlobRef
 
@@ -54,14 +55,18 @@ def put(directory: Path, content: bytes) -> BlobRef:
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         try:
+            failpoint("blob.created")
             write_all(fd, content)
+            failpoint("blob.written")
             os.fsync(fd)
         finally:
             os.close(fd)
+        failpoint("blob.synced")
         temporary.replace(final)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    failpoint("blob.renamed")
     sync_directory(directory)
     return ref
 

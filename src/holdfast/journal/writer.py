@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from holdfast import clock, redact
 from holdfast.errors import AppendFailed
+from holdfast.failpoints import failpoint
 from holdfast.ids import uuid7
 from holdfast.journal import blobs, segments
 from holdfast.journal import format as fmt
@@ -165,6 +166,7 @@ class Writer:
     def _write_whole(self, data: bytes) -> None:
         for _ in range(_ATTEMPTS):
             try:
+                failpoint("journal.appending")
                 if os.write(self._fd, data) == len(data):
                     return
             except OSError as exc:
@@ -181,6 +183,7 @@ class Writer:
         self._sync()
         if self._fd >= 0 and self._full:
             self._leave()
+            failpoint("journal.left")
         while self._fd < 0:
             newest = self._newest()
             if not newest or not self._join(newest):
@@ -223,6 +226,7 @@ class Writer:
         self._fd, self._segment, self._full, self._named = fd, number, False, False
         body = f'{{"format":{fmt.VERSION},"host":"{self._host}","redaction":{redact.LEVEL}}}'.encode()
         header = fmt.encode(uuid7(), clock.now_us(), fmt.SEGMENT_SOURCE, fmt.body_member(body))
+        failpoint("journal.created")
         try:
             self._write_whole(b"\n" + header + b"\n")
         except AppendFailed:
@@ -266,8 +270,10 @@ class Writer:
 
     def _flush(self) -> None:
         """Force the segment to disk, and its name unless this writer did that before."""
+        failpoint("journal.syncing")
         _fsync(self._fd)
         if not self._named:
+            failpoint("journal.naming")
             blobs.sync_directory(self._directory)
             self._named = True
 
@@ -276,6 +282,7 @@ class Writer:
         self.sync_failures += 1
         self._stranded = cause.strerror or str(cause)
         self._leave()
+        failpoint("journal.stranded")
 
     def _rescue(self, why: str) -> None:
         """After a failed fsync: append everything since the last good one to a new segment, and sync that."""
@@ -284,6 +291,7 @@ class Writer:
                 self._create(self._newest() + 1)
                 self._flush()  # whether the disk takes anything at all, before more is written to it
             self._write_whole(b"".join(self._unsynced))
+            failpoint("journal.rescued")
             self._flush()
         except OSError as exc:
             path = self._path()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from holdfast.errors import StoreBusy, StoreDamaged, StoreError, StoreFromFuture
+from holdfast.failpoints import failpoint
 from holdfast.journal import reader, segments
 from holdfast.store.statements import text
 
@@ -74,7 +75,9 @@ def publish(home: Path, number: int) -> None:
     temporary = home / f".{LINK}.new"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(generation_path(home, number).name)
+    failpoint("store.linked")
     temporary.replace(home / LINK)
+    failpoint("store.published")
     for other in generations(home):
         if other != number:
             remove(home, other)
@@ -97,6 +100,7 @@ def create(path: Path) -> apsw.Connection:
             "INSERT INTO meta VALUES ('schema_version', ?), ('projection_version', ?)",
             (str(SCHEMA_VERSION), str(PROJECTION_VERSION)),
         )
+    failpoint("store.created")
     return db
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from holdfast import clock
 from holdfast.errors import BlobDamaged
+from holdfast.failpoints import failpoint
 from holdfast.journal import blobs, reader
 from holdfast.journal.format import SEGMENT_SOURCE
 from holdfast.store import database
@@ -237,11 +238,13 @@ class Projector:
                 )
                 for segment, place in batch.cursor.items():
                     self._db.execute(_MOVED, {"segment": segment, **place._asdict()})
+                failpoint("store.folded")
         except BaseException:
             self._fold.forget()
             self._keyed.clear()
             self._consumed = dict(self._db.execute("SELECT id, consumed_bytes FROM source_file"))
             raise
+        failpoint("store.committed")
         self._cursor.update((segment, place.offset_bytes) for segment, place in batch.cursor.items())
         self._keyed.clear()
         self._commits += 1

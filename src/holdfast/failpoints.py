@@ -1,0 +1,126 @@
+"""Named places at which a developer can make Holdfast fail. A tool for tests, not a setting.
+
+The environment variable HOLDFAST_FAILPOINTS is read when the process starts. Unset, a failpoint does nothing. Set, it
+is a list separated by commas:
+
+    journal.created=kill            SIGKILL at each passage, so at the first
+    journal.created=kill@3          at the third passage alone
+    journal.syncing=error:EIO@2+    at the second passage and every later one, raise OSError with this errno
+    store.folded=memory             raise MemoryError
+    blob.written=stop               SIGSTOP: the process stands still there until it gets SIGCONT
+    journal.*=tell                  say on standard error that a failpoint was passed; `journal.*` is every name that
+                                    begins so, `*` every name
+
+`error` makes sense where the call that stands there could fail in the same way: directly before it. A name is added
+by calling `failpoint` with a literal and listing it in NAMES; tests/test_failpoints.py compares the two, and
+tests/crash/test_failpoints.py wants each one killed at and recovered from.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import re
+import signal
+from typing import TYPE_CHECKING, NamedTuple
+
+from holdfast.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VARIABLE = "HOLDFAST_FAILPOINTS"
+# What has just happened, or is about to happen, when a name is passed.
+NAMES = {
+    "home.made": "the home's directory is there, its mark is not",
+    "home.naming": "a small file is whole under a temporary name",
+    "home.named": "it has its name, and its temporary one too",
+    "journal.created": "a segment was created; it is empty",
+    "journal.appending": "a record is about to be written",
+    "journal.left": "a full segment was left",
+    "journal.syncing": "a segment is about to be synced",
+    "journal.naming": "a segment is synced, its name is not",
+    "journal.stranded": "an fsync failed and the segment was given up",
+    "journal.rescued": "what was appended since the last good sync stands in a new segment, not synced",
+    "blob.created": "a blob's temporary file was created",
+    "blob.written": "it is written and not synced",
+    "blob.synced": "it is synced and not renamed",
+    "blob.renamed": "it has its name, which is not synced",
+    "import.recorded": "source files are recorded and folded, the hints about them are not",
+    "store.created": "an empty store was created",
+    "store.folded": "a batch and its cursor are written, not committed",
+    "store.committed": "they are committed",
+    "store.rebuilt": "a new store is folded; the link names the old one",
+    "store.linked": "the new link is made under a temporary name",
+    "store.published": "the new store is the current one, the old one lies beside it",
+}
+_ACTION = re.compile(r"(kill|stop|memory|tell|error:(E[A-Z0-9]+))(?:@([1-9]\d*)(\+?))?\Z")
+
+
+class _Action(NamedTuple):
+    what: str
+    errno: int
+    first: int  # passage
+    last: int | None  # None: no end
+    passages: Iterator[int]
+
+
+_asked = os.environ.get(VARIABLE, "")
+_planned: dict[str, _Action] = {}
+
+
+def failpoint(name: str) -> None:
+    """Pass a named place; nothing happens unless HOLDFAST_FAILPOINTS asks for it.
+
+    Raises:
+        OSError, MemoryError: as asked.
+        UsageError: the variable cannot be read.
+    """
+    if _asked:
+        _pass(name)
+
+
+def _pass(name: str) -> None:
+    if not _planned:
+        _planned.update(plan(_asked))
+    action = _planned.get(name)
+    if action is None:
+        return
+    passage = next(action.passages)
+    if passage >= action.first and (action.last is None or passage <= action.last):
+        _act(action, name, passage)
+
+
+def _act(action: _Action, name: str, passage: int) -> None:
+    if action.what == "tell":
+        os.write(2, f"failpoint {name} {passage}\n".encode())
+    elif action.what == "memory":
+        raise MemoryError(f"failpoint {name}")
+    elif action.what in ("kill", "stop"):
+        os.kill(os.getpid(), signal.SIGKILL if action.what == "kill" else signal.SIGSTOP)
+    else:
+        raise OSError(action.errno, os.strerror(action.errno))
+
+
+def plan(asked: str) -> dict[str, _Action]:
+    """Read the variable: what to do at each name. Raises UsageError."""
+    out: dict[str, _Action] = {}
+    for part in filter(None, asked.split(",")):
+        name, _, text = part.partition("=")
+        found = _ACTION.match(text)
+        code = getattr(errno, found[2], None) if found and found[2] else 0
+        if found is None or code is None:
+            raise _unreadable(part, "kill, stop, memory, tell or error:ERRNO, with @N or @N+ behind it")
+        names = [each for each in NAMES if each == name or (name[-1:] == "*" and each.startswith(name[:-1]))]
+        if not names:
+            raise _unreadable(part, f"a name: {', '.join(NAMES)}")
+        first = int(found[3] or 1)
+        last = first if found[3] and not found[4] else None
+        for each in names:
+            out[each] = _Action(found[1].partition(":")[0], code, first, last, itertools.count(1))
+    return out
+
+
+def _unreadable(part: str, accepted: str) -> UsageError:
+    return UsageError(f"{VARIABLE}: {part!r}: expected {accepted}", hint=f"unset {VARIABLE}, or mend it")

@@ -1,0 +1,72 @@
+"""A kill at every failpoint: the next process carries on, nothing acknowledged is lost, the answers are the same.
+
+Who adds a failpoint adds the operation that passes it (`tests/crash/child.py`) to OPERATIONS.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from holdfast.failpoints import NAMES
+from tests.crash import sweep
+
+pytestmark = pytest.mark.slow
+
+_SYNC_FAILS = "journal.syncing=error:EIO@1,"
+# failpoint → the operation that passes it, and what must go wrong before
+OPERATIONS = {
+    "home.made": ("append", ""),
+    "home.naming": ("append", ""),
+    "home.named": ("append", ""),
+    "journal.created": ("append", ""),
+    "journal.appending": ("append", ""),
+    "journal.left": ("rotate", ""),
+    "journal.syncing": ("append", ""),
+    "journal.naming": ("append", ""),
+    "journal.stranded": ("append", _SYNC_FAILS),
+    "journal.rescued": ("append", _SYNC_FAILS),
+    "blob.created": ("blob", ""),
+    "blob.written": ("blob", ""),
+    "blob.synced": ("blob", ""),
+    "blob.renamed": ("blob", ""),
+    "import.recorded": ("project", ""),
+    "store.created": ("project", ""),
+    "store.folded": ("project", ""),
+    "store.committed": ("project", ""),
+    "store.rebuilt": ("rebuild", ""),
+    "store.linked": ("rebuild", ""),
+    "store.published": ("rebuild", ""),
+}
+_benches: dict[str, sweep.Bench] = {}  # of this process: the undisturbed run of an operation is made once
+
+
+@pytest.fixture
+def bench(tmp_path_factory):
+    def bench_of(operation):
+        if operation not in _benches:
+            seed = f"{random.SystemRandom().randrange(10**6)}"
+            directory = tmp_path_factory.mktemp("failpoints")
+            _benches[operation] = sweep.Bench(directory, operation, seed, traced=False)
+        return _benches[operation]
+
+    return bench_of
+
+
+def test_every_failpoint_has_an_operation_that_passes_it():
+    assert set(OPERATIONS) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_kill_at_a_failpoint_loses_nothing_acknowledged(bench, name):
+    operation, before = OPERATIONS[name]
+    trial = bench(operation).fail(f"{before}{name}=kill")
+    print(f"seed {trial.seed}")
+    assert not trial.violations, str(trial)
+
+
+def test_a_failpoint_that_is_not_passed_is_noticed(bench):
+    """Negative control: an operation that never comes by is no pass."""
+    trial = bench("append").fail("store.rebuilt=kill")
+    assert any("not hit" in violation for violation in trial.violations)
