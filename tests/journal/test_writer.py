@@ -519,6 +519,24 @@ def test_a_rescue_that_finds_the_disk_full_is_tried_again(journal, disk, monkeyp
     assert records(journal) == [(1, kept), (2, kept)]
 
 
+def test_a_rescue_goes_on_when_another_writer_is_quicker(journal, disk, monkeypatch):
+    """When the segment that a rescue wants to create was just made by another writer, it takes the next number."""
+    writer = open_writer(journal)
+    kept = writer.append("test", b"1")
+    newest = writer._newest
+
+    def overtaken() -> int:
+        number = newest()
+        if number == 1:
+            segments.path(journal, 2).touch()
+        return number
+
+    monkeypatch.setattr(writer, "_newest", overtaken)
+    disk.failures = 1
+    writer.sync()
+    assert records(journal) == [(1, kept), (3, kept)]
+
+
 def test_a_disk_that_refuses_does_not_fill_with_copies(journal, disk):
     """While every fsync fails, attempts to rescue leave headers behind, not copies of everything."""
     writer = open_writer(journal)

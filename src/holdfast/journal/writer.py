@@ -289,7 +289,8 @@ class Writer:
         try:
             while self._fd < 0:
                 self._create(self._newest() + 1)
-                self._flush()  # whether the disk takes anything at all, before more is written to it
+                if self._fd >= 0:  # otherwise another writer was quicker
+                    self._flush()  # whether the disk takes anything at all, before more is written to it
             self._write_whole(b"".join(self._unsynced))
             failpoint("journal.rescued")
             self._flush()
