@@ -417,21 +417,21 @@ def disk(monkeypatch):
 
 
 def test_durable_syncs_the_segment_and_its_name(journal, disk):
-    """`durable=True` returns after the segment was forced, and once for each segment its name, too."""
+    """`durable=True` returns after the segment was forced, and once for each segment its name, and that of the journal, too."""
     writer = open_writer(journal)
     writer.append("test", b"1")
     assert disk.synced == []
     writer.append("test", b"2", durable=True)
-    assert disk.synced == ["00000001.jsonl", "journal"]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name]
     writer.append("test", b"3", durable=True)
-    assert disk.synced == ["00000001.jsonl", "journal", "00000001.jsonl"]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name, "00000001.jsonl"]
 
 
 def test_a_segment_that_another_made_is_named_durably_too(journal, disk):
     """The creator of a segment may have died before its name was durable; who joins it does not rely on that."""
     open_writer(journal).append("test", b"1")
     open_writer(journal).append("test", b"2", durable=True)
-    assert disk.synced == ["00000001.jsonl", "journal"]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name]
 
 
 def test_syncing_nothing_costs_nothing(journal, disk):
@@ -451,7 +451,7 @@ def test_a_segment_is_synced_before_it_is_left(journal, disk):
     writer = open_writer(journal, segment_size_bytes=1)
     writer.append("test", b"1")
     writer.append("test", b"2")
-    assert disk.synced == ["00000001.jsonl", "journal"]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name]
 
 
 def test_what_is_kept_for_a_failed_sync_is_bounded(journal, disk, monkeypatch):
@@ -555,11 +555,11 @@ def test_background_sync_forces_what_was_appended_and_ends(journal, disk):
     thread = writer._syncer
     assert thread is not None
     thread.join(LIMIT_S)
-    assert disk.synced == ["00000001.jsonl", "journal"]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name]
     writer.append("test", b"2")
     assert writer._syncer is not None
     writer._syncer.join(LIMIT_S)
-    assert disk.synced == ["00000001.jsonl", "journal", "00000001.jsonl"]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name, "00000001.jsonl"]
 
 
 def test_a_background_sync_that_fails_is_made_good(journal, disk):

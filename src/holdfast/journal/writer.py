@@ -269,12 +269,16 @@ class Writer:
         self._unsynced, self._unsynced_bytes = [], 0
 
     def _flush(self) -> None:
-        """Force the segment to disk, and its name unless this writer did that before."""
+        """Force the segment to disk, and its name unless this writer did that before.
+
+        The directory above too: it names the journal, the blobs, and the host that the segment says it is from.
+        """
         failpoint("journal.syncing")
         _fsync(self._fd)
         if not self._named:
             failpoint("journal.naming")
             blobs.sync_directory(self._directory)
+            blobs.sync_directory(self._directory.parent)
             self._named = True
 
     def _strand(self, cause: OSError) -> None:
