@@ -562,6 +562,25 @@ def test_background_sync_forces_what_was_appended_and_ends(journal, disk):
     assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name, "00000001.jsonl"]
 
 
+def test_without_a_thread_the_append_syncs_itself(journal, disk, monkeypatch):
+    """When the system gives no thread, the appender syncs, and the next one asks for a thread again."""
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    writer = open_writer(journal, fsync_interval_s=0.001)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        kept = writer.append("test", b"1")
+    assert disk.synced[0] == "00000001.jsonl"
+    before = len(disk.synced)
+    later = writer.append("test", b"2")
+    assert writer._syncer is not None
+    writer._syncer.join(LIMIT_S)
+    assert len(disk.synced) == before + 1
+    assert records(journal) == [(1, kept), (1, later)]
+
+
 def test_a_background_sync_that_fails_is_made_good(journal, disk):
     """After a failed background fsync its records are appended again to a new segment and synced."""
     disk.failures = 1

@@ -307,8 +307,13 @@ class Writer:
         self._stranded = None
 
     def _start_syncer(self) -> None:
-        self._syncer = threading.Thread(target=self._sync_until_idle, name="holdfast-fsync", daemon=True)
-        self._syncer.start()
+        syncer = threading.Thread(target=self._sync_until_idle, name="holdfast-fsync", daemon=True)
+        try:
+            syncer.start()
+        except RuntimeError:  # the system gives no thread: sync here, and try again with the next append
+            self._sync()
+        else:
+            self._syncer = syncer  # before it can look: the caller holds the lock
 
     def _sync_until_idle(self) -> None:
         """Sync once an interval, without holding up appenders; end when an interval brought nothing new."""
