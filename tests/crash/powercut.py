@@ -41,8 +41,8 @@ TRIALS, CONTROLS = 200, 10
 SKIPPED_EXIT = 77
 _SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN, the same for ext4 and xfs
 _LOG_FLUSHED, _NOTHING_FLUSHED = 1, 2  # with the first, the log of names may be ahead of the data
-_IMAGE_BYTES = {"ext4": 96 << 20, "xfs": 320 << 20}
-_CUTS_PER_HOME, _HOMES_PER_IMAGE = 4, 6
+_IMAGE_BYTES = {"ext4": 512 << 20, "xfs": 512 << 20}
+_CUTS_PER_HOME, _HOMES_PER_IMAGE = 4, 4
 _LIMIT_S = 120
 _CONTROL_LEAST_S = 0.2  # a control that was cut before it promised anything proves nothing
 _SYNC_SLACK_S = 1.0  # beyond the interval: the time that the background sync itself takes
@@ -235,8 +235,9 @@ class Bench:
                 if not chunk:
                     break
         process.send_signal(signal.SIGSTOP)
-        _, status = os.waitpid(process.pid, os.WUNTRACED)  # until its last thread came back from the kernel
-        if not os.WIFSTOPPED(status):
+        if process.returncode is None:  # until its last thread came back from the kernel
+            os.waitpid(process.pid, os.WUNTRACED)
+        else:
             out.violations.append(f"it ended by itself: {process.stderr.read().decode()[-300:]}")
         out.stopped_ns = time.monotonic_ns()
         self._disk.cut(out.flag)
