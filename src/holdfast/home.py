@@ -11,6 +11,7 @@ inbox/ run/ backups/   for later
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from functools import cached_property
 from importlib import resources
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from holdfast import clock, premises
-from holdfast.errors import HomeError, StoreDamaged, StoreError
+from holdfast.errors import HomeError, JournalError, StoreDamaged, StoreError
 from holdfast.failpoints import failpoint
 from holdfast.journal.writer import Writer
 
@@ -59,10 +60,8 @@ class Home:
         """This host's id; made once."""
         path = self.path / "host-id"
         try:
-            return str(uuid.UUID(path.read_text("ascii").strip()))
-        except FileNotFoundError:
-            made = str(uuid.uuid4())
-            premises.write_new(path, f"{made}\n".encode())
+            if not path.exists():
+                premises.write_new(path, f"{uuid.uuid4()}\n".encode())
             return str(uuid.UUID(path.read_text("ascii").strip()))
         except (ValueError, OSError) as exc:
             hint = "restore the file from a backup, or delete it to start a new host id"
@@ -97,8 +96,8 @@ class Home:
                 if mine:
                     try:
                         self._open_store().close()
-                    except apsw.Error as exc:
-                        raise _store_failed(self.path, exc) from exc
+                    except (apsw.Error, OSError) as exc:
+                        raise self._failed(exc) from exc
         return database.open_reader(self.path)
 
     def _open_store(self) -> apsw.Connection:
@@ -197,9 +196,18 @@ class Home:
                 return False
             try:
                 self._rebuild(database.current(self.path), report).close()
-            except apsw.Error as exc:
-                raise _store_failed(self.path, exc) from exc
+            except (apsw.Error, OSError) as exc:
+                raise self._failed(exc) from exc
             return True
+
+    def _failed(self, exc: Exception) -> JournalError | StoreError:
+        """What the system refused while the journal was folded, in words."""
+        hint = "make room or repair access; what is recorded is safe, and the next command folds it"
+        if not isinstance(exc, OSError):
+            return StoreError(f"{self.path / 'store.db'}: {exc}", hint=hint)
+        place = Path(os.fsdecode(exc.filename)) if exc.filename else self.path
+        kind = JournalError if place == self.journal or self.journal in place.parents else StoreError
+        return kind(f"{place}: {exc.strerror}", hint=hint)
 
     def _projector(self, db: apsw.Connection) -> Projector:
         from holdfast.store.project import Projector
@@ -263,8 +271,8 @@ class Home:
                     db.close()
                 if again:
                     self._open_store().close()
-            except apsw.Error as exc:
-                raise _store_failed(self.path, exc) from exc
+            except (apsw.Error, OSError) as exc:
+                raise self._failed(exc) from exc
         return out
 
     def has_records(self) -> bool:
@@ -297,11 +305,6 @@ class Home:
                     )
         due.sort(key=lambda s: (str(s["swept_at"]), str(s["id"])))
         return {"after_days": after_days, "within_days": within_days, "sessions": due}
-
-
-def _store_failed(path: Path, exc: Exception) -> StoreError:
-    hint = "make room or repair access; what is recorded is safe, and the next command folds it"
-    return StoreError(f"{path / 'store.db'}: {exc}", hint=hint)
 
 
 def _VERSIONS() -> dict[str, int]:  # noqa: N802 - a constant that is imported late

@@ -167,14 +167,14 @@ def _connect(path: Path, flags: int) -> apsw.Connection:
 
 def _refused(path: Path, exc: apsw.Error) -> StoreError:
     """Tell damage, which a new store cures, from trouble around the file, which it does not."""
-    if isinstance(exc, _TROUBLE):
-        return StoreError(
-            f"{path}: {exc}", hint="make room or repair access, then run the same command again"
-        )
+    if isinstance(exc, TROUBLE):
+        return StoreError(f"{path}: {exc}", hint=_TROUBLE_HINT)
     return StoreDamaged(path, str(exc))
 
 
-_TROUBLE = (
+_TROUBLE_HINT = "make room or repair access, then run the same command again"
+# What a disk, another process or a limit is to blame for, and no row.
+TROUBLE = (
     apsw.BusyError,
     apsw.CantOpenError,
     apsw.FullError,
@@ -280,7 +280,10 @@ def writer_lock(home: Path, wait_ms: int = 0) -> Iterator[bool]:
 
     The kernel frees the lock when its holder dies, however it dies.
     """
-    fd = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise StoreError(f"{home / LOCK}: {exc.strerror}", hint=_TROUBLE_HINT) from exc
     try:
         yield _lock_within(fd, wait_ms)
     finally:
