@@ -49,6 +49,7 @@ NAMES = {
     "blob.renamed": "it has its name, which is not synced",
     "import.recorded": "source files are recorded and folded, the hints about them are not",
     "store.created": "an empty store was created",
+    "store.meeting": "a session is about to get its row",
     "store.folded": "a batch and its cursor are written, not committed",
     "store.committed": "they are committed",
     "store.rebuilt": "a new store is folded; the link names the old one",
@@ -96,7 +97,7 @@ def _act(action: _Action, name: str, passage: int) -> None:
     if action.what == "tell":
         os.write(2, f"failpoint {name} {passage}\n".encode())
     elif action.what == "memory":
-        raise MemoryError(f"failpoint {name}")
+        raise MemoryError
     elif action.what in ("kill", "stop"):
         os.kill(os.getpid(), signal.SIGKILL if action.what == "kill" else signal.SIGSTOP)
     else:

@@ -175,6 +175,18 @@ def _write_number(home: Path) -> int:
 # ── while folding ──
 
 
+@pytest.mark.parametrize("fault", ["error:ENOSPC", "error:EIO", "memory"])
+def test_a_refusal_while_folding_is_not_taken_for_a_bad_record(tmp_path, fault):
+    """An error of the disk in the middle of a fold ends the command; the next one folds the record as if nothing had been."""
+    home = tmp_path / "home"
+    record_id = record(home).stdout.strip()
+    done = run(home, ["env", f"HOLDFAST_FAILPOINTS=store.meeting={fault}", *holdfast("sessions")])
+    assert_told(done, {1} if fault == "memory" else {30})
+    timeline = json.loads(run(home, holdfast("timeline", "s", "--json")).stdout)
+    assert [entry["id"] for entry in timeline["entries"]] == [record_id]
+    assert run(home, holdfast("doctor")).returncode == 0
+
+
 @pytest.mark.parametrize("command", [("sessions",), ("rebuild",), ("import",)])
 @pytest.mark.parametrize(
     ("what", "exit_code"), [("writer.lock", 30), ("journal/00000002.jsonl", 20), ("store-0002.db", 30)]

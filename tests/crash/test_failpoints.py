@@ -33,6 +33,7 @@ OPERATIONS = {
     "blob.renamed": ("blob", ""),
     "import.recorded": ("project", ""),
     "store.created": ("project", ""),
+    "store.meeting": ("project", ""),
     "store.folded": ("project", ""),
     "store.committed": ("project", ""),
     "store.rebuilt": ("rebuild", ""),
