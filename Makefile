@@ -11,11 +11,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint types contract kill-sweep simfs power-cut fuzz bench lock clean
+.PHONY: help run test lint types contract kill-sweep simfs power-cut errno-matrix fuzz bench lock clean
 
 help:
 	@sed -n '2,5s/^# *//p' Makefile
-	@echo "Also: lint, types, contract, kill-sweep, simfs, power-cut, bench, lock, clean"
+	@echo "Also: lint, types, contract, kill-sweep, simfs, power-cut, errno-matrix, bench, lock, clean"
 
 # ── the environment: each stamp is made once and again only when its inputs change ──────────────
 
@@ -71,6 +71,10 @@ simfs: $(VENV)/.dev
 # ARGS="--trials 200 --fs xfs"
 power-cut: $(VENV)/.dev
 	nice $(BIN)/python -m tests.crash.powercut $(ARGS)
+
+# Refuse each call that writes or opens, with each error; whole resources too. Linux, needs strace.
+errno-matrix: $(VENV)/.dev
+	nice $(BIN)/python -m tests.crash.errnos $(ARGS)
 
 fuzz: $(VENV)/.dev
 	@test -d tests/fuzz || { echo "there is no tests/fuzz yet" >&2; exit 1; }
