@@ -215,9 +215,10 @@ class Bench:
 
     def _run_and_cut(self, home: Path, out: Cut, chooser: random.Random) -> None:
         before = ["eatmydata"] if self._unsynced and shutil.which("eatmydata") else []
+        without = {"POWERCUT_UNSYNCED": "1"} if self._unsynced and not before else {}
         process = subprocess.Popen(
             [*before, sys.executable, "-m", "tests.crash.powercut", "act", out.operation, out.seed],
-            env=volume.environment(home) | _SEGMENTS | ({"POWERCUT_UNSYNCED": "1"} if self._unsynced else {}),
+            env=volume.environment(home) | _SEGMENTS | without,
             cwd=points.REPO_ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
