@@ -1,6 +1,6 @@
 """The system says no: every operation, at each call that writes or opens, with each error; and what is left.
 
-    python -m tests.crash.errnos [--only OPERATION] [--every] [--seed S] [--jobs N] [--list]
+    python -m tests.crash.errnos [--only OPERATION] [--every] [--sample N] [--seed S] [--jobs N] [--list]
 
 Each call of each operation is refused once, with errors in turn so that each meets each operation; --every refuses each
 call with each error that it may give. Beside single calls, whole resources are refused: descriptors, memory. A command that
@@ -323,7 +323,7 @@ def matrix(
         bench = Bench(directory, name)
         found = bench.faults(chooser, every=every)
         if sample is not None:
-            found = chooser.sample(found, sample)
+            found = chooser.sample(found, min(sample, len(found)))
         with ThreadPoolExecutor(jobs) as pool:
             yield from pool.map(bench.trial, range(len(found)), found)
 
@@ -345,6 +345,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash.errnos", description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=OPERATIONS, help="this operation alone")
     parser.add_argument("--every", action="store_true", help="each call with each error that it may give")
+    parser.add_argument("--sample", type=int, default=None, help="so many refusals of each operation, by lot")
     parser.add_argument("--seed", type=int, default=None, help="repeat an earlier run")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--list", action="store_true", help="print every refusal and what came of it")
@@ -356,9 +357,8 @@ def main() -> int:
     print(f"seed {seed} (repeat with --seed {seed})", flush=True)
     directory = Path(tempfile.mkdtemp(prefix="holdfast-errnos-"))
     began_s, trials = time.monotonic(), []
-    for trial in matrix(
-        directory, [asked.only] if asked.only else [*OPERATIONS], seed, asked.jobs, every=asked.every
-    ):
+    names = [asked.only] if asked.only else [*OPERATIONS]
+    for trial in matrix(directory, names, seed, asked.jobs, every=asked.every, sample=asked.sample):
         trials.append(trial)
         if asked.list or trial.violations:
             print(trial, flush=True)
