@@ -2,13 +2,16 @@
 
 The `os` functions that change files or names are wrapped for the block. They do what they always do, and log it. When
 the block ends, the log must explain what lies on the disk, byte for byte: a way of writing that is not watched (a
-file of `io.open`, a library of C) is an error, not a hole in the test.
+library of C, another process) is an error, not a hole in the test. Files that are opened for writing with `open` are
+given a plain file of Python, which writes through `os.write`.
 """
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import errno
+import io
 import os
 from collections import Counter
 from pathlib import Path
@@ -67,9 +70,12 @@ class Recorder:
         self._real = {name: getattr(os, name) for name in names}
         for name in names:
             setattr(os, name, self._wrapped(name))
+        real_open = io.open
+        io.open = builtins.open = self._opener(real_open)  # type: ignore[assignment]
         try:
             yield
         finally:
+            io.open = builtins.open = real_open
             for name, real in self._real.items():
                 setattr(os, name, real)
         self._explain()
@@ -83,6 +89,19 @@ class Recorder:
             return act(*args, **options)
 
         return call
+
+    def _opener(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(file: Any, mode: str = "r", buffering: int = -1, *args: Any, **options: Any) -> Any:
+            is_ours = file in self._open if isinstance(file, int) else self._place(file) is not None
+            if not is_ours or not set(mode) & set("wxa+"):
+                return real(file, mode, buffering, *args, **options)
+            assert "b" in mode, f"not watched: text written to {file}"
+            assert "+" not in mode, f"not watched: {file} opened for reading and writing"
+            flags = os.O_WRONLY | os.O_CLOEXEC | os.O_CREAT | _FLAGS[mode.replace("b", "")]
+            raw = _PlainFile(file if isinstance(file, int) else os.open(file, flags, 0o666))
+            return io.BufferedWriter(raw) if buffering else raw
+
+        return opened
 
     def _explain(self) -> None:
         logged = dict(Moment(self.log, len(self.log.steps)).everything().files())
@@ -227,3 +246,38 @@ class Recorder:
         place = self._place(path)
         if place is not None:
             self._change((place, None))
+
+
+_FLAGS = {"w": os.O_TRUNC, "x": os.O_EXCL, "a": os.O_APPEND}
+
+
+class _PlainFile(io.RawIOBase):
+    """A file that writes through `os`, so that it is watched."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return os.write(self._fd, bytes(data))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return os.lseek(self._fd, offset, whence)
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self.tell() if size is None else size
+        os.ftruncate(self._fd, size)
+        return size
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            os.close(self._fd)

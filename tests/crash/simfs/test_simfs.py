@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
+import subprocess
 import sys
 
 import pytest
@@ -87,10 +89,32 @@ def test_promises_count_from_their_moment_on():
 
 
 def test_writing_that_is_not_watched_is_an_error(tmp_path):
-    """The log must explain the disk: a file written through `io.open` is not seen, and that is said."""
+    """The log must explain the disk: what another program writes is not seen, and that is said."""
+    before = os.fsync, io.open, open
     with pytest.raises(AssertionError, match="not watched"), Recorder(tmp_path).watching():
-        (tmp_path / "f").write_text("unseen")
-    assert os.fsync.__module__ != Recorder.__module__
+        subprocess.run(["touch", tmp_path / "f"], check=True)
+    assert before == (os.fsync, io.open, open)
+
+
+def test_files_opened_for_writing_are_watched(tmp_path):
+    """`open` for writing is seen as the system calls it makes, buffered or not; reading and other places are left alone."""
+    elsewhere = tmp_path / "elsewhere"
+    root = tmp_path / "root"
+    root.mkdir()
+    disk = Recorder(root)
+    with disk.watching():
+        elsewhere.write_text("text")
+        (root / "a").write_bytes(b"one")
+        with (root / "b").open("xb", buffering=0) as file:
+            file.write(b"two, too long")
+            file.seek(3)
+            file.truncate()
+            os.fsync(file.fileno())
+        with open(root / "a", "ab") as file:  # noqa: PTH123 - that is what is tried
+            file.write(b" more")
+        assert (root / "a").read_bytes() == b"one more"
+    kinds = [type(step).__name__ for step in disk.log.steps]
+    assert kinds == ["Names", "Write", "Names", "Write", "Write", "Sync", "Write"]
 
 
 def test_a_workload_is_the_same_again_with_its_seed(tmp_path):
