@@ -19,7 +19,7 @@ from tests.crash.simfs.recorder import Recorder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONTROL_STATES = 3_000
+CONTROL_STATES = 10_000  # at most: a mistake is found out after some hundred
 _STATES_PER_MOMENT = 12
 
 
@@ -47,11 +47,13 @@ def explore(name: str, seed: int, states: int, *, only: int | None = None) -> Re
 
 
 def explore_mistake(name: str, seed: int, states: int = CONTROL_STATES) -> Result:
-    """Look at states that a build with this mistake may leave."""
-    return _explore(MISTAKES[name], seed, states, None)
+    """Look at states that a build with this mistake may leave, until one of them is wrong."""
+    return _explore(MISTAKES[name], seed, states, None, enough=1)
 
 
-def _explore(build: Mistake, seed: int, states: int, only: int | None) -> Result:
+def _explore(
+    build: Mistake, seed: int, states: int, only: int | None, *, enough: int | None = None
+) -> Result:
     out = Result()
     seen: set[bytes] = set()
     directory = Path(tempfile.mkdtemp(prefix="holdfast-simfs-", dir=_memory()))
@@ -59,7 +61,7 @@ def _explore(build: Mistake, seed: int, states: int, only: int | None) -> Result
         while out.states < states:
             workload = out.workloads if only is None else only
             _one_workload(build, f"{seed}/{build.protocol}/{workload}", workload, directory, seen, out)
-            if only is not None:
+            if only is not None or (enough is not None and out.violations >= enough):
                 break
     finally:
         shutil.rmtree(directory)

@@ -117,14 +117,17 @@ class Recorder:
         return None if place is None else self._entries[place[0]].get(place[1])
 
     def _place(self, path: Any) -> tuple[int, str] | None:
-        """(directory, name) of a path below the root."""
+        """(directory, name) of a path below the root; None: it is elsewhere, or in a directory that is not there."""
         text = os.fspath(path)
         if not isinstance(text, str) or not text.startswith(self._root + os.sep):
             return None
         *parents, name = Path(text).relative_to(self._root).parts
         node = ROOT
         for parent in parents:
-            node = self._entries[node][parent]
+            inner = self._entries[node].get(parent)
+            if inner is None:
+                return None
+            node = inner
         return node, name
 
     def _new(self, *, directory: bool = False) -> int:

@@ -16,7 +16,7 @@ from tests.crash.simfs.protocols import MISTAKES, PROTOCOLS
 from tests.crash.simfs.recorder import Recorder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watch knows the calls made on Linux")
-STATES, CONTROL_STATES = 2_000, 400
+STATES = 2_000
 
 
 def print_seed():
@@ -38,7 +38,7 @@ def test_no_state_after_a_power_cut_lacks_what_was_promised(name):
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_build_with_a_mistake_is_found_out(name):
     """Negative control: without one of the syncs, promising too early, or trying a failed fsync again, something is lost."""
-    found = explore.explore_mistake(name, print_seed(), CONTROL_STATES)
+    found = explore.explore_mistake(name, print_seed())
     assert any("is lost" in kind for kind in found.kinds), str(found)
 
 
