@@ -11,11 +11,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint types contract kill-sweep tamper fuzz bench lock clean
+.PHONY: help run test lint types contract kill-sweep tamper simfs power-cut errno-matrix fuzz bench lock clean
 
 help:
 	@sed -n '2,5s/^# *//p' Makefile
-	@echo "Also: lint, types, contract, kill-sweep, tamper, bench, lock, clean"
+	@echo "Also: lint, types, contract, kill-sweep, tamper, simfs, power-cut, errno-matrix, bench, lock, clean"
 
 # ── the environment: each stamp is made once and again only when its inputs change ──────────────
 
@@ -66,6 +66,19 @@ kill-sweep: $(VENV)/.dev
 # Change sealed history in 1,000 random ways; `journal verify` must find each one.
 tamper: $(VENV)/.dev
 	HOLDFAST_TEST_TAMPERINGS=1000 $(BIN)/python -m pytest -q -s tests/journal/test_verify.py $(ARGS)
+
+# 100,000 states that a power cut may leave, of each protocol, and the mistakes that must be found out. Minutes.
+simfs: $(VENV)/.dev
+	nice $(BIN)/python -m tests.crash.simfs $(ARGS)
+
+# Cut the power of a file system in an image under a process that records. Linux, needs root.
+# ARGS="--trials 200 --fs xfs"
+power-cut: $(VENV)/.dev
+	nice $(BIN)/python -m tests.crash.powercut $(ARGS)
+
+# Refuse each call that writes or opens, with each error; whole resources too. Linux, needs strace.
+errno-matrix: $(VENV)/.dev
+	nice $(BIN)/python -m tests.crash.errnos $(ARGS)
 
 fuzz: $(VENV)/.dev
 	@test -d tests/fuzz || { echo "there is no tests/fuzz yet" >&2; exit 1; }

@@ -25,7 +25,7 @@ _PART = re.compile(r"<!-- begin: (?P<name>[^>]+) -->\n.*?<!-- end: (?P=name) -->
 # Exit codes that every command can give, and those that each can give beyond. "" is `holdfast` without a command.
 EVERY_COMMAND = (0, 1, 2, UNEXPECTED_EXIT, INTERRUPT_EXIT)
 _HOME = (10, 11, 12)
-_ANSWERS = (*_HOME, 30, 31, 32)
+_ANSWERS = (*_HOME, 20, 30, 31, 32)
 EXITS = {
     "": (*_ANSWERS, 21),
     "sessions": _ANSWERS,
@@ -34,11 +34,11 @@ EXITS = {
     "timeline": (3, *_ANSWERS),
     "search": (3, *_ANSWERS),
     "stats": _ANSWERS,
-    "import": (3, *_HOME, 21, 26, 27, 30, 31, 32),
+    "import": (3, *_HOME, 20, 21, 26, 27, 30, 31, 32),
     "record": (*_HOME, 21),
     "doctor": (*_HOME, 30, 40),
     "config": (),
-    "rebuild": (*_HOME, 30, 31, 32),
+    "rebuild": (*_HOME, 20, 30, 31, 32),
     "journal verify": (*_HOME, 24),
     "journal seal": (*_HOME, 21, 23, 31),
     "journal retire": (*_ANSWERS, 23, 25, 31),

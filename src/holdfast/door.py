@@ -172,8 +172,8 @@ os.register_at_fork(
 def _close_at_exit() -> None:
     try:
         close()
-    except HoldfastError as exc:  # nobody is left to raise it to
-        print(f"holdfast: {exc}", file=sys.stderr)  # noqa: T201 - the process's last word
+    except (HoldfastError, OSError, MemoryError) as exc:  # nobody is left to raise it to
+        print(f"holdfast: {str(exc) or 'out of memory'}", file=sys.stderr)  # noqa: T201 - the process's last word
 
 
 atexit.register(_close_at_exit)

@@ -55,6 +55,7 @@ NAMES = {
     "retire.rewritten": "a segment is retired, others are not, the store is not folded again",
     "import.recorded": "source files are recorded and folded, the hints about them are not",
     "store.created": "an empty store was created",
+    "store.meeting": "a session is about to get its row",
     "store.folded": "a batch and its cursor are written, not committed",
     "store.committed": "they are committed",
     "store.rebuilt": "a new store is folded; the link names the old one",

@@ -12,6 +12,7 @@ inbox/      for later
 
 from __future__ import annotations
 
+import os
 import uuid
 from functools import cached_property
 from importlib import resources
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from holdfast import clock, premises
-from holdfast.errors import HomeError, StoreBusy, StoreError
+from holdfast.errors import HomeError, JournalError, StoreBusy, StoreError
 from holdfast.journal.writer import Writer
 
 if TYPE_CHECKING:
@@ -63,10 +64,8 @@ class Home:
         """This host's id; made once."""
         path = self.path / "host-id"
         try:
-            return str(uuid.UUID(path.read_text("ascii").strip()))
-        except FileNotFoundError:
-            made = str(uuid.uuid4())
-            premises.write_new(path, f"{made}\n".encode())
+            if not path.exists():
+                premises.write_new(path, f"{uuid.uuid4()}\n".encode())
             return str(uuid.UUID(path.read_text("ascii").strip()))
         except (ValueError, OSError) as exc:
             hint = "restore the file from a backup, or delete it to start a new host id"
@@ -120,8 +119,8 @@ class Home:
                     db = self.upkeep().open(defer=True)
                     if db is not None:
                         db.close()
-                except apsw.Error as exc:
-                    raise _store_failed(self.path, exc) from exc
+                except (apsw.Error, OSError) as exc:
+                    raise self._failed(exc) from exc
             return mine
 
     def rebuild(
@@ -157,8 +156,8 @@ class Home:
                 db = upkeep.open(told) if only_if_due else upkeep.rebuild(told, set_aside=set_aside)
                 if db is not None:
                     db.close()
-            except apsw.Error as exc:
-                raise _store_failed(self.path, exc) from exc
+            except (apsw.Error, OSError) as exc:
+                raise self._failed(exc) from exc
             return True
 
     def upkeep(self) -> Upkeep:
@@ -166,6 +165,15 @@ class Home:
         from holdfast.store.upkeep import Upkeep
 
         return Upkeep(self.path, self.journal, self._projector)
+
+    def _failed(self, exc: Exception) -> JournalError | StoreError:
+        """What the system refused while the journal was folded, in words."""
+        hint = "make room or repair access; what is recorded is safe, and the next command folds it"
+        if not isinstance(exc, OSError):
+            return StoreError(f"{self.path / 'store.db'}: {exc}", hint=hint)
+        place = Path(os.fsdecode(exc.filename)) if exc.filename else self.path
+        kind = JournalError if place == self.journal or self.journal in place.parents else StoreError
+        return kind(f"{place}: {exc.strerror}", hint=hint)
 
     def _projector(self, db: apsw.Connection) -> Projector:
         from holdfast.store.project import Projector
@@ -241,8 +249,8 @@ class Home:
                 if db is None:
                     out.deferred, out.busy, out.done = True, True, False
                     self._fold_in_background()
-            except apsw.Error as exc:
-                raise _store_failed(self.path, exc) from exc
+            except (apsw.Error, OSError) as exc:
+                raise self._failed(exc) from exc
         return out
 
     def _capture(
@@ -332,11 +340,6 @@ class Home:
                     )
         due.sort(key=lambda s: (str(s["swept_at"]), str(s["id"])))
         return {"after_days": after_days, "within_days": within_days, "sessions": due}
-
-
-def _store_failed(path: Path, exc: Exception) -> StoreError:
-    hint = "make room or repair access; what is recorded is safe, and the next command folds it"
-    return StoreError(f"{path / 'store.db'}: {exc}", hint=hint)
 
 
 def _folding_in(

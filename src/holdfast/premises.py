@@ -15,6 +15,7 @@ import msgspec
 from holdfast import processes, redact
 from holdfast.errors import HomeError, HomeFromFuture, HomeOutdated
 from holdfast.failpoints import failpoint
+from holdfast.journal.blobs import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +102,7 @@ def _check_mark(path: Path) -> None:
         found = msgspec.json.decode(mark.read_bytes(), type=_Mark)
     except FileNotFoundError:
         failpoint("home.made")
+        _sync_above(path)
         write_new(mark, msgspec.json.encode(_Mark(FORMAT, redact.LEVEL)) + b"\n")
         return
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
@@ -116,6 +118,23 @@ def _check_mark(path: Path) -> None:
         raise HomeOutdated(
             f"home {path} was written before redaction existed; it may hold secrets", hint=hint
         )
+
+
+def _sync_above(path: Path) -> None:
+    """Make the home's own name durable, and those of the directories above it: this may be their first moment.
+
+    The mark is written afterwards, so a home that is marked has a name that stays. Where another file system begins,
+    nothing was made by us; nor in a directory that we may not read.
+    """
+    try:
+        device = path.stat().st_dev
+        for directory in path.resolve().parents:
+            if directory.stat().st_dev != device:
+                break
+            with contextlib.suppress(PermissionError):
+                sync_directory(directory)
+    except OSError as exc:
+        raise unusable(path, f"its name cannot be made durable: {exc.strerror}") from exc
 
 
 def write_new(path: Path, content: bytes) -> None:

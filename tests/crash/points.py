@@ -94,16 +94,32 @@ def missing() -> str | None:
 
 
 def trace(
-    command: list[str], env: dict[str, str], home: Path, trace_file: Path, inject: tuple[str, ...] = ()
+    command: list[str],
+    env: dict[str, str],
+    home: Path,
+    trace_file: Path,
+    inject: tuple[str, ...] = (),
+    *,
+    given: bytes = b"",
+    opening: bool = False,
 ) -> Outcome:
-    """Run a command under strace, with faults injected ("fsync:error=EIO:when=1"), and list its writing calls."""
+    """Run a command under strace, with faults injected ("fsync:error=EIO:when=1"), and list its writing calls.
+
+    `given` is its standard input; `opening`: list the calls that open for reading too.
+    """
     options = [f"--inject={fault}" for fault in inject]
     calls = ",".join(WRITING)
     strace = ["strace", "-f", "-y", "-s", "200", "-o", str(trace_file), f"--trace={calls}", *options, "--"]
     done = subprocess.run(
-        [*strace, *command], env=env, cwd=REPO_ROOT, capture_output=True, timeout=RUN_LIMIT_S, check=False
+        [*strace, *command],
+        env=env,
+        cwd=REPO_ROOT,
+        input=given,
+        capture_output=True,
+        timeout=RUN_LIMIT_S,
+        check=False,
     )
-    points = _points(trace_file.read_text("utf-8", "replace").splitlines(), home)
+    points = _points(trace_file.read_text("utf-8", "replace").splitlines(), home, opening=opening)
     last = list(dict(points).values())
     errors = done.stderr.decode("utf-8", "replace")
     return Outcome(done.returncode, done.stdout, errors, [point for _, point in points], last)
@@ -114,7 +130,7 @@ def kill_at(command: list[str], env: dict[str, str], home: Path, trace_file: Pat
     return trace(command, env, home, trace_file, (f"{point.syscall}:signal=SIGKILL:when={point.number}",))
 
 
-def _points(lines: list[str], home: Path) -> list[tuple[str, Point]]:
+def _points(lines: list[str], home: Path, *, opening: bool) -> list[tuple[str, Point]]:
     """(thread, point) of each writing call below the home, in order."""
     seen: dict[tuple[str, str], int] = {}
     out = []
@@ -124,7 +140,7 @@ def _points(lines: list[str], home: Path) -> list[tuple[str, Point]]:
             continue
         thread, name, rest = call.groups()
         seen[thread, name] = seen.get((thread, name), 0) + 1
-        if str(home) in rest and _writes(name, rest):
+        if str(home) in rest and (opening or _writes(name, rest)):
             out.append((thread, Point(name, seen[thread, name], _file(rest, home))))
     return out
 

@@ -172,6 +172,49 @@ def _write_number(home: Path) -> int:
     return number
 
 
+# ── while folding ──
+
+
+@pytest.mark.parametrize("fault", ["error:ENOSPC", "error:EIO", "memory"])
+def test_a_refusal_while_folding_is_not_taken_for_a_bad_record(tmp_path, fault):
+    """An error of the disk in the middle of a fold ends the command; the next one folds the record as if nothing had been."""
+    home = tmp_path / "home"
+    record_id = record(home).stdout.strip()
+    done = run(home, ["env", f"HOLDFAST_FAILPOINTS=store.meeting={fault}", *holdfast("sessions")])
+    assert_told(done, {1} if fault == "memory" else {30})
+    timeline = json.loads(run(home, holdfast("timeline", "s", "--json")).stdout)
+    assert [entry["id"] for entry in timeline["entries"]] == [record_id]
+    assert run(home, holdfast("doctor")).returncode == 0
+
+
+@pytest.mark.parametrize("command", [("sessions",), ("rebuild",), ("import",)])
+@pytest.mark.parametrize(
+    ("what", "exit_code"), [("writer.lock", 30), ("journal/00000002.jsonl", 20), ("store-0002.db", 30)]
+)
+def test_what_cannot_be_opened_is_named_with_its_exit_code(used, command, what, exit_code):
+    """A lock, segment or store that the system does not open: the message names it, whatever the command."""
+    (used / "no-claude" / "projects").mkdir(parents=True)
+    (used / what).unlink(missing_ok=True)
+    (used / what).symlink_to((used / what).name)  # a loop, which root cannot open either
+    if what.startswith("store"):
+        (used / "store.db").unlink()  # so that a new one is made
+    done = run(used, holdfast(*command))
+    if what.startswith("store") and not done.returncode:
+        return  # the command took another number
+    if command != ("sessions",) or done.returncode:  # an answer may be given without what is new
+        assert_told(done, {exit_code}, what.rpartition("/")[2], os.strerror(errno.ELOOP))
+    (used / what).unlink()
+    assert run(used, holdfast("sessions")).returncode == 0
+
+
+def test_no_memory_at_the_end_of_a_process(used):
+    """A process that finds no memory for its last sync says so, without a traceback."""
+    done = run(used, ["env", "HOLDFAST_FAILPOINTS=journal.syncing=memory", *holdfast("record")], EVENT)
+    assert done.returncode == 1
+    assert "out of memory" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 # ── homes that cannot be used ──
 
 

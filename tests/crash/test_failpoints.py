@@ -39,6 +39,7 @@ OPERATIONS = {
     "retire.rewritten": ("retire", ""),
     "import.recorded": ("project", ""),
     "store.created": ("project", ""),
+    "store.meeting": ("project", ""),
     "store.folded": ("project", ""),
     "store.committed": ("project", ""),
     "store.rebuilt": ("rebuild", ""),

@@ -37,6 +37,15 @@ def test_a_blob_is_for_its_owner_only(tmp_path):
     assert (tmp_path / "blobs" / ref.sha256).stat().st_mode & 0o777 == 0o600
 
 
+def test_a_directory_that_is_made_is_named_durably(tmp_path, monkeypatch):
+    """The first blob's directory has its own name forced to disk, and that of the blob."""
+    synced = []
+    monkeypatch.setattr(blobs, "sync_directory", synced.append)
+    for content in (b"one", b"two"):
+        blobs.put(tmp_path / "blobs", content)
+    assert synced == [tmp_path, tmp_path / "blobs", tmp_path / "blobs"]
+
+
 def test_the_same_content_is_kept_once(tmp_path):
     """Keeping the same content again writes nothing."""
     ref = blobs.put(tmp_path, b"same")

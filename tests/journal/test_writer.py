@@ -417,21 +417,21 @@ def disk(monkeypatch):
 
 
 def test_durable_syncs_the_segment_and_its_name(journal, disk):
-    """`durable=True` returns after the segment was forced, and once for each segment its name, too."""
+    """`durable=True` returns after the segment was forced, and once for each segment its name, and that of the journal, too."""
     writer = open_writer(journal)
     writer.append("test", b"1")
     assert disk.synced == []
     writer.append("test", b"2", durable=True)
-    assert disk.synced == ["00000001.jsonl", "journal"]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name]
     writer.append("test", b"3", durable=True)
-    assert disk.synced == ["00000001.jsonl", "journal", "00000001.jsonl"]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name, "00000001.jsonl"]
 
 
 def test_a_segment_that_another_made_is_named_durably_too(journal, disk):
     """The creator of a segment may have died before its name was durable; who joins it does not rely on that."""
     open_writer(journal).append("test", b"1")
     open_writer(journal).append("test", b"2", durable=True)
-    assert disk.synced == ["00000001.jsonl", "journal"]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name]
 
 
 def test_syncing_nothing_costs_nothing(journal, disk):
@@ -451,7 +451,7 @@ def test_a_segment_is_synced_before_it_is_left(journal, disk):
     writer = open_writer(journal, segment_size_bytes=1)
     writer.append("test", b"1")
     writer.append("test", b"2")
-    assert disk.synced == ["00000001.jsonl", "journal"]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name]
 
 
 def test_what_is_kept_for_a_failed_sync_is_bounded(journal, disk, monkeypatch):
@@ -519,6 +519,24 @@ def test_a_rescue_that_finds_the_disk_full_is_tried_again(journal, disk, monkeyp
     assert records(journal) == [(1, kept), (2, kept)]
 
 
+def test_a_rescue_goes_on_when_another_writer_is_quicker(journal, disk, monkeypatch):
+    """When the segment that a rescue wants to create was just made by another writer, it takes the next number."""
+    writer = open_writer(journal)
+    kept = writer.append("test", b"1")
+    newest = writer._newest
+
+    def overtaken() -> int:
+        number = newest()
+        if number == 1:
+            segments.path(journal, 2).touch()
+        return number
+
+    monkeypatch.setattr(writer, "_newest", overtaken)
+    disk.failures = 1
+    writer.sync()
+    assert records(journal) == [(1, kept), (3, kept)]
+
+
 def test_a_disk_that_refuses_does_not_fill_with_copies(journal, disk):
     """While every fsync fails, attempts to rescue leave headers behind, not copies of everything."""
     writer = open_writer(journal)
@@ -537,11 +555,30 @@ def test_background_sync_forces_what_was_appended_and_ends(journal, disk):
     thread = writer._syncer
     assert thread is not None
     thread.join(LIMIT_S)
-    assert disk.synced == ["00000001.jsonl", "journal"]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name]
     writer.append("test", b"2")
     assert writer._syncer is not None
     writer._syncer.join(LIMIT_S)
-    assert disk.synced == ["00000001.jsonl", "journal", "00000001.jsonl"]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name, "00000001.jsonl"]
+
+
+def test_without_a_thread_the_append_syncs_itself(journal, disk, monkeypatch):
+    """When the system gives no thread, the appender syncs, and the next one asks for a thread again."""
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    writer = open_writer(journal, fsync_interval_s=0.001)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        kept = writer.append("test", b"1")
+    assert disk.synced[0] == "00000001.jsonl"
+    before = len(disk.synced)
+    later = writer.append("test", b"2")
+    assert writer._syncer is not None
+    writer._syncer.join(LIMIT_S)
+    assert len(disk.synced) == before + 1
+    assert records(journal) == [(1, kept), (1, later)]
 
 
 def test_a_background_sync_that_fails_is_made_good(journal, disk):

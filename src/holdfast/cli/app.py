@@ -204,8 +204,9 @@ def main(args: list[str] | None = None) -> None:
             "`holdfast rebuild` folds the journal into a new one; nothing is lost",
         )
         code = StoreError.exit_code
-    except OSError as exc:
-        terminal.error(str(exc), "nothing recorded is lost; `holdfast doctor` looks for causes")
+    except (OSError, MemoryError, ImportError) as exc:  # a library that finds no memory is an ImportError
+        why = "out of memory" if isinstance(exc, MemoryError) else str(exc)
+        terminal.error(why, "nothing recorded is lost; `holdfast doctor` looks for causes")
         code = HoldfastError.exit_code
     except Exception as exc:
         if os.environ.get("HOLDFAST_DEBUG"):

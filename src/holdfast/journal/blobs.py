@@ -6,6 +6,7 @@ renamed, and the directory synced. A temporary left by a crash is never read; `d
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -62,7 +63,9 @@ def put_stream(directory: Path, chunks: Iterable[bytes]) -> BlobRef:
     Raises:
         OSError: as `put`; also what the chunks themselves raise leaves no blob.
     """
-    directory.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+        sync_directory(directory.parent)
     temporary = directory / f"{TEMPORARY_PREFIX}{uuid7()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

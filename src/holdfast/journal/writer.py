@@ -326,12 +326,16 @@ class Writer:
         self._unsynced, self._unsynced_bytes = [], 0
 
     def _flush(self) -> None:
-        """Force the segment to disk, and its name unless this writer did that before."""
+        """Force the segment to disk, and its name unless this writer did that before.
+
+        The directory above too: it names the journal, the blobs, and the host that the segment says it is from.
+        """
         failpoint("journal.syncing")
         _fsync(self._fd)
         if not self._named:
             failpoint("journal.naming")
             blobs.sync_directory(self._directory)
+            blobs.sync_directory(self._directory.parent)
             self._named = True
 
     def _strand(self, cause: OSError) -> None:
@@ -346,7 +350,8 @@ class Writer:
         try:
             while self._fd < 0:
                 self._create(self._newest() + 1)
-                self._flush()  # whether the disk takes anything at all, before more is written to it
+                if self._fd >= 0:  # otherwise another writer was quicker
+                    self._flush()  # whether the disk takes anything at all, before more is written to it
             self._write_whole(b"".join(self._unsynced))
             failpoint("journal.rescued")
             self._flush()
@@ -359,8 +364,13 @@ class Writer:
         self._stranded = None
 
     def _start_syncer(self) -> None:
-        self._syncer = threading.Thread(target=self._sync_until_idle, name="holdfast-fsync", daemon=True)
-        self._syncer.start()
+        syncer = threading.Thread(target=self._sync_until_idle, name="holdfast-fsync", daemon=True)
+        try:
+            syncer.start()
+        except RuntimeError:  # the system gives no thread: sync here, and try again with the next append
+            self._sync()
+        else:
+            self._syncer = syncer  # before it can look: the caller holds the lock
 
     def _sync_until_idle(self) -> None:
         """Sync once an interval, without holding up appenders; end when an interval brought nothing new."""

@@ -180,14 +180,14 @@ def _connect(path: Path, flags: int) -> apsw.Connection:
 
 def refused(path: Path, exc: apsw.Error) -> StoreError:
     """Tell damage, which a new store cures, from trouble around the file, which it does not."""
-    if isinstance(exc, _TROUBLE):
-        return StoreError(
-            f"{path}: {exc}", hint="make room or repair access, then run the same command again"
-        )
+    if isinstance(exc, TROUBLE):
+        return StoreError(f"{path}: {exc}", hint=_TROUBLE_HINT)
     return StoreDamaged(path, str(exc))
 
 
-_TROUBLE = (
+_TROUBLE_HINT = "make room or repair access, then run the same command again"
+# What a disk, another process or a limit is to blame for, and no row.
+TROUBLE = (
     apsw.BusyError,
     apsw.CantOpenError,
     apsw.FullError,

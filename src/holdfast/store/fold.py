@@ -12,6 +12,7 @@ import msgspec
 
 from holdfast import events as ev
 from holdfast import pricing, spans
+from holdfast.failpoints import failpoint
 from holdfast.store import forks, passages
 from holdfast.store.indexing import Index
 from holdfast.store.statements import statements
@@ -152,6 +153,7 @@ class Fold:
         source, _, native = key.partition(":")
         if session_id is None:
             values = {"key": key, "source": source, "native": native}
+            failpoint("store.meeting")
             session_id = self._ids[key] = self._db.execute(_SQL["session_id"], values).get
         seen = self._seen[key] = _Seen(session_id, has_main=source != _PROGRAMS)
         return seen

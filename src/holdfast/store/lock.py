@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from holdfast import processes
+from holdfast.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +50,16 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextlib.contextmanager
 def held(home: Path, wait_ms: int) -> Iterator[bool]:
-    """Try to get the lock for the block; yields whether it worked."""
-    fd = os.open(home / NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    """Try to get the lock for the block; yields whether it worked.
+
+    Raises:
+        StoreError: the system does not let us ask for it.
+    """
+    try:
+        fd = os.open(home / NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        hint = "make room or repair access, then run the same command again"
+        raise StoreError(f"{home / NAME}: {exc.strerror}", hint=hint) from exc
     mine = False
     try:
         mine = _lock_within(fd, wait_ms)

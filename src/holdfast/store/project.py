@@ -168,6 +168,8 @@ class Projector:
         fresh = record.p is None or self._advance(record, record.p, body, batch)
         try:
             self._translate(item, record, body, batch, fresh=fresh)
+        except (*database.TROUBLE, OSError, MemoryError):
+            raise  # not the record's fault: it is folded when the cause is gone
         except Exception as exc:  # noqa: BLE001 - one record no translator was ready for must not stop all others
             why = f"could not be folded: {type(exc).__name__}: {exc}"
             self._problem(f"journal segment {item.segment}", item.start, item.end, why[:300])
