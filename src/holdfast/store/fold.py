@@ -12,7 +12,7 @@ import msgspec
 
 from holdfast import events as ev
 from holdfast import pricing, spans
-from holdfast.store import forks
+from holdfast.store import forks, sidechains, summaries
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
@@ -98,10 +98,12 @@ class Fold:
         self._ids: dict[str, int] = {}
         self._seen: dict[str, _Seen] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._sidechains = sidechains.Sidechains(db)
         self._handlers: dict[str, Callable[[ev.Event, _Seen, Any], None]] = {
             "session.noted": self._session_noted,
             "session.started": self._session_started,
             "session.cost_reported": self._session_cost,
+            "line.linked": self._line_linked,
             "llm.called": self._llm_called,
             "tool.started": self._tool_started,
             "tool.ended": self._tool_ended,
@@ -116,11 +118,16 @@ class Fold:
 
     def add(self, event: ev.Event, segment: int, offset_bytes: int) -> None:
         """Take in one event that was read from the record at this place of the journal."""
+        if isinstance(event.data, ev.SessionNoted) and event.data.about:
+            self._told_about_a_line(event.data, event.data.about)
+            return
         seen = self._seen.get(event.session) or self._first_sight(event.session)
         time_us = event.time_us
         if time_us is not None:
             seen.first_us = _lowest(seen.first_us, time_us)
             seen.last_us = _highest(seen.last_us, time_us)
+        if event.agent.startswith(ev.INLINE_AGENT) and seen.has_main:
+            self._sidechains.line(seen.id, event)
         handler = self._handlers.get(event.kind)
         if handler is not None:
             handler(event, seen, event.data)
@@ -204,9 +211,19 @@ class Fold:
                 seen.cwd = cwd
         if data.title:
             self._title(seen, data.title_rank, event.order, data.title)
+        if data.line:
+            self.row("line_noted", mark=summaries.mark(data.line), session_id=seen.id, position=event.order)
+
+    def _told_about_a_line(self, data: ev.SessionNoted, line: str) -> None:
+        if data.title:
+            values = {"title": self._one_line(data.title), "title_rank": data.title_rank}
+            self.row("summary_told", mark=summaries.mark(line), **values)
+
+    def _one_line(self, text: str) -> str:
+        return self._cut(" ".join(text.split())) or ""
 
     def _title(self, seen: _Seen, rank: int, order: int, text: str) -> None:
-        title = (rank, order, self._cut(" ".join(text.split())) or "")
+        title = (rank, order, self._one_line(text))
         if seen.title is None or title > seen.title:
             seen.title = title
 
@@ -221,6 +238,11 @@ class Fold:
     def _session_cost(self, event: ev.Event, seen: _Seen, data: ev.CostReported) -> None:
         self.row("session_cost", session_id=seen.id, time_us=event.order, cost_usd=data.cost_usd)
         self._tell(event, seen, 0, 0)
+
+    def _line_linked(self, event: ev.Event, seen: _Seen, data: ev.LineLinked) -> None:
+        seen.at(event.agent, event.time_us)
+        if seen.has_main:
+            self._sidechains.link(seen.id, data, event.order)
 
     def _llm_called(self, event: ev.Event, seen: _Seen, data: ev.LlmCalled) -> None:
         seen.at(event.agent, event.time_us)
@@ -243,6 +265,10 @@ class Fold:
         }
         self.row("llm_called", **values)
         self.row("llm_usage", **values)
+        if data.reported_usd is not None:
+            reported = _sane(round(data.reported_usd * pricing.PICO_PER_USD), _MOST_PICO)
+            if reported is not None:
+                self.row("llm_reported", session_id=seen.id, id=values["id"], cost_pico=reported)
 
     def _turn_started(self, event: ev.Event, seen: _Seen, data: ev.TurnStarted) -> None:
         seen.at(event.agent, event.time_us)
@@ -278,6 +304,8 @@ class Fold:
 
     def _tool_started(self, event: ev.Event, seen: _Seen, data: ev.ToolStarted) -> None:
         seen.at(event.agent, event.time_us)
+        if data.prompt:
+            self._sidechains.call(seen.id, event.span or event.id, data.prompt, self._cut(data.description))
         self._start(
             event,
             seen,
@@ -424,19 +452,25 @@ class Fold:
     # ── writing ──
 
     def write(self) -> None:
-        """Write everything taken in, and settle what belongs to forks. Runs inside the caller's transaction."""
+        """Write everything taken in, and settle what needs more than one record. Runs inside the caller's transaction."""
         for seen in self._seen.values():
             self._write_session(seen)
+        if names := self._sidechains.join():
+            for queued in self._rows.values():
+                sidechains.renamed(queued, names)
         for statement in _WRITE_ORDER:
             if found := self._rows.get(statement):
                 self._db.executemany(_SQL[statement], found)
         touched = {seen.id for seen in self._seen.values()}
-        self._seen, self._rows = {}, {}
+        rows, self._seen, self._rows = self._rows, {}, {}
+        self._sidechains.settle(_ids_by_session(rows.get("span_ended", [])))
+        summaries.settle(self._db, (row["mark"] for name in _MARKED for row in rows.get(name, [])))
         forks.settle(self._db, touched)
 
     def forget(self) -> None:
         """Drop what was taken in, after a transaction that failed."""
         self._seen, self._rows, self._ids = {}, {}, {}
+        self._sidechains.forget()
 
     def _write_session(self, seen: _Seen) -> None:
         db = self._db
@@ -487,6 +521,9 @@ _WRITE_ORDER = (
     "span_ended",
     "llm_called",
     "llm_usage",
+    "llm_reported",
+    "line_noted",
+    "summary_told",
     "event_told",
     "link_told",
     "key_used",
@@ -495,6 +532,14 @@ _WRITE_ORDER = (
     "kept_more",
     "problem_seen",
 )
+_MARKED = ("line_noted", "summary_told")
+
+
+def _ids_by_session(rows: list[dict[str, Any]]) -> dict[int, list[str]]:
+    out: dict[int, list[str]] = {}
+    for row in rows:
+        out.setdefault(row["session_id"], []).append(row["id"])
+    return out
 
 
 def _claim(status: str, rank: int, time_us: int | None) -> dict[str, Any]:
