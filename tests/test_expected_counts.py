@@ -176,6 +176,38 @@ def test_agents_of_every_layout_count(tmp_path):
 
 
 @needs_jq
+def test_inline_lines_that_hang_together_are_one_agent(tmp_path):
+    """Two at once, told the same; one piece whose beginning is lost, tied to its agent by a call; one that nobody started."""
+
+    def side(parent, **fields):
+        return {"isSidechain": True, "parentUuid": parent} | fields
+
+    def asks(uuid, call, **fields):
+        value = assistant(uuid, message=f"of {uuid}", tools=[call], **fields)
+        value["message"]["content"][0] |= {"name": "Task", "input": {"prompt": "do it"}}
+        return value
+
+    answer = {"message": {"content": [{"type": "tool_result", "tool_use_id": "b1"}]}}
+    write(
+        tmp_path / "s.jsonl",
+        asks("u1", "t1"),
+        asks("u2", "t2"),
+        user("a1", **side(None)),
+        user("b1", **side(None)),
+        assistant("a2", message="of a", **side("a1")),
+        assistant("b2", message="of b", tools=["b1"], **side("b1")),
+        user("b3", **side("lost") | answer),
+        user("c1", **side(None) | {"message": {"content": "nobody said this"}}),
+    )
+    session = count(tmp_path)["by_session"]["s"]
+    assert session["agents"] == 4
+    assert session["parents"] == {
+        "inline-a1": {"tool_use_id": "t1", "agent": "main"},
+        "inline-b1": {"tool_use_id": "t2", "agent": "main"},
+    }
+
+
+@needs_jq
 def test_a_fork_owns_only_what_it_added(tmp_path):
     """Lines older than the record a fork starts with are the original's, also when that is not there."""
     shared = [user("u1", timestamp=at(1)), assistant("u2", timestamp=at(2))]

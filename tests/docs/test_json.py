@@ -17,6 +17,7 @@ import pytest
 
 from holdfast.cli.app import COMMANDS
 from holdfast.journal import segments
+from tests import old_layouts
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "reference" / "json.md"
@@ -142,6 +143,7 @@ def answers(tmp_path_factory):
     os.utime(swept, (old_s, old_s))
     (project / "44444444-4444-4444-8444-444444444444.jsonl").symlink_to("nowhere")
     ask("import", str(SCENARIOS))
+    ask("import", str(old_layouts.write(place / "old")))
     ask("import")
     events = [
         {

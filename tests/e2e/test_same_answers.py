@@ -12,30 +12,39 @@ from pathlib import Path
 
 import pytest
 
+from tests import old_layouts
 from tests.e2e.conftest import CAPTURED, NOW, ask, everything
 
-FILES = sorted(path for path in CAPTURED.rglob("*") if path.name.endswith((".jsonl", ".meta.json")))
+
+@pytest.fixture(params=["captured", "old layouts"])
+def source(request, tmp_path):
+    """A directory of transcripts: recordings of the current layout, and a made-up history in those before."""
+    return CAPTURED if request.param == "captured" else old_layouts.write(tmp_path / "old")
 
 
-def test_importing_twice_changes_nothing(imported):
-    home = imported(CAPTURED)
+def files_below(source: Path) -> list[Path]:
+    return sorted(path for path in source.rglob("*") if path.name.endswith((".jsonl", ".meta.json")))
+
+
+def test_importing_twice_changes_nothing(source, imported):
+    home = imported(source)
     before = everything(home)
-    imported(CAPTURED, into=home)
+    imported(source, into=home)
     assert everything(home) == before
 
 
-def test_importing_a_copy_of_everything_changes_nothing(imported, tmp_path):
-    home = imported(CAPTURED)
+def test_importing_a_copy_of_everything_changes_nothing(source, imported, tmp_path):
+    home = imported(source)
     before = everything(home)
-    shutil.copytree(CAPTURED, tmp_path / "copy")
+    shutil.copytree(source, tmp_path / "copy")
     imported(tmp_path / "copy", into=home)
     assert everything(home) == before
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_files_may_come_in_any_order(seed, imported):
-    expected = everything(imported(CAPTURED))
-    files = FILES.copy()
+def test_files_may_come_in_any_order(seed, source, imported):
+    expected = everything(imported(source))
+    files = files_below(source)
     random.Random(seed).shuffle(files)
     assert everything(imported(*files)) == expected
 
@@ -48,18 +57,18 @@ def test_a_fork_may_come_before_or_after_its_original(imported):
 
 
 @pytest.mark.parametrize("seed", [4, 5])
-def test_files_may_grow_between_imports_at_any_byte(seed, imported, tmp_path):
-    expected = everything(imported(CAPTURED))
+def test_files_may_grow_between_imports_at_any_byte(seed, source, imported, tmp_path):
+    expected = everything(imported(source))
     chance = random.Random(seed)
     growing = tmp_path / "growing"
     home = None
-    left = {path: path.read_bytes() for path in FILES}
+    left = {path: path.read_bytes() for path in files_below(source)}
     while left:
         for path in sorted(left):
             content = left[path]
             take = len(content) if path.name.endswith(".json") else chance.randint(0, len(content))
             take = len(content) if len(content) < 400 else take
-            target = growing / path.relative_to(CAPTURED)
+            target = growing / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("ab") as file:
                 file.write(content[:take])
@@ -70,15 +79,15 @@ def test_files_may_grow_between_imports_at_any_byte(seed, imported, tmp_path):
     assert everything(home) == expected
 
 
-def test_a_rebuilt_store_answers_the_same(imported):
-    home = imported(CAPTURED)
+def test_a_rebuilt_store_answers_the_same(source, imported):
+    home = imported(source)
     before = everything(home)
     ask(home, ["rebuild"])
     assert everything(home) == before
 
 
-def test_a_deleted_store_is_folded_again(imported):
-    home = imported(CAPTURED)
+def test_a_deleted_store_is_folded_again(source, imported):
+    home = imported(source)
     before = everything(home)
     for path in home.glob("store*"):
         path.unlink()
@@ -102,13 +111,13 @@ def test_a_damaged_store_is_set_aside_and_folded_again(imported, run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
-def test_a_killed_import_goes_on_where_it_stopped(seed, imported, tmp_path):
-    expected = everything(imported(CAPTURED))
+def test_a_killed_import_goes_on_where_it_stopped(seed, source, imported, tmp_path):
+    expected = everything(imported(source))
     home = tmp_path / "killed"
     env = os.environ | {"HOLDFAST_HOME": str(home), "HOLDFAST_NOW": NOW}
     for _ in range(3):
         process = subprocess.Popen(
-            [sys.executable, "-m", "holdfast", "import", str(CAPTURED)],
+            [sys.executable, "-m", "holdfast", "import", str(source)],
             env=env,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -119,7 +128,7 @@ def test_a_killed_import_goes_on_where_it_stopped(seed, imported, tmp_path):
             process.send_signal(signal.SIGKILL)
         process.wait()
         seed += 100
-    imported(CAPTURED, into=home)
+    imported(source, into=home)
     assert everything(home) == expected
 
 

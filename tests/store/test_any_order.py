@@ -12,6 +12,7 @@ from holdfast.capture import claude_transcripts as claude
 from holdfast.store import database, queries, timeline, tree
 from holdfast.store.fold import Fold
 from holdfast.store.project import Entry
+from tests import old_layouts
 
 if TYPE_CHECKING:
     import apsw
@@ -21,14 +22,29 @@ NOW_US, STALE_US = 1_795_348_800_000_000, 600_000_000
 TABLES = ("session", "agent", "span", "llm", "event", "tool_day", "llm_day")
 
 
+OLD = "old layouts"
+
+
 def _entries(*scenarios: str) -> list[Entry]:
     found = []
     for scenario in scenarios:
+        if scenario == OLD:
+            for name, records in old_layouts.history().items():
+                found += _entries_of(name, records)
+            continue
         for path in sorted((CAPTURED / scenario / "transcript").rglob("*.jsonl")):
             at = 0
             for line in path.read_bytes().splitlines(keepends=True):
                 found.append(Entry(line.rstrip(b"\n"), f"{path}:{at}", 0, path.name, str(path), at))
                 at += len(line)
+    return found
+
+
+def _entries_of(name: str, records: list[old_layouts.Record]) -> list[Entry]:
+    found, at = [], 0
+    for line in old_layouts.lines(records).splitlines(keepends=True):
+        found.append(Entry(line.rstrip(b"\n"), f"{name}:{at}", 0, name, f"/projects/{name}", at))
+        at += len(line)
     return found
 
 
@@ -61,6 +77,7 @@ SETS = [
     ("async-subagents", "foreground-nested-subagents"),
     ("kill9-foreground-subagent", "fork-after-kill9", "max-turns"),
     ("kill9-during-tool", "resume-after-kill9-and-compact", "tui-esc-interrupts-sigterm", "api-error-400"),
+    (OLD,),
 ]
 
 
@@ -69,15 +86,74 @@ SETS = [
 def test_shuffled_records_in_random_batches_give_the_same_answers(seed, scenarios, tmp_path):
     entries = _entries(*scenarios)
     expected = _answers(_folded(tmp_path, [entries]))
-    chance = random.Random(seed)
-    shuffled = entries + chance.sample(entries, len(entries) // 3)  # some arrive twice
+    assert _answers(_folded(tmp_path, _shuffled(entries, random.Random(seed), 40))) == expected
+
+
+def _shuffled(entries: list[Entry], chance: random.Random, most: int) -> list[list[Entry]]:
+    """The entries in any order and in batches of any size up to `most`; some arrive twice."""
+    shuffled = entries + chance.sample(entries, len(entries) // 3)
     chance.shuffle(shuffled)
     batches, at = [], 0
     while at < len(shuffled):
-        step = chance.randint(1, 40)
+        step = chance.randint(1, most)
         batches.append(shuffled[at : at + step])
         at += step
-    assert _answers(_folded(tmp_path, batches)) == expected
+    return batches
+
+
+def _tangle(chance: random.Random) -> list[old_layouts.Record]:
+    """Inline lines as no tool would write them: gaps, circles, lines with two parents, few prompts, calls that never end."""
+    prompts = ["look", "listen", "smell"]
+    ids = [f"line-{n}" for n in range(30)]
+    records = []
+    for number, uuid in enumerate(ids):
+        parent = chance.choice([None, *ids[: number + 3], "lost-1", "lost-2"])
+        record = {
+            "type": "user",
+            "uuid": uuid,
+            "parentUuid": parent,
+            "isSidechain": chance.random() < 0.8,
+            "sessionId": old_layouts.PARALLEL,
+            "version": "1.0.60",
+            "timestamp": f"2025-07-25T09:00:{number:02}.000Z",
+        }
+        content: object = chance.choice(prompts)
+        if chance.random() < 0.6:
+            record["type"] = "assistant"
+            block = chance.choice(
+                [
+                    old_layouts.task(f"t{number}", chance.choice(prompts), f"task {number}"),
+                    old_layouts.call(f"b{chance.randrange(9)}", "Bash", command="true"),
+                    old_layouts.text("Hm."),
+                ]
+            )
+            message = {
+                "id": f"m{chance.randrange(20)}",
+                "model": "m",
+                "content": [block],
+                "usage": {"output_tokens": 1},
+            }
+            records.append(record | {"message": message})
+            continue
+        if chance.random() < 0.5:
+            name = chance.choice(["t", "b"])
+            content = [
+                {"type": "tool_result", "tool_use_id": f"toolu_{name}{chance.randrange(30)}", "content": "ok"}
+            ]
+        records.append(record | {"message": {"role": "user", "content": content}})
+    records += [r | {"parentUuid": chance.choice(ids)} for r in chance.sample(records, 3)]
+    return records
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_even_tangled_inline_lines_give_the_same_answers_in_any_order(seed, tmp_path):
+    chance = random.Random(seed)
+    entries = _entries_of("tangle.jsonl", _tangle(chance))
+    expected = _answers(_folded(tmp_path, [entries]))
+    for most in (1, 5, 30):
+        assert _answers(_folded(tmp_path, _shuffled(entries, chance, most))) == expected, (
+            f"seed {seed}, {most}"
+        )
 
 
 ROLLUPS = {

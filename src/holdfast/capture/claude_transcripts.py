@@ -1,8 +1,8 @@
-"""Claude Code transcripts of the 2.x line: what each record type says.
+"""Claude Code transcripts, from 1.0 on: what each record type says.
 
 A transcript is `projects/<encoded cwd>/<session>.jsonl`, its subagents `<session>/subagents/agent-<id>.jsonl` with
-`agent-<id>.meta.json` beside them. In older 2.x versions agent files lie beside the session, or a subagent's messages
-are wrapped into `progress` records of the main transcript. Facts used here, each seen on real recordings:
+`agent-<id>.meta.json` beside them. What older versions wrote otherwise stands in `claude_layouts.py`. Facts used here, each seen
+on real recordings:
 
 - An assistant message is one line per content block; all carry the message's id, and usage so far. The last line has the
   final usage. A line with a `stop_reason` is final; where none has one, output tokens are the placeholder of the
@@ -24,7 +24,16 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from holdfast import events as ev
+from holdfast.capture import claude_layouts as layouts
 from holdfast.capture.claude_json import blocks, clean, count_in, id_in, object_in, pieces, text_in, text_of
+from holdfast.capture.claude_results import (
+    AGENT_TOOLS,
+    FILE_TOOLS,
+    INTERRUPTED,
+    head_of_input,
+    patch_size,
+    what_failed,
+)
 from holdfast.clock import parse_us
 from holdfast.store.project import Translation
 
@@ -35,27 +44,14 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "claude.transcript"
 META_SOURCE: Final = "claude.agent_meta"
-INLINE_AGENT: Final = "inline"  # subagents of versions that wrote them into the main transcript without an id
-AGENT_TOOLS: Final = frozenset({"Agent", "Task"})
 
 _OWN_TYPES = frozenset({"queue-operation", "api-request", "api-request-shape"})
 _NOT_PROMPTS = (
-    "[Request interrupted by user",
+    INTERRUPTED,
     "<local-command-stdout>",
     "<local-command-caveat>",
     "<command-name>",
 )
-_DENIALS = ("The user doesn't want to ", "User rejected tool use", "The user doesn't want to proceed")
-_CUT_CALL = "[Tool call interrupted:"
-_FILE_TOOLS = {
-    "Read": "read",
-    "Edit": "modify",
-    "MultiEdit": "modify",
-    "NotebookEdit": "modify",
-    "NotebookRead": "read",
-    "Write": "write",
-}
-_EXIT = re.compile(r"(?:Error: )?Exit code (\d{1,9})\b")
 _NOTIFIED = re.compile(r"<task-id>([^<]{1,200})</task-id>.*?<status>([a-z_]{1,40})</status>", re.DOTALL)
 _SUMMARY = re.compile(r"<summary>([^<]{1,400})</summary>")
 _COMMAND = re.compile(r"\A<command-message>.*?<command-name>(/[^<]{1,100})</command-name>", re.DOTALL)
@@ -64,7 +60,6 @@ _STATUS = {"completed": "completed", "failed": "failed", "stopped": "cancelled",
 _UUID_FILE = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.jsonl\Z")
 
 _loads = msgspec.json.Decoder().decode
-_dumps = msgspec.json.Encoder().encode
 
 
 def translate(entry: Entry) -> Translation:
@@ -94,23 +89,28 @@ class _Line:
         self._entry = entry
         self._session = ""
         self._agent = ""
+        self._inline = False
         self._time_us: int | None = None
         self._position = 0
         self._uuid = ""
 
     def read(self, record: dict[str, Any], position: int) -> None:
         kind = record.get("type")
+        if kind == "summary":
+            self._summary(record, position)
+            return
         session = id_in(record.get("sessionId")) or self._session_of_file()
         if session is None or not isinstance(kind, str):
             self.out.kept.append(kind[:60] if isinstance(kind, str) else "(no type)")
             return
         self._session = f"claude:{session}"
-        self._agent = id_in(record.get("agentId")) or (
-            INLINE_AGENT if record.get("isSidechain") is True else ""
-        )
         self._time_us = parse_us(record.get("timestamp"))
         self._position = position
         self._uuid = id_in(record.get("uuid")) or f"{self._entry.file}:{position}"
+        self._agent = layouts.agent_of(record, self._uuid)
+        self._inline = self._agent.startswith(ev.INLINE_AGENT)
+        if self._inline:
+            self._add("line.linked", layouts.link(record, self._uuid), "line")
         handler = _HANDLERS.get(kind)
         if handler is None:
             if kind in _OWN_TYPES and not self._agent:
@@ -140,13 +140,24 @@ class _Line:
             )
         )
 
+    def _summary(self, record: dict[str, Any], position: int) -> None:
+        """A title for the session that holds a certain line; the session of this file is no matter."""
+        noted = layouts.summary(record)
+        if noted is not None:
+            self._session, self._agent, self._time_us = "claude:", "", None
+            self._position, self._uuid = position, f"{noted.about}"
+            self._add("session.noted", noted, "summary")
+        self.out.kept.append("summary")
+
     def _note_entry(self, record: dict[str, Any]) -> None:
         """Where and with what the session ran, as every user and assistant line says."""
+        version = text_in(record.get("version"))
         noted = ev.SessionNoted(
             cwd=text_in(record.get("cwd")),
             git_branch=text_in(record.get("gitBranch")),
-            tool_version=text_in(record.get("version")) or "",
+            tool_version=version or "",
             entrypoint=text_in(record.get("entrypoint")),
+            line=self._uuid if not self._agent and layouts.may_be_summed_up(version) else None,
         )
         self._add("session.noted", noted, "entry")
 
@@ -160,7 +171,7 @@ class _Line:
             self._api_error(record, message)
             return
         if model != "<synthetic>":
-            self._usage(message, model)
+            self._usage(message, model, layouts.reported_usd(record))
         if (agent_type := text_in(record.get("attributionAgent"))) and self._agent:
             self._add("agent.started", ev.AgentStarted(agent_type=agent_type, model=model), "type")
         content = message.get("content")
@@ -186,19 +197,21 @@ class _Line:
         name = text_in(block.get("name")) or "(unnamed)"
         given = object_in(block.get("input"))
         path = text_in(given.get("file_path")) or text_in(given.get("notebook_path"))
-        operation = _FILE_TOOLS.get(name) if path else None
-        if name in AGENT_TOOLS:
+        operation = FILE_TOOLS.get(name) if path else None
+        starts_agent = name in AGENT_TOOLS
+        if starts_agent:
             operation = text_in(given.get("subagent_type"))
         started = ev.ToolStarted(
             tool=name,
-            input=_head_of_input(given),
-            path=path if name in _FILE_TOOLS else None,
+            input=head_of_input(given),
+            path=path if name in FILE_TOOLS else None,
             operation=operation,
             description=text_in(given.get("description")),
+            prompt=text_in(given.get("prompt")) if starts_agent else None,
         )
         self._add("tool.started", started, tool_id, span=tool_id)
 
-    def _usage(self, message: dict[str, Any], model: str | None) -> None:
+    def _usage(self, message: dict[str, Any], model: str | None, reported_usd: float | None) -> None:
         message_id, usage = id_in(message.get("id")) or self._uuid, message.get("usage")
         if not isinstance(usage, dict):
             return
@@ -223,6 +236,7 @@ class _Line:
             speed=text_in(usage.get("speed")),
             service_tier=text_in(usage.get("service_tier")),
             web_searches=count_in(object_in(usage.get("server_tool_use")).get("web_search_requests")) or 0,
+            reported_usd=reported_usd,
         )
         self._add("llm.called", called, "usage", span=message_id)
 
@@ -246,7 +260,7 @@ class _Line:
             text = "(an image or a document)"
         if results or not text:
             return
-        if text.startswith("[Request interrupted by user"):
+        if text.startswith(INTERRUPTED):
             self._add(
                 "turn.ended", ev.TurnEnded(status="interrupted", reason="interrupted by the user"), "end"
             )
@@ -282,8 +296,8 @@ class _Line:
         details = object_in(raw)
         status, error_type, exit_code = "completed", None, None
         if block.get("is_error") is True:
-            status, error_type, exit_code = _what_failed(text, text_in(record.get("toolDenialKind")))
-        added, removed = _patch_size(details.get("structuredPatch"))
+            status, error_type, exit_code = what_failed(text, text_in(record.get("toolDenialKind")))
+        added, removed = patch_size(details.get("structuredPatch"))
         child = id_in(details.get("agentId"))
         ended = ev.ToolEnded(
             status=status,
@@ -304,7 +318,7 @@ class _Line:
         background = details.get("isAsync") is True
         started = ev.AgentStarted(
             parent_tool=tool_id,
-            parent_agent=self._agent or None,
+            parent_agent=None if self._inline else self._agent or None,
             description=text_in(details.get("description")),
             background=True if background else None,
         )
@@ -391,23 +405,17 @@ class _Line:
 
     def progress(self, record: dict[str, Any]) -> None:
         """A subagent's message, wrapped into the main transcript (2.1.0 to 2.1.4x); other progress is only kept."""
-        data = object_in(record.get("data"))
-        kind = text_in(data.get("type")) or "(no type)"
-        message = data.get("message")
-        agent = id_in(data.get("agentId"))
-        if kind != "agent_progress" or agent is None or not isinstance(message, dict):
+        line = layouts.unwrapped(record)
+        if line is None:
+            kind = text_in(object_in(record.get("data")).get("type")) or "(no type)"
             self.out.kept.append(f"progress {kind[:50]}")
             return
         parent_tool = id_in(record.get("parentToolUseID"))
         if parent_tool is not None:
-            self._add("agent.started", ev.AgentStarted(parent_tool=parent_tool), "parent", agent=agent)
-        wrapped = {key: record.get(key) for key in ("sessionId", "cwd", "gitBranch", "version", "entrypoint")}
-        wrapped |= {
-            key: message.get(key) for key in ("type", "uuid", "message", "toolUseResult", "isApiErrorMessage")
-        }
-        wrapped |= {"timestamp": message.get("timestamp") or record.get("timestamp"), "agentId": agent}
-        if wrapped["type"] in {"user", "assistant"}:
-            self.read(wrapped, self._position)
+            started = ev.AgentStarted(parent_tool=parent_tool)
+            self._add("agent.started", started, "parent", agent=line["agentId"])
+        if line["type"] in {"user", "assistant"}:
+            self.read(line, self._position)
         else:
             self.out.kept.append("progress agent_progress")
 
@@ -422,47 +430,6 @@ _HANDLERS: dict[str, Callable[[_Line, dict[str, Any]], None]] = {
     "ai-title": _Line.ai_title,
     "progress": _Line.progress,
 }
-
-
-def _head_of_input(given: dict[str, Any]) -> str | None:
-    """What a person wants to read of a tool's input: its command, pattern or path; else the input as JSON."""
-    for key in (
-        "command",
-        "file_path",
-        "notebook_path",
-        "pattern",
-        "url",
-        "query",
-        "prompt",
-        "skill",
-        "subject",
-    ):
-        if text := text_in(given.get(key)):
-            return text
-    if not given:
-        return None
-    return _dumps(given).decode()
-
-
-def _what_failed(text: str, denial: str | None) -> tuple[str, str, int | None]:
-    """(status, error type, exit code) of a result that is an error."""
-    if denial == "interrupted" or text.startswith(_CUT_CALL):
-        return "interrupted", "interrupted", None
-    if denial is not None or text.startswith(_DENIALS):
-        return "cancelled", "denied", None
-    if found := _EXIT.match(text):
-        return "failed", "exit code", int(found[1])
-    if text.startswith("<tool_use_error>"):
-        return "failed", text[16:].split("</", 1)[0].split(":", 1)[0].strip()[:60] or "tool error", None
-    return "failed", "tool error", None
-
-
-def _patch_size(patch: object) -> tuple[int | None, int | None]:
-    """Lines added and removed by a structured patch; None when there is none."""
-    if not isinstance(patch, list) or not patch:
-        return None, None
-    lines = [line for hunk in blocks(patch) for line in hunk.get("lines") or [] if isinstance(line, str)]
-    return sum(line.startswith("+") for line in lines), sum(line.startswith("-") for line in lines)
 
 
 # ── a subagent's meta.json ──

@@ -28,7 +28,7 @@ def command(context: Context, session: str, as_json: bool) -> None:  # noqa: FBT
         return
     out = terminal.console()
     silent = sum(bool(a["id"]) and not a["llm_calls"] for a in found["agents"])
-    _print_summary(out, found["session"], now_us, silent)
+    _print_summary(out, found["session"], now_us, silent, found["reported_calls"])
     _print_agents(out, found["agents"])
     _print_files(out, found["files"])
     _print_errors(out, found["errors"])
@@ -38,7 +38,13 @@ def command(context: Context, session: str, as_json: bool) -> None:  # noqa: FBT
         out.print(terminal.cell(f"Also recorded: {told}", 400))
 
 
-def _print_summary(out: Any, s: dict[str, Any], now_us: int, silent: int) -> None:  # noqa: ANN401 - rich's Console
+def _print_summary(
+    out: Any,  # noqa: ANN401 - rich's Console
+    s: dict[str, Any],
+    now_us: int,
+    silent: int,
+    by_call: dict[str, Any],
+) -> None:
     out.print(terminal.cell(s["title"] or "(no prompt)", 120, "bold"))
     tokens = s["tokens"]
     unreliable = tokens["output_unreliable_calls"]
@@ -66,7 +72,7 @@ def _print_summary(out: Any, s: dict[str, Any], now_us: int, silent: int) -> Non
             "tokens",
             _tokens(tokens) + f", in {terminal.some(s['llm_calls'], 'call')}",
         ),
-        ("cost", terminal.usd(s["cost_usd"], complete=s["cost_complete"]) + _reported(s)),
+        ("cost", terminal.usd(s["cost_usd"], complete=s["cost_complete"]) + _reported(s, by_call)),
     ]
     for name, text in lines:
         line = terminal.cell(name.ljust(9), style="dim")
@@ -100,8 +106,11 @@ def _ago(s: dict[str, Any], now_us: int) -> str:
     return terminal.age(clock.parse_us(s["last_activity_at"]), now_us)
 
 
-def _reported(s: dict[str, Any]) -> str:
+def _reported(s: dict[str, Any], by_call: dict[str, Any]) -> str:
     reported = s["reported_cost_usd"]
+    if reported is None and by_call["calls"]:
+        part = f"for {by_call['calls']} of {terminal.some(s['llm_calls'], 'call')}"
+        return f"   (the tool reports {terminal.usd(by_call['cost_usd'])} {part})"
     if reported is None:
         return "   (the tool reported none)"
     same = s["cost_usd"] is not None and abs(reported - s["cost_usd"]) < 1e-9
@@ -129,11 +138,18 @@ def _print_agents(out: Any, agents: list[dict[str, Any]]) -> None:  # noqa: ANN4
             str(a["errors"] or ""),
             terminal.count(terminal.all_tokens(a["tokens"])),
             terminal.usd(a["cost_usd"], complete=a["cost_complete"]),
-            terminal.cell("" if a["parent_agent"] is None else a["parent_agent"] or "main", 17, "dim"),
+            terminal.cell(_starter(a), 18, "dim"),
             terminal.cell(a["description"] or "", 50),
         )
     out.print("\nAgents")
     out.print(made)
+
+
+def _starter(agent: dict[str, Any]) -> str:
+    """Which agent started it; with a question mark where that is only inferred."""
+    if agent["parent_agent"] is None:
+        return "unknown" if agent["parent_grade"] == "unknown" else ""
+    return (agent["parent_agent"] or "main") + ("?" if agent["parent_grade"] == "inferred" else "")
 
 
 def _print_files(out: Any, files: list[dict[str, Any]]) -> None:  # noqa: ANN401

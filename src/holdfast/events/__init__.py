@@ -4,7 +4,7 @@
 `decode` are the JSON form.
 """
 
-from holdfast.events.base import Data, Event, Invalid, Unknown
+from holdfast.events.base import INLINE_AGENT, Data, Event, Invalid, Unknown
 from holdfast.events.codec import decode, encode
 from holdfast.events.kinds import KINDS, Kind, canonical, reference
 from holdfast.events.reading import parse
@@ -13,6 +13,7 @@ from holdfast.events.run import (
     AgentStarted,
     CodeExecuted,
     CostReported,
+    LineLinked,
     LlmCalled,
     MessageSent,
     ProcessEnded,
@@ -58,6 +59,7 @@ from holdfast.events.work import (
 )
 
 __all__ = [
+    "INLINE_AGENT",
     "KINDS",
     "AgentEnded",
     "AgentStarted",
@@ -81,6 +83,7 @@ __all__ = [
     "HandoffMade",
     "Invalid",
     "Kind",
+    "LineLinked",
     "LlmCalled",
     "MessageSent",
     "NoticeRaised",

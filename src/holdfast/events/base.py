@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 INT64_MAX = 2**63 - 1  # the widest integer that SQLite and PostgreSQL keep exactly
+INLINE_AGENT = "inline-"  # before a line's id: the agent whose conversation holds that line
 
 Whole = Annotated[int, msgspec.Meta(ge=-INT64_MAX - 1, le=INT64_MAX)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
@@ -50,7 +51,8 @@ class Event(msgspec.Struct, kw_only=True):
 
     `id` is derived from native ids: the same record gives the same id. `kind` is canonical and dotted, or
     the unknown kind as it came. `session` is "<source>:<native id>". `time_us` is UTC microseconds, None when
-    unknown. `agent` is the native agent id inside the session, "" for the main agent. `span` is the span the
+    unknown. `agent` is the native agent id inside the session, "" for the main agent, `INLINE_AGENT` and a
+    line's id for one that is known by its lines only. `span` is the span the
     event is about or belongs to, `parent` that span's parent where the source says so. `order` is the
     position within the agent's stream of its source (byte offset or counter).
     """

@@ -51,6 +51,7 @@ _TABLE = (
         "Someone said something.",
         ("message", "agent_message", "message_exchange", "agent_response"),
     ),
+    Kind("line.linked", run.LineLinked, 1, "A line of a transcript follows another one."),
     Kind("llm.called", run.LlmCalled, 1, "A model answered.", ("llm.call",), "llm"),
     Kind("tool.started", run.ToolStarted, 1, "An agent called a tool.", (), "tool", "start"),
     Kind(

@@ -15,7 +15,9 @@ class SessionNoted(Data, kw_only=True, omit_defaults=True):
     """Facts about a session, in any number of pieces.
 
     Of several titles the highest `title_rank` wins (a person's over a generated one). `own` marks a
-    record of a type that is never copied into a fork: it shows when the session's own life began.
+    record of a type that is never copied into a fork: it shows when the session's own life began. `line` is
+    the id of the transcript line that says so, given where other records may name it; `about` is such an id:
+    the facts are then about every session that holds that line, whichever session the event names.
     """
 
     title: str | None = None
@@ -25,6 +27,8 @@ class SessionNoted(Data, kw_only=True, omit_defaults=True):
     tool_version: str | None = None
     entrypoint: str | None = None
     own: bool = False
+    line: str | None = None
+    about: str | None = None
 
 
 class SessionStarted(Data, kw_only=True, omit_defaults=True):
@@ -88,6 +92,7 @@ class LlmCalled(Data, kw_only=True, omit_defaults=True):
 
     `input_tokens` counts uncached input only. Cache writes are split by the lifetime bought, 5 minutes or 1
     hour. `final` is False while the answer is still streaming, when its counts may still grow.
+    `reported_usd` is what the tool says the call cost.
     """
 
     message_id: str | None = None
@@ -102,16 +107,32 @@ class LlmCalled(Data, kw_only=True, omit_defaults=True):
     speed: str | None = None
     service_tier: str | None = None
     web_searches: Count = 0
+    reported_usd: Amount | None = None
+
+
+class LineLinked(Data, kw_only=True, omit_defaults=True):
+    """`line` is the id of a transcript line, `parent` that of the line it follows, None if it follows none.
+
+    `prompt` is its text where it begins a conversation. Lines that follow each other are one agent's, which
+    events of such a line name as `inline-` and the line's id.
+    """
+
+    line: str
+    parent: str | None = None
+    prompt: str | None = None
 
 
 class ToolStarted(Data, kw_only=True, omit_defaults=True):
-    """`input` is the head of the arguments as text; `path` the file the call is about."""
+    """`input` is the head of the arguments as text; `path` the file the call is about. `prompt` is what a
+    call that starts an agent tells it, whole.
+    """
 
     tool: str
     input: str | None = None
     path: str | None = None
     operation: str | None = None
     description: str | None = None
+    prompt: str | None = None
 
 
 class ToolEnded(Data, kw_only=True, omit_defaults=True):

@@ -13,7 +13,7 @@ import msgspec
 from holdfast import events as ev
 from holdfast import pricing, spans
 from holdfast.failpoints import failpoint
-from holdfast.store import forks, passages
+from holdfast.store import forks, passages, sidechains, summaries
 from holdfast.store.indexing import Index
 from holdfast.store.statements import statements
 
@@ -102,10 +102,12 @@ class Fold:
         self._ids: dict[str, int] = {}
         self._seen: dict[str, _Seen] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._sidechains = sidechains.Sidechains(db)
         self._handlers: dict[str, Callable[[ev.Event, _Seen, Any], None]] = {
             "session.noted": self._session_noted,
             "session.started": self._session_started,
             "session.cost_reported": self._session_cost,
+            "line.linked": self._line_linked,
             "llm.called": self._llm_called,
             "tool.started": self._tool_started,
             "tool.ended": self._tool_ended,
@@ -120,6 +122,9 @@ class Fold:
 
     def add(self, event: ev.Event, segment: int, offset_bytes: int) -> None:
         """Take in one event that was read from the record at this place of the journal."""
+        if isinstance(event.data, ev.SessionNoted) and event.data.about:
+            self._told_about_a_line(event.data, event.data.about)
+            return
         time_us = event.time_us
         if isinstance(event.data, ev.WorkspaceMoved):  # belongs to no session
             values = {
@@ -135,6 +140,8 @@ class Fold:
             seen.first_us = _lowest(seen.first_us, time_us)
             seen.last_us = _highest(seen.last_us, time_us)
         self._index.add(event, seen.id, segment, offset_bytes)
+        if event.agent.startswith(ev.INLINE_AGENT) and seen.has_main:
+            self._sidechains.line(seen.id, event)
         handler = self._handlers.get(event.kind)
         if handler is not None:
             handler(event, seen, event.data)
@@ -216,9 +223,19 @@ class Fold:
                 seen.cwd = cwd
         if data.title:
             self._title(seen, data.title_rank, event.order, data.title)
+        if data.line:
+            self.row("line_noted", mark=summaries.mark(data.line), session_id=seen.id, position=event.order)
+
+    def _told_about_a_line(self, data: ev.SessionNoted, line: str) -> None:
+        if data.title:
+            values = {"title": self._one_line(data.title), "title_rank": data.title_rank}
+            self.row("summary_told", mark=summaries.mark(line), **values)
+
+    def _one_line(self, text: str) -> str:
+        return self._cut(" ".join(text.split())) or ""
 
     def _title(self, seen: _Seen, rank: int, order: int, text: str) -> None:
-        title = (rank, order, self._cut(" ".join(text.split())) or "")
+        title = (rank, order, self._one_line(text))
         if seen.title is None or title > seen.title:
             seen.title = title
 
@@ -233,6 +250,11 @@ class Fold:
     def _session_cost(self, event: ev.Event, seen: _Seen, data: ev.CostReported) -> None:
         self.row("session_cost", session_id=seen.id, time_us=event.order, cost_usd=data.cost_usd)
         self._tell(event, seen, 0, 0)
+
+    def _line_linked(self, event: ev.Event, seen: _Seen, data: ev.LineLinked) -> None:
+        seen.at(event.agent, event.time_us)
+        if seen.has_main:
+            self._sidechains.link(seen.id, data, event.order)
 
     def _llm_called(self, event: ev.Event, seen: _Seen, data: ev.LlmCalled) -> None:
         seen.at(event.agent, event.time_us)
@@ -255,6 +277,10 @@ class Fold:
         }
         self.row("llm_called", **values)
         self.row("llm_usage", **values)
+        if data.reported_usd is not None:
+            reported = _sane(round(data.reported_usd * pricing.PICO_PER_USD), _MOST_PICO)
+            if reported is not None:
+                self.row("llm_reported", session_id=seen.id, id=values["id"], cost_pico=reported)
 
     def _turn_started(self, event: ev.Event, seen: _Seen, data: ev.TurnStarted) -> None:
         seen.at(event.agent, event.time_us)
@@ -290,6 +316,8 @@ class Fold:
 
     def _tool_started(self, event: ev.Event, seen: _Seen, data: ev.ToolStarted) -> None:
         seen.at(event.agent, event.time_us)
+        if data.prompt:
+            self._sidechains.call(seen.id, event.span or event.id, data.prompt, self._cut(data.description))
         self._start(
             event,
             seen,
@@ -436,19 +464,24 @@ class Fold:
     # ── writing ──
 
     def write(self) -> None:
-        """Write everything taken in, and settle what belongs to forks. Runs inside the caller's transaction.
+        """Write everything taken in, and settle what needs more than one record. Runs inside the caller's transaction.
 
         Raises:
             OverflowError: a number fits no column; nothing is dropped, see `make_holdable`.
         """
         for seen in self._seen.values():
             self._write_session(seen)
+        if names := self._sidechains.join():
+            for queued in self._rows.values():
+                sidechains.renamed(queued, names)
         for statement in _WRITE_ORDER:
             if found := self._rows.get(statement):
                 self._db.executemany(_SQL[statement], found)
         self._index.write()
         touched = {seen.id for seen in self._seen.values()}
-        self._seen, self._rows = {}, {}
+        rows, self._seen, self._rows = self._rows, {}, {}
+        self._sidechains.settle(_ids_by_session(rows.get("span_ended", [])))
+        summaries.settle(self._db, (row["mark"] for name in _MARKED for row in rows.get(name, [])))
         forks.settle(self._db, touched)
 
     def make_holdable(self) -> None:
@@ -463,6 +496,7 @@ class Fold:
         """Drop what was taken in, after a transaction that failed."""
         self._seen, self._rows, self._ids = {}, {}, {}
         self._index.forget()
+        self._sidechains.forget()
 
     def _write_session(self, seen: _Seen) -> None:
         db = self._db
@@ -513,6 +547,9 @@ _WRITE_ORDER = (
     "span_ended",
     "llm_called",
     "llm_usage",
+    "llm_reported",
+    "line_noted",
+    "summary_told",
     "event_told",
     "link_told",
     "workspace_moved",
@@ -522,6 +559,14 @@ _WRITE_ORDER = (
     "kept_more",
     "problem_seen",
 )
+_MARKED = ("line_noted", "summary_told")
+
+
+def _ids_by_session(rows: list[dict[str, Any]]) -> dict[int, list[str]]:
+    out: dict[int, list[str]] = {}
+    for row in rows:
+        out.setdefault(row["session_id"], []).append(row["id"])
+    return out
 
 
 def _claim(status: str, rank: int, time_us: int | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from holdfast.events import INLINE_AGENT
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _owner(holders: list[_Holder], ages: dict[int, _Age]) -> int | None:
 
 
 def _copied(holder: _Holder, age: _Age) -> bool:
-    if holder.agent or holder.time_us is None or age.own_position is None or age.own_from_us is None:
+    own_file = holder.agent and not holder.agent.startswith(INLINE_AGENT)
+    if own_file or holder.time_us is None or age.own_position is None or age.own_from_us is None:
         return False
     return holder.position > age.own_position and holder.time_us < age.own_from_us - FORK_SLACK_US

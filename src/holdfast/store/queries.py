@@ -85,6 +85,14 @@ def _use(row: Json, *, told: bool) -> Json:
     return {"tokens": tokens_answer(row), **_cost(row)}
 
 
+def _reported(row: Json) -> float | None:
+    """The tool's own account of the whole session: its last one, or what it said of each call, if of every one."""
+    if row["reported_cost_usd"] is not None:
+        return float(row["reported_cost_usd"])
+    every = row["reported_calls"] and row["reported_calls"] == row["llm_calls"]
+    return row["reported_pico"] / PICO_PER_USD if every else None
+
+
 def session_answer(row: Json, now_us: int, stale_us: int) -> Json:
     standing = state.of_session(row, now_us, stale_us)
     return {
@@ -105,7 +113,7 @@ def session_answer(row: Json, now_us: int, stale_us: int) -> Json:
         "errors": row["tool_failed"] + row["tool_denied"] + row["tool_interrupted"] + row["errors_raised"],
         "llm_calls": row["llm_calls"],
         **_use(row, told=row["source"] == "claude"),
-        "reported_cost_usd": row["reported_cost_usd"],
+        "reported_cost_usd": _reported(row),
         "forked_from": row["forked_from"],
         "forked_from_grade": None if row["forked_from"] is None else "inferred",
     }
@@ -211,7 +219,11 @@ def show(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
             for file in rows(db, _SQL["files"], session_id=session)
         ],
         "errors": errors(db, session),
-        "events": {row["kind"]: row["n"] for row in rows(db, _SQL["told"], session_id=session)},
+        "events": {told["kind"]: told["n"] for told in rows(db, _SQL["told"], session_id=session)},
+        "reported_calls": {
+            "calls": row["reported_calls"],
+            "cost_usd": row["reported_pico"] / PICO_PER_USD if row["reported_calls"] else None,
+        },
     }
 
 
@@ -231,6 +243,7 @@ def agents(db: apsw.Connection, session: int, session_state: str) -> list[Json]:
                 "status_why": standing.why,
                 "parent_agent": None if not row["agent"] else _parent_agent(row),
                 "parent_tool_call": row["parent_tool"],
+                "parent_grade": _parent_grade(row),
                 "depth": row["depth"],
                 "model": row["model"],
                 "background": None if row["background"] is None else bool(row["background"]),
@@ -248,6 +261,15 @@ def agents(db: apsw.Connection, session: int, session_state: str) -> list[Json]:
 def _parent_agent(row: Json) -> str | None:
     holder = row["holder"] if row["holder"] is not None else row["parent_agent"]
     return None if holder is None else str(holder)
+
+
+def _parent_grade(row: Json) -> str | None:
+    """How sure it is which call or agent started this one; None for the main agent."""
+    if not row["agent"]:
+        return None
+    if row["parent_tool"] is None and row["parent_agent"] is None:
+        return "unknown"
+    return "inferred" if row["inline"] else "observed"
 
 
 def errors(db: apsw.Connection, session: int) -> list[Json]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from holdfast.store.project import Translator
 
 WHY = "retired"
+_WHOLE = frozenset({"prompt"})  # compared as a whole: which call started which inline subagent
 _OURS = "holdfast."  # sources whose records are about the journal; they are small and stay
 
 
@@ -148,7 +149,7 @@ class Retirement:
         if isinstance(value, str):
             return enough(value, self._head)
         if isinstance(value, dict):
-            return {key: self._cut_all(item) for key, item in value.items()}
+            return {key: item if key in _WHOLE else self._cut_all(item) for key, item in value.items()}
         if isinstance(value, list):
             return [self._cut_all(item) for item in value]
         return value

@@ -1,7 +1,8 @@
 """One session as a tree: agent → turn → model and tool calls → subagent → …
 
 A node hangs under the parent its source names; else under the turn of its agent that was open then; else under its agent.
-Subagents hang under the tool call that started them. What points nowhere, or at its own descendant, becomes a root.
+Subagents hang under the tool call that started them; those in the session's own file whose call is not known, under the main agent.
+What points nowhere, or at its own descendant, becomes a root.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from holdfast import clock, spans
+from holdfast.events import INLINE_AGENT
 from holdfast.store import queries, state
 from holdfast.store.database import rows
 from holdfast.store.statements import statements
@@ -53,7 +55,13 @@ def _agents(db: apsw.Connection, session: int, summary: Json) -> Iterator[tuple[
         parent = agent["parent_tool_call"]
         if agent["parent_agent"] is not None and not _exists(db, session, parent):
             parent = _agent_name(agent["parent_agent"])
+        elif agent["parent_grade"] == "unknown" and agent["id"].startswith(INLINE_AGENT):
+            parent = _agent_name(
+                ""
+            )  # it stands in the session's own file, so something of the session started it
         yield _agent_name(agent["id"]), parent if agent["id"] else None, _agent_node(agent)
+    for row in rows(db, _SQL["copied_agents"], session_id=session):
+        yield _agent_name(row["agent"]), row["parent_tool"] or _agent_name(""), _copied_agent_node(row)
 
 
 def _agent_name(agent: str) -> str:
@@ -123,6 +131,25 @@ def _agent_node(agent: Json) -> Json:
         "inherited": False,
         "tokens": agent["tokens"],
         "cost_usd": agent["cost_usd"],
+        "children": [],
+    }
+
+
+def _copied_agent_node(row: Json) -> Json:
+    """A subagent that is another session's: what it used is told there."""
+    known = row["tool_status"] is not None
+    return {
+        "kind": "agent",
+        "id": row["agent"],
+        "name": row["type"],
+        "text": row["description"],
+        "status": row["tool_status"] if known else "unknown",
+        "grade": "inferred" if known else "unknown",
+        "started_at": clock.iso(row["first_us"]),
+        "duration_ms": None,
+        "inherited": True,
+        "tokens": None,
+        "cost_usd": None,
         "children": [],
     }
 

@@ -128,6 +128,22 @@ WHERE id = :id AND session_id = :session_id
         coalesce(cache_read_tokens, -1), coalesce(cache_write_5m_tokens, -1),
         coalesce(cache_write_1h_tokens, -1), coalesce(stop_reason, ''), coalesce(model, ''));
 
+-- name: llm_reported
+INSERT INTO llm_reported (session_id, id, cost_pico) VALUES (:session_id, :id, :cost_pico)
+ON CONFLICT DO UPDATE SET cost_pico = max(cost_pico, excluded.cost_pico);
+
+-- name: line_noted
+INSERT INTO line (mark, session_id, position) VALUES (:mark, :session_id, :position)
+ON CONFLICT DO UPDATE SET position = excluded.position WHERE excluded.position > position;
+
+-- name: summary_told
+INSERT INTO summary (mark, title, title_rank) VALUES (:mark, :title, :title_rank)
+ON CONFLICT DO UPDATE SET title_rank = excluded.title_rank WHERE excluded.title_rank > title_rank;
+
+-- name: summaries_of_lines
+SELECT line.session_id, summary.title_rank, line.position, summary.title FROM json_each(:marks) AS j
+CROSS JOIN summary ON summary.mark = j.value CROSS JOIN line ON line.mark = summary.mark;
+
 -- name: event_told
 INSERT INTO event (id, session_id, kind, agent, span, position, time_us, data, segment, offset_bytes)
 VALUES (:id, :session_id, :kind, :agent, :span, :position, :time_us, :data, :segment, :offset_bytes)
@@ -172,25 +188,25 @@ INSERT INTO keyed (id, segment, offset_bytes) VALUES (:id, :segment, :offset_byt
 ON CONFLICT DO NOTHING;
 
 -- name: own_before
--- Copied lines of a fork stand behind its first own record, but are older.
+-- Copied lines of a fork stand behind its first own record, but are older. Lines of subagents in the same file are copied alike.
 SELECT id FROM session WHERE id = :session_id AND first_us < own_from_us - :slack_us;
 
 -- name: inherit_spans
 UPDATE span SET inherited = 1
 FROM (SELECT own_position, own_from_us - :slack_us AS before_us FROM session WHERE id = :session_id) AS own
-WHERE span.session_id = :session_id AND span.agent = '' AND NOT inherited
+WHERE span.session_id = :session_id AND (span.agent = '' OR span.agent BETWEEN 'inline-' AND 'inline.') AND NOT inherited
     AND span.position > own.own_position AND coalesce(start_us, end_us) < own.before_us;
 
 -- name: inherit_llm
 UPDATE llm SET inherited = 1
 FROM (SELECT own_position, own_from_us - :slack_us AS before_us FROM session WHERE id = :session_id) AS own
-WHERE llm.session_id = :session_id AND llm.agent = '' AND NOT inherited
+WHERE llm.session_id = :session_id AND (llm.agent = '' OR llm.agent BETWEEN 'inline-' AND 'inline.') AND NOT inherited
     AND llm.position > own.own_position AND start_us < own.before_us;
 
 -- name: inherit_events
 UPDATE event SET inherited = 1
 FROM (SELECT own_position, own_from_us - :slack_us AS before_us FROM session WHERE id = :session_id) AS own
-WHERE event.session_id = :session_id AND event.agent = '' AND NOT inherited
+WHERE event.session_id = :session_id AND (event.agent = '' OR event.agent BETWEEN 'inline-' AND 'inline.') AND NOT inherited
     AND event.position > own.own_position AND time_us < own.before_us;
 
 -- name: kin_open

@@ -16,6 +16,10 @@ SELECT
         SELECT 1 FROM llm_day AS d WHERE d.session_id = k.session_id AND d.agent = k.agent)) AS silent_agents,
     (SELECT count(*) FROM span WHERE session_id = s.id AND kind = 'turn' AND NOT inherited) AS turns,
     (SELECT count(*) FROM event WHERE kind = 'error.raised' AND session_id = s.id AND NOT inherited) AS errors_raised,
+    (SELECT count(*) FROM llm_reported AS r JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
+        WHERE r.session_id = s.id AND NOT c.inherited) AS reported_calls,
+    (SELECT sum(r.cost_pico) FROM llm_reported AS r JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
+        WHERE r.session_id = s.id AND NOT c.inherited) AS reported_pico,
     CASE WHEN s.source <> 'claude' THEN
         (SELECT count(*) FROM span WHERE session_id = s.id AND status IS NULL) END AS open_spans,
     (SELECT position FROM span WHERE session_id = s.id AND kind = 'turn' ORDER BY position DESC LIMIT 1) AS turn_at,
@@ -64,7 +68,7 @@ SELECT a.*,
     coalesce(l.cache_write_5m_tokens, 0) AS cache_write_5m_tokens,
     coalesce(l.cache_write_1h_tokens, 0) AS cache_write_1h_tokens, coalesce(l.unreliable, 0) AS unreliable, coalesce(l.untold, 0) AS untold,
     coalesce(l.cost_pico, 0) AS cost_pico, coalesce(l.unpriced, 0) AS unpriced,
-    p.agent AS holder, p.operation AS asked_type, p.status AS tool_status, p.input AS tool_input,
+    ch.chain IS NOT NULL AS inline, p.agent AS holder, p.operation AS asked_type, p.status AS tool_status, p.input AS tool_input,
     (SELECT position FROM llm WHERE session_id = a.session_id AND agent = a.agent
         ORDER BY position DESC LIMIT 1) AS llm_from,
     (SELECT position FROM span WHERE session_id = a.session_id AND agent = a.agent AND kind = 'tool'
@@ -82,8 +86,19 @@ LEFT JOIN (
     FROM llm_day WHERE session_id = :session_id GROUP BY agent
 ) AS l ON l.agent = a.agent
 LEFT JOIN span AS p ON p.id = a.parent_tool AND p.session_id = a.session_id
+LEFT JOIN chain AS ch ON ch.session_id = a.session_id AND ch.chain = a.agent
 WHERE a.session_id = :session_id
 ORDER BY a.agent <> '', a.first_us NULLS LAST, a.agent;
+
+-- name: copied_agents
+-- Subagents whose lines were copied from another session, and belong there.
+SELECT a.agent, a.description, a.parent_tool, a.first_us, coalesce(a.agent_type, p.operation) AS type,
+    p.status AS tool_status
+FROM chain AS c JOIN agent AS a ON a.session_id = c.session_id AND a.agent = c.chain
+LEFT JOIN span AS p ON p.id = a.parent_tool AND p.session_id = a.session_id
+WHERE c.session_id = :session_id AND NOT EXISTS (
+    SELECT 1 FROM known_agent AS k WHERE k.session_id = a.session_id AND k.agent = a.agent)
+ORDER BY a.first_us NULLS LAST, a.agent;
 
 -- name: files
 SELECT path, operation, count(*) AS calls, sum(status IS 'completed') AS completed,

@@ -121,11 +121,16 @@ CREATE TABLE agent (
 CREATE INDEX agent_parent_tool ON agent (session_id, parent_tool);
 
 -- Agents there is evidence of, beyond a notice that something ended (commands in the background are announced alike).
--- Those that a copied call started belong to the session it was copied from.
+-- Those that a copied call started, or all of whose lines are copies, belong to the session they were copied from.
 CREATE VIEW known_agent AS
 SELECT * FROM agent WHERE coalesce(first_us, parent_tool, agent_type, name) IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM span
-        WHERE span.id = agent.parent_tool AND span.session_id = agent.session_id AND span.inherited);
+        WHERE span.id = agent.parent_tool AND span.session_id = agent.session_id AND span.inherited)
+    AND NOT EXISTS (SELECT 1 FROM chain AS c WHERE c.session_id = agent.session_id AND c.chain = agent.agent
+        AND EXISTS (SELECT 1 FROM event AS e WHERE e.session_id = c.session_id AND e.agent = c.chain AND e.inherited)
+        AND NOT EXISTS (SELECT 1 FROM event AS e WHERE e.session_id = c.session_id AND e.agent = c.chain AND NOT e.inherited)
+        AND NOT EXISTS (SELECT 1 FROM span AS t WHERE t.session_id = c.session_id AND t.agent = c.chain AND NOT t.inherited)
+        AND NOT EXISTS (SELECT 1 FROM llm AS l WHERE l.session_id = c.session_id AND l.agent = c.chain AND NOT l.inherited));
 
 -- Things that start and end, but for language model calls.
 CREATE TABLE span (
@@ -436,3 +441,60 @@ CREATE VIRTUAL TABLE IF NOT EXISTS passage_text USING fts5 (
 -- Let 16 pieces of the index gather before they are merged (not 4): a fifth less work for each import, for questions that look into
 -- a few more pieces. Merging is forced at 64.
 INSERT INTO passage_text (passage_text, rank) VALUES ('automerge', 16), ('crisismerge', 64);
+
+-- ── Older layouts of transcripts ──
+
+-- Lines of subagents that stand in their session's own file, with the calls and messages on them: what has the same chain
+-- hangs together. `chain` is the agent's name: that of its first line, with `inline-` before.
+CREATE TABLE sidechain (
+    session_id INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    chain TEXT NOT NULL,
+    PRIMARY KEY (session_id, node)
+) WITHOUT ROWID;
+CREATE INDEX sidechain_chain ON sidechain (session_id, chain);
+
+-- What begins a chain: `headless` is 0 if its first line follows none; `prompt` is a digest of that line's text; `call` is the
+-- tool call that said so, NULL if none is known.
+CREATE TABLE chain (
+    session_id INTEGER NOT NULL,
+    chain TEXT NOT NULL,
+    headless INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    prompt TEXT,
+    call TEXT,
+    PRIMARY KEY (session_id, chain)
+) WITHOUT ROWID;
+CREATE INDEX chain_prompt ON chain (session_id, prompt);
+
+CREATE TABLE agent_call (
+    session_id INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    description TEXT,
+    PRIMARY KEY (session_id, id)
+) WITHOUT ROWID;
+CREATE INDEX agent_call_prompt ON agent_call (session_id, prompt);
+
+-- Lines that a summary may name, and summaries; `mark` is 64 bits of a digest of the line's id.
+CREATE TABLE line (
+    mark INTEGER NOT NULL,
+    session_id INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (mark, session_id)
+) WITHOUT ROWID;
+
+CREATE TABLE summary (
+    mark INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    title_rank INTEGER NOT NULL,
+    PRIMARY KEY (mark, title)
+) WITHOUT ROWID;
+
+-- What the tool said that a model call cost; never part of a cost of ours.
+CREATE TABLE llm_reported (
+    session_id INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    cost_pico INTEGER NOT NULL,
+    PRIMARY KEY (session_id, id)
+) WITHOUT ROWID;

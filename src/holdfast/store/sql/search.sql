@@ -22,8 +22,9 @@ DELETE FROM passage_text WHERE rowid = ?;
 INSERT INTO meta (key, value) VALUES ('passages', ?) ON CONFLICT (key) DO UPDATE SET value = value + excluded.value;
 
 -- name: newest
+-- A passage of an inline subagent names the agent by its line; which chain that is may show later.
 -- Read until enough is found: the index gives its numbers falling, and they follow time. Nothing is sorted here.
-SELECT t.rowid AS id, p.key, p.session_id, p.kind, p.agent, p.native, p.segment, p.offset_bytes, p.text_chars,
+SELECT t.rowid AS id, p.key, p.session_id, p.kind, coalesce(n.chain, p.agent) AS agent, p.native, p.segment, p.offset_bytes, p.text_chars,
     CASE p.kind WHEN 'title' THEN s.last_us ELSE p.time_us END AS at_us, s.native AS session, s.title,
     CASE x.kind WHEN 'tool' THEN x.name END AS tool, coalesce(x.inherited, e.inherited, 0) AS inherited, NULL AS score
 FROM passage_text(:words) AS t
@@ -31,13 +32,14 @@ CROSS JOIN passage AS p ON p.id = t.rowid
 CROSS JOIN session AS s ON s.id = p.session_id
 LEFT JOIN span AS x ON x.id = p.native AND x.session_id = p.session_id
 LEFT JOIN event AS e ON e.id = p.native AND e.session_id = p.session_id
+LEFT JOIN sidechain AS n ON n.session_id = p.session_id AND n.node = substr(p.agent, 8) AND p.agent GLOB 'inline-*'
 WHERE t.rowid BETWEEN :from_id AND :until_id
     AND (:sessions IS NULL OR p.session_id IN (SELECT value FROM json_each(:sessions)))
     AND (:kind IS NULL OR p.kind = :kind)
-    AND (:agent IS NULL OR p.agent = :agent OR (:agent = 'main' AND p.agent = '')
-        OR (p.agent > :agent AND p.agent < :agent || char(1114111))
+    AND (:agent IS NULL OR coalesce(n.chain, p.agent) = :agent OR (:agent = 'main' AND p.agent = '')
+        OR (coalesce(n.chain, p.agent) > :agent AND coalesce(n.chain, p.agent) < :agent || char(1114111))
         OR EXISTS (SELECT 1 FROM agent AS a
-            WHERE a.session_id = p.session_id AND a.agent = p.agent AND :agent IN (a.agent_type, a.name)))
+            WHERE a.session_id = p.session_id AND a.agent = coalesce(n.chain, p.agent) AND :agent IN (a.agent_type, a.name)))
     AND (:tool IS NULL OR (x.kind = 'tool' AND x.name = :tool))
     AND (:since_us IS NULL OR at_us >= :since_us)
     AND (:until_us IS NULL OR at_us <= :until_us)
@@ -46,7 +48,7 @@ ORDER BY t.rowid DESC;
 
 -- name: ranked
 -- Every match is weighed, so common words take their time.
-SELECT t.rowid AS id, p.key, p.session_id, p.kind, p.agent, p.native, p.segment, p.offset_bytes, p.text_chars,
+SELECT t.rowid AS id, p.key, p.session_id, p.kind, coalesce(n.chain, p.agent) AS agent, p.native, p.segment, p.offset_bytes, p.text_chars,
     CASE p.kind WHEN 'title' THEN s.last_us ELSE p.time_us END AS at_us, s.native AS session, s.title,
     CASE x.kind WHEN 'tool' THEN x.name END AS tool, coalesce(x.inherited, e.inherited, 0) AS inherited, t.rank AS score
 FROM passage_text(:words) AS t
@@ -54,13 +56,14 @@ CROSS JOIN passage AS p ON p.id = t.rowid
 CROSS JOIN session AS s ON s.id = p.session_id
 LEFT JOIN span AS x ON x.id = p.native AND x.session_id = p.session_id
 LEFT JOIN event AS e ON e.id = p.native AND e.session_id = p.session_id
+LEFT JOIN sidechain AS n ON n.session_id = p.session_id AND n.node = substr(p.agent, 8) AND p.agent GLOB 'inline-*'
 WHERE (t.rowid < 0 OR t.rowid BETWEEN :from_id AND :until_id)
     AND (:sessions IS NULL OR p.session_id IN (SELECT value FROM json_each(:sessions)))
     AND (:kind IS NULL OR p.kind = :kind)
-    AND (:agent IS NULL OR p.agent = :agent OR (:agent = 'main' AND p.agent = '')
-        OR (p.agent > :agent AND p.agent < :agent || char(1114111))
+    AND (:agent IS NULL OR coalesce(n.chain, p.agent) = :agent OR (:agent = 'main' AND p.agent = '')
+        OR (coalesce(n.chain, p.agent) > :agent AND coalesce(n.chain, p.agent) < :agent || char(1114111))
         OR EXISTS (SELECT 1 FROM agent AS a
-            WHERE a.session_id = p.session_id AND a.agent = p.agent AND :agent IN (a.agent_type, a.name)))
+            WHERE a.session_id = p.session_id AND a.agent = coalesce(n.chain, p.agent) AND :agent IN (a.agent_type, a.name)))
     AND (:tool IS NULL OR (x.kind = 'tool' AND x.name = :tool))
     AND (:since_us IS NULL OR at_us >= :since_us)
     AND (:until_us IS NULL OR at_us <= :until_us)
