@@ -266,23 +266,7 @@ def _store(home: Home, db: apsw.Connection) -> Iterator[Finding]:
 
 def _wrong_rollups(db: apsw.Connection) -> Iterator[str]:
     """Roll-ups claim to be the sum of rows; count again."""
-    for name, claimed, counted in (
-        (
-            "tool calls",
-            "SELECT coalesce(sum(calls), 0) FROM tool_day",
-            "SELECT count(*) FROM span WHERE kind = 'tool' AND name IS NOT NULL AND NOT inherited",
-        ),
-        (
-            "model calls",
-            "SELECT coalesce(sum(calls), 0) FROM llm_day",
-            "SELECT count(*) FROM llm WHERE NOT inherited",
-        ),
-        (
-            "output tokens",
-            "SELECT coalesce(sum(output_tokens), 0) FROM llm_day",
-            "SELECT coalesce(sum(output_tokens), 0) FROM llm WHERE NOT inherited",
-        ),
-    ):
-        a, b = db.execute(claimed).get, db.execute(counted).get
-        if a != b:
-            yield f"the roll-up of {name} says {a}, the rows say {b}"
+    for name, recount in statements("recount").items():
+        wrong = db.execute(recount).get
+        if wrong:
+            yield f"the roll-up {name} differs from its rows in {wrong} places"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA_VERSION = 1  # of the tables; a migration takes an older store here
-PROJECTION_VERSION = 1  # of how events are folded; an older store is folded again
+PROJECTION_VERSION = 2  # of how events are folded; an older store is folded again
 LINK = "store.db"
 LOCK = "writer.lock"
 _GENERATION = re.compile(r"store-(\d+)\.db\Z")

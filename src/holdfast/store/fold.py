@@ -1,7 +1,7 @@
 """Fold events into rows, so that any order of arrival gives the same rows.
 
 `Fold` collects what one batch of records says and writes it with few statements. It decides nothing about order:
-rivals are settled in SQL by comparison (`sql/fold.sql`), counts are kept by triggers (`sql/schema.sql`).
+rivals are settled in SQL by comparison (`sql/fold.sql`), sums are kept by `rollups`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import msgspec
 from holdfast import events as ev
 from holdfast import pricing, spans
 from holdfast.store import forks
+from holdfast.store.rollups import Rollups
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Fold:
     def __init__(self, db: apsw.Connection, head_chars: int) -> None:
         self._db = db
         self._head = head_chars
+        self._rollups = Rollups(db)
         self._ids: dict[str, int] = {}
         self._seen: dict[str, _Seen] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
@@ -430,13 +432,15 @@ class Fold:
         for statement in _WRITE_ORDER:
             if found := self._rows.get(statement):
                 self._db.executemany(_SQL[statement], found)
-        touched = {seen.id for seen in self._seen.values()}
+        touched = {seen.id: seen.agents.keys() for seen in self._seen.values()}
         self._seen, self._rows = {}, {}
-        forks.settle(self._db, touched)
+        forks.settle(self._db, set(touched))
+        self._rollups.write(touched)
 
     def forget(self) -> None:
         """Drop what was taken in, after a transaction that failed."""
         self._seen, self._rows, self._ids = {}, {}, {}
+        self._rollups.forget()
 
     def _write_session(self, seen: _Seen) -> None:
         db = self._db
