@@ -340,14 +340,6 @@ CREATE TABLE error_total (
     PRIMARY KEY (day, agent_type)
 ) WITHOUT ROWID;
 
--- For each fork, the latest row it holds of another session: that one it was forked from.
-CREATE TABLE fork_mark (
-    session_id INTEGER PRIMARY KEY,
-    time_us INTEGER NOT NULL,
-    id TEXT NOT NULL,
-    origin INTEGER NOT NULL
-);
-
 -- One row a session: sums, and what came last in its main agent's stream. `open_spans` counts inherited rows too.
 CREATE TABLE session_total (
     session_id INTEGER PRIMARY KEY,

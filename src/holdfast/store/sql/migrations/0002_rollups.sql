@@ -160,13 +160,6 @@ CREATE TABLE error_total (
     PRIMARY KEY (day, agent_type)
 ) WITHOUT ROWID;
 
-CREATE TABLE fork_mark (
-    session_id INTEGER PRIMARY KEY,
-    time_us INTEGER NOT NULL,
-    id TEXT NOT NULL,
-    origin INTEGER NOT NULL
-);
-
 CREATE TABLE session_total (
     session_id INTEGER PRIMARY KEY,
     turns INTEGER NOT NULL DEFAULT 0,
