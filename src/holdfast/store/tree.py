@@ -206,8 +206,8 @@ def _agent_node(agent: Json) -> Json:
 
 
 def _llm_node(row: _Row) -> Json:
-    _, _, name, model, stop_reason, final, unreliable, start_us, *figures, untold, cost_pico, inherited = row
-    tokens_in, tokens_out, cache_read, cache_write_5m, cache_write_1h = figures
+    _, _, name, model, stop_reason, final, unreliable, start_us, tokens_in, tokens_out = row[:10]
+    cache_read, cache_write_5m, cache_write_1h, untold, cost_pico, inherited = row[10:]
     return {
         "kind": "llm",
         "id": name,
