@@ -14,7 +14,7 @@ import stat
 import zlib
 from base64 import b64encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -39,8 +39,7 @@ _META_NAME = re.compile(r"agent-[^/]*\.meta\.json\Z")
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(NamedTuple):
     """One file as it was found: sizes in bytes, time of the last change in ns."""
 
     path: str
@@ -86,11 +85,11 @@ def find(paths: Iterable[Path]) -> tuple[list[SourceFile], list[Unreadable]]:
         for found in _walk(real, unreadable):
             files[found.path] = found
     newest: dict[str, int] = {}
-    for file in files.values():
-        key = _session_key(file.path)
+    keyed = [(_session_key(file.path), file) for file in files.values()]
+    for key, file in keyed:
         newest[key] = max(newest.get(key, 0), file.mtime_ns)
-    ordered = sorted(files.values(), key=lambda f: (-newest[_session_key(f.path)], f.is_meta, f.path))
-    return ordered, unreadable
+    ordered = sorted((-newest[key], file.is_meta, file.path, file) for key, file in keyed)
+    return [file for *_, file in ordered], unreadable
 
 
 def _session_key(path: str) -> str:
@@ -108,7 +107,7 @@ def session_of(file: SourceFile) -> str | None:
 
 def _walk(real: str, unreadable: list[Unreadable]) -> Iterator[SourceFile]:
     if not os.path.isdir(real):  # noqa: PTH112 - os.walk speaks strings
-        if file := _look(real, unreadable):
+        if file := _look(real, _META_NAME.search(real) is not None, unreadable):
             yield file
         return
 
@@ -121,10 +120,10 @@ def _walk(real: str, unreadable: list[Unreadable]) -> Iterator[SourceFile]:
             below.clear()
             continue
         for name in names:
-            is_meta = _META_NAME.search(name) is not None
+            is_meta = name.endswith(".json") and _META_NAME.search(name) is not None
             if not is_meta and not name.endswith(".jsonl"):
                 continue
-            file = _look(os.path.join(directory, name), unreadable)  # noqa: PTH118
+            file = _look(f"{directory}/{name}", is_meta, unreadable)
             if file and (is_meta or _TRANSCRIPT_NAME.match(name) or _is_transcript(file, unreadable)):
                 yield file
 
@@ -141,7 +140,7 @@ def _first_visit(directory: str, seen: set[tuple[int, int]]) -> bool:
     return first
 
 
-def _look(path: str, unreadable: list[Unreadable]) -> SourceFile | None:
+def _look(path: str, is_meta: bool, unreadable: list[Unreadable]) -> SourceFile | None:  # noqa: FBT001 - a column
     try:
         found = os.stat(path)  # noqa: PTH116
     except OSError as exc:
@@ -149,9 +148,7 @@ def _look(path: str, unreadable: list[Unreadable]) -> SourceFile | None:
         return None
     if not stat.S_ISREG(found.st_mode):  # no pipes, no devices
         return None
-    return SourceFile(
-        path, found.st_size, found.st_mtime_ns, found.st_ino, _META_NAME.search(path) is not None
-    )
+    return SourceFile(path, found.st_size, found.st_mtime_ns, found.st_ino, is_meta)
 
 
 def _is_transcript(file: SourceFile, unreadable: list[Unreadable]) -> bool:

@@ -13,6 +13,7 @@ from holdfast.store import queries
 if TYPE_CHECKING:
     from holdfast.catch_up import ImportReport
     from holdfast.cli.app import Context
+    from holdfast.cli.columns import Cell, Columns
     from holdfast.home import Home
 
 _ROWS = 15
@@ -113,7 +114,7 @@ def _print(found: dict[str, Any], sweep: dict[str, Any], now_us: int) -> None:
         out.print("\n+ the cost of agents without a recorded model call is unknown and not in the sum")
 
 
-def sessions_table(found: list[dict[str, Any]], now_us: int, width: int) -> Any:  # noqa: ANN401 - rich's Table
+def sessions_table(found: list[dict[str, Any]], now_us: int, width: int) -> Columns:
     """Sessions as rows; a narrow terminal gets the columns that matter most."""
     numbers = (
         ("agents", "turns", "tools", "errors", "tokens", "cost") if width >= _WIDE else ("errors", "cost")
@@ -121,19 +122,19 @@ def sessions_table(found: list[dict[str, Any]], now_us: int, width: int) -> Any:
     words = ("title", "workspace") if width >= _WIDE else ("title",)
     made = terminal.table("session", "state", "active", *numbers, *words, right=numbers, flexible=words)
     for s in found:
-        shown = {
+        shown: dict[str, str | Cell] = {
             "agents": str(s["agents"]),
             "turns": str(s["turns"]),
             "tools": str(s["tool_calls"]),
             "errors": str(s["errors"] or ""),
             "tokens": terminal.count(terminal.all_tokens(s["tokens"])),
             "cost": terminal.usd(s["cost_usd"], complete=s["cost_complete"]),
-            "title": terminal.cell(s["title"] or "(no prompt)", 60),
-            "workspace": terminal.cell((s["workspace"] or "").rsplit("/", 1)[-1], 20, "dim"),
+            "title": terminal.safe(s["title"] or "(no prompt)", 60),
+            "workspace": terminal.safe((s["workspace"] or "").rsplit("/", 1)[-1], 20, "dim"),
         }
         made.add_row(
-            terminal.cell(s["id"][:8], style="bold"),
-            terminal.state(s["state"], s["state_grade"]),
+            terminal.safe(s["id"][:8], style="bold"),
+            terminal.standing(s["state"], s["state_grade"]),
             terminal.age(clock.parse_us(s["last_activity_at"]), now_us),
             *(shown[name] for name in (*numbers, *words)),
         )

@@ -131,15 +131,15 @@ def _print_agents(out: Any, agents: list[dict[str, Any]]) -> None:  # noqa: ANN4
     )
     for a in agents:
         made.add_row(
-            terminal.cell(a["id"] or "main", 17, "bold"),
-            terminal.cell(a["type"] or "unknown", 20),
-            terminal.state(a["status"], a["status_grade"]),
+            terminal.safe(a["id"] or "main", 17, "bold"),
+            terminal.safe(a["type"] or "unknown", 20),
+            terminal.standing(a["status"], a["status_grade"]),
             str(a["tool_calls"]),
             str(a["errors"] or ""),
             terminal.count(terminal.all_tokens(a["tokens"])),
             terminal.usd(a["cost_usd"], complete=a["cost_complete"]),
-            terminal.cell(_starter(a), 18, "dim"),
-            terminal.cell(a["description"] or "", 50),
+            terminal.safe(_starter(a), 18, "dim"),
+            terminal.safe(a["description"] or "", 50),
         )
     out.print("\nAgents")
     out.print(made)
@@ -160,7 +160,7 @@ def _print_files(out: Any, files: list[dict[str, Any]]) -> None:  # noqa: ANN401
     )
     for f in files[:_FILES]:
         made.add_row(
-            terminal.cell(f["path"], 90),
+            terminal.safe(f["path"], 90),
             f["operation"],
             str(f["calls"]),
             str(f["completed"]),
@@ -180,11 +180,11 @@ def _print_errors(out: Any, errors: list[dict[str, Any]]) -> None:  # noqa: ANN4
     for e in errors[:_ERRORS]:
         code = f" {e['exit_code']}" if e["exit_code"] is not None else ""
         made.add_row(
-            terminal.cell((e["at"] or "unknown")[11:19] or "unknown"),
-            terminal.cell(e["agent"] or "main", 17),
-            terminal.cell(f"{e['tool'] or 'error'}: {e['type'] or 'unknown'}{code}", 40),
-            terminal.state(e["status"]),
-            terminal.cell(e["message"] or e["input"] or "", 80),
+            terminal.safe((e["at"] or "unknown")[11:19] or "unknown"),
+            terminal.safe(e["agent"] or "main", 17),
+            terminal.safe(f"{e['tool'] or 'error'}: {e['type'] or 'unknown'}{code}", 40),
+            terminal.standing(e["status"]),
+            terminal.safe(e["message"] or e["input"] or "", 80),
         )
     out.print("\nErrors")
     out.print(made)

@@ -60,7 +60,7 @@ def _print(out: Any, title: str, key: str, rows: list[dict[str, Any]], counts: t
     made = terminal.table(title, *numbers, right=numbers)
     for row in rows:
         made.add_row(
-            terminal.cell(row[key] or "unknown", 40, "bold"),
+            terminal.safe(row[key] or "unknown", 40, "bold"),
             *(str(row[name]) for name in counts),
             str(row["llm_calls"]),
             *_token_cells(row["tokens"]),
@@ -88,7 +88,7 @@ def _print_tools(out: Any, rows: list[dict[str, Any]]) -> None:  # noqa: ANN401
     for row in rows:
         mean = row["mean_duration_ms"]
         made.add_row(
-            terminal.cell(row["tool"] or "unknown", 40, "bold"),
+            terminal.safe(row["tool"] or "unknown", 40, "bold"),
             str(row["calls"]),
             str(row["completed"]),
             str(row["failed"] or ""),

@@ -18,7 +18,8 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+    from holdfast.cli.columns import Cell, Columns
 
 # C0 and C1 controls, zero-width and bidirectional marks, line and paragraph separators, tags, surrogates
 _UNSAFE = re.compile(
@@ -77,27 +78,28 @@ def console() -> Console:
     return Console(markup=False, emoji=False, highlight=False, width=width)
 
 
-def table(*columns: str, right: tuple[str, ...] = (), flexible: tuple[str, ...] = ()) -> Table:
+def table(*columns: str, right: tuple[str, ...] = (), flexible: tuple[str, ...] = ()) -> Columns:
     """A borderless table whose cells are made safe. Columns in `right` are numbers; those in `flexible` are cut first where room is short."""
-    from rich.table import Table
+    from holdfast.cli.columns import Columns
 
-    class Safe(Table):
-        def add_row(self, *cells: Any, **more: Any) -> None:  # noqa: ANN401 - rich's interface
-            super().add_row(*(cell(each) if isinstance(each, str) else each for each in cells), **more)
+    class Safe(Columns):
+        def add_row(self, *cells: Any) -> None:  # noqa: ANN401 - what a cell can be
+            super().add_row(*(safe(each) if isinstance(each, str) else each for each in cells))
 
-    made = Safe(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        made.add_column(
-            column,
-            justify="right" if column in right else "left",
-            no_wrap=column not in flexible,
-            overflow="ellipsis",
-        )
-    return made
+    return Safe(columns, right, flexible)
+
+
+def safe(text: object, limit: int = 60, style: str = "") -> Cell:
+    """A table cell with foreign text."""
+    from holdfast.cli.columns import Cell
+
+    if not isinstance(text, str) or len(text) > limit or not text.isprintable():
+        text = "" if text is None else plain(text, limit)
+    return Cell(text, style)
 
 
 def cell(text: object, limit: int = 60, style: str = "") -> Any:  # noqa: ANN401 - rich's Text
-    """A table cell with foreign text."""
+    """A line with foreign text, to which more can be appended."""
     from rich.text import Text
 
     if isinstance(text, str) and len(text) <= limit and text.isprintable():
@@ -111,6 +113,13 @@ def state(word: str, grade: str | None = None) -> Any:  # noqa: ANN401 - rich's 
     from rich.text import Text
 
     return Text(word + ("?" if grade == "inferred" else ""), style=_LOOK.get(word, ""))
+
+
+def standing(word: str, grade: str | None = None) -> Cell:
+    """A state as a table cell, looking like `state`."""
+    from holdfast.cli.columns import Cell
+
+    return Cell(word + ("?" if grade == "inferred" else ""), _LOOK.get(word, ""))
 
 
 def some(number: int, word: str) -> str:

@@ -32,14 +32,14 @@ def command(context: Context, session: str, agent: str | None, as_json: bool) ->
         at = entry["at"] or ""
         if at[:10] != day and at:
             day = at[:10]
-            made.add_row(terminal.cell(day, style="bold"), "", "", "", "")
+            made.add_row(terminal.safe(day, style="bold"), "", "", "", "")
         style = "dim" if entry["inherited"] or entry["kind"] == "llm.called" else ""
         made.add_row(
-            terminal.cell(at[11:23] or "unknown", style=style),
-            terminal.cell(entry["agent"] or "main", 17, style),
-            terminal.cell(_what(entry), 30, style),
-            terminal.state(entry["status"] or ""),
-            terminal.cell(entry["text"] or "", 90, style),
+            terminal.safe(at[11:23] or "unknown", style=style),
+            terminal.safe(entry["agent"] or "main", 17, style),
+            terminal.safe(_what(entry), 30, style),
+            terminal.standing(entry["status"] or ""),
+            terminal.safe(entry["text"] or "", 90, style),
         )
     out.print(made)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from holdfast.cli import answers, terminal
 from holdfast.cli.app import COMMANDS, Context
+from holdfast.cli.columns import Cell, Lines
 from holdfast.store import queries, tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @click.command("tree", help=COMMANDS["tree"][1])
@@ -24,43 +28,39 @@ def command(context: Context, session: str, calls: bool, as_json: bool) -> None:
         return
     out = terminal.console()
     out.print(terminal.cell(f"{found['session']['id']}  {found['session']['title'] or ''}", 120, "bold"))
-    for line in _lines(found["roots"], calls=calls):
-        out.print(line)
+    out.print(Lines(_lines(found["roots"], calls=calls)))
 
 
-def _lines(roots: list[dict[str, Any]], *, calls: bool) -> list[Any]:
+def _lines(roots: list[dict[str, Any]], *, calls: bool) -> Iterator[list[Cell]]:
     """One line a node, depth first; iterative, so any depth will do."""
-    out = []
     todo = [(node, "", number == len(roots) - 1) for number, node in reversed(list(enumerate(roots)))]
     while todo:
         node, indent, last = todo.pop()
-        out.append(_line(node, indent + ("└─ " if last else "├─ ")))
+        yield _line(node, indent + ("└─ " if last else "├─ "))
         below = indent + ("   " if last else "│  ")
         shown = [child for child in node["children"] if calls or child["kind"] != "llm"]
         todo.extend(
             (child, below, number == len(shown) - 1) for number, child in reversed(list(enumerate(shown)))
         )
-    return out
 
 
-def _line(node: dict[str, Any], lead: str) -> Any:  # noqa: ANN401 - rich's Text
-    line = terminal.cell("")
-    line.append(lead, style="dim")
+def _line(node: dict[str, Any], lead: str) -> list[Cell]:
     name = node["name"] or node["kind"]
     if node["kind"] == "agent":
         name = f"agent {node['name'] or 'unknown'}" + (f" {node['id']}" if node["id"] else "")
     elif node["kind"] == "turn":
         name = "turn"
-    line.append(terminal.plain(name, 40), style="bold" if node["kind"] in {"agent", "turn"} else "")
+    style = "bold" if node["kind"] in {"agent", "turn"} else ""
+    line = [Cell(lead, "dim"), Cell(terminal.plain(name, 40), style)]
     if node["status"] not in {"completed", "unknown"} or node["kind"] == "agent":
-        line.append("  ")
-        line.append_text(terminal.state(node["status"], node["grade"]))
+        line += [Cell("  "), terminal.standing(node["status"], node["grade"])]
+    more = ""
     if node["duration_ms"] is not None:
-        line.append(f"  {node['duration_ms'] / 1000:.1f} s", style="dim")
+        more += f"  {node['duration_ms'] / 1000:.1f} s"
     if node["kind"] == "agent" and node["cost_usd"] is not None:
-        line.append(f"  {terminal.usd(node['cost_usd'])}", style="dim")
+        more += f"  {terminal.usd(node['cost_usd'])}"
     if node["inherited"]:
-        line.append("  (copied from the original)", style="dim")
+        more += "  (copied from the original)"
     if node["text"] and node["kind"] != "llm":
-        line.append("  " + terminal.plain(node["text"], 80), style="dim")
-    return line
+        more += "  " + terminal.plain(node["text"], 80)
+    return [*line, Cell(more, "dim")]

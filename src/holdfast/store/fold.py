@@ -1,7 +1,7 @@
 """Fold events into rows, so that any order of arrival gives the same rows.
 
 `Fold` collects what one batch of records says and writes it with few statements. It decides nothing about order:
-rivals are settled in SQL by comparison (`sql/fold.sql`), counts are kept by triggers (`sql/schema.sql`).
+rivals are settled in SQL by comparison (`sql/fold.sql`), sums are kept by `rollups`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from holdfast import pricing, spans
 from holdfast.failpoints import failpoint
 from holdfast.store import forks, passages, sidechains, summaries
 from holdfast.store.indexing import Index
+from holdfast.store.rollups import Rollups
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Fold:
         self._db = db
         self._head = head_chars
         self._index = Index(db, search_chars, head_chars)
+        self._rollups = Rollups(db)
         self._ids: dict[str, int] = {}
         self._seen: dict[str, _Seen] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
@@ -471,24 +473,30 @@ class Fold:
         """
         for seen in self._seen.values():
             self._write_session(seen)
-        if names := self._sidechains.join():
+        names = self._sidechains.join()
+        if names:
             for queued in self._rows.values():
                 sidechains.renamed(queued, names)
         for statement in _WRITE_ORDER:
             if found := self._rows.get(statement):
                 self._db.executemany(_SQL[statement], found)
         self._index.write()
-        touched = {seen.id for seen in self._seen.values()}
+        touched = {
+            seen.id: {names.get((seen.id, agent), agent) for agent in seen.agents}
+            for seen in self._seen.values()
+        }
         rows, self._seen, self._rows = self._rows, {}, {}
         self._sidechains.settle(_ids_by_session(rows.get("span_ended", [])))
         summaries.settle(self._db, (row["mark"] for name in _MARKED for row in rows.get(name, [])))
-        forks.settle(self._db, touched)
+        forks.settle(self._db, set(touched))
+        self._rollups.write(touched)
 
     def make_holdable(self) -> None:
         """Make numbers that no column can hold unknown, after `write` raised OverflowError and was rolled back.
 
         Looking at every number of every row beforehand costs 6 % of an import.
         """
+        self._rollups.forget()  # what was reported was rolled back with the rows
         for statement, found in self._rows.items():
             self._rows[statement] = [_holdable(row) for row in found]
 
@@ -497,6 +505,7 @@ class Fold:
         self._seen, self._rows, self._ids = {}, {}, {}
         self._index.forget()
         self._sidechains.forget()
+        self._rollups.forget()
 
     def _write_session(self, seen: _Seen) -> None:
         db = self._db

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -110,10 +110,11 @@ class Projector:
         self._translators = translators
         self._text_chars = max(head_chars, search_chars)
         self._fold = Fold(db, head_chars, search_chars)
-        self._paths: dict[str, str | None] = dict(db.execute("SELECT id, path FROM source_file"))
+        files: list[Any] = db.execute("SELECT id, path, consumed_bytes FROM source_file").fetchall()
+        self._paths: dict[str, str | None] = {name: path for name, path, _ in files}
         self._commits = 0
         self._keyed: set[str] = set()  # keys of this batch
-        self._consumed: dict[str, int] = dict(db.execute("SELECT id, consumed_bytes FROM source_file"))
+        self._consumed: dict[str, int] = {name: consumed for name, _, consumed in files}
         self._cursor: dict[int, int] = dict(db.execute("SELECT segment, offset_bytes FROM cursor"))
 
     def catch_up(

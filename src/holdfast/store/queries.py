@@ -129,7 +129,8 @@ def sessions(db: apsw.Connection, now_us: int, stale_us: int) -> list[Json]:
 
 def session_rows(db: apsw.Connection, only: int | None = None) -> list[Json]:
     """What the store says of each session, or of one; `cwd` is where its project lies today."""
-    found, moves = rows(db, _SQL["sessions"], only=only), Moves.of(db)
+    found = rows(db, _SQL["sessions"]) if only is None else rows(db, _SQL["session"], session_id=only)
+    moves = Moves.of(db)
     for row in found:
         row["recorded_cwd"] = row["cwd"]
         row["cwd"] = moves.now(row["cwd"], row["cwd_us"])
@@ -364,19 +365,19 @@ def _tool_stat(row: Json) -> Json:
 
 
 def _agent_types(db: apsw.Connection, days: dict[str, int]) -> list[Json]:
-    by_type: dict[str, Json] = {}
     every = days["from_day"] == _ANY_DAY["from_day"] and days["to_day"] == _ANY_DAY["to_day"]
-    if every:
-        for row in rows(db, _SQL["stats_agent_count"]):
-            by_type[row["agent_type"]] = {"agents": row["agents"]}
-    for name in ("stats_agent_tools", "stats_agent_llm"):
+    counted = (
+        rows(db, _SQL["stats_agent_count"]) if every else rows(db, _SQL["stats_agent_count_of_days"], **days)
+    )
+    by_type: dict[str, Json] = {}
+    for row in counted:
+        agents = max(row["known"], row["tool_users"], row["model_callers"])
+        if agents:
+            silent = 0 if row["agent_type"] == "main" else agents - row["model_callers"]
+            by_type[row["agent_type"]] = {"agents": agents, "silent_agents": silent}
+    for name in ("stats_agent_tools", "stats_agent_llm", "stats_agent_errors"):
         for row in rows(db, _SQL[name], **days):
-            known = by_type.setdefault(row["agent_type"], {"agents": 0})
-            with_any = row.pop("agents")
-            known["agents"] = max(known["agents"], with_any)
-            known.update(row, silent_agents=known["agents"] - with_any if row["agent_type"] != "main" else 0)
-    for row in rows(db, _SQL["stats_agent_errors"], **days):
-        by_type.setdefault(row["agent_type"], {"agents": 0})["raised"] = row["raised"]
+            by_type.setdefault(row["agent_type"], {"agents": 0}).update(row)
     out = []
     for agent_type, row in sorted(by_type.items()):
         full = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from holdfast import clock
+from holdfast.clock import iso
+from holdfast.store import collector
 from holdfast.store.database import rows
 from holdfast.store.statements import statements
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _SQL = statements("queries")
-_TOLD_BY_SPANS = frozenset({"tool", "turn"})  # other spans are told by the events that started and ended them
 _TEXT_FIELDS = (
     "text",
     "message",
@@ -32,94 +32,126 @@ _TEXT_FIELDS = (
     "trigger",
     "why",
 )
+_decode = msgspec.json.Decoder().decode
+_PLACE = itemgetter(0, 1, 2)
+_MOMENT = itemgetter(0, 1, 2)
 _BEFORE_ALL, _AFTER_ALL = -1, 2**62  # positions of an agent's beginning and end in its own stream
 
 
+# an entry and where it stands in its agent's stream: position, order at one position, id, time, entry
+_Placed = tuple[int, int, str, int | None, Json]
+
+
+@collector.paused()
 def timeline(db: apsw.Connection, session: int) -> list[Json]:
     """What happened, in order: file order within an agent, time between agents."""
-    streams: dict[str, list[tuple[int, int | None, int, Json]]] = {}
-    for rank, position, time_us, entry in _entries(db, session):
-        streams.setdefault(entry["agent"], []).append((position, time_us, rank, entry))
-    merged = heapq.merge(*(_in_file_order(name, found) for name, found in sorted(streams.items())))
-    return [entry for _, _, _, _, _, entry in merged]
+    streams: dict[str, list[_Placed]] = {}
+    for tell in (_events, _agents, _llm_calls, _spans):
+        for placed in tell(db, session):
+            streams.setdefault(placed[4]["agent"], []).append(placed)
+    merged: list[tuple[int, str, int, Json]] = []
+    for agent in sorted(streams):
+        merged += _in_file_order(agent, streams[agent])
+    merged.sort(key=_MOMENT)
+    return [entry for *_, entry in merged]
 
 
-def _in_file_order(
-    agent: str, found: list[tuple[int, int | None, int, Json]]
-) -> Iterator[tuple[int, str, int, int, str, Json]]:
+def _in_file_order(agent: str, found: list[_Placed]) -> Iterator[tuple[int, str, int, Json]]:
     """One agent's entries by position; a time that runs backwards counts as the latest seen so far."""
     latest = 0
-    for position, time_us, rank, entry in sorted(found, key=lambda item: (item[0], item[2], item[3]["id"])):
-        latest = max(latest, time_us or 0)
-        yield latest, agent, position, rank, entry["id"], entry
+    for position, _, _, time_us, entry in sorted(found, key=_PLACE):
+        if time_us is not None and time_us > latest:
+            latest = time_us
+        yield latest, agent, position, entry
 
 
-def _entries(db: apsw.Connection, session: int) -> Iterable[tuple[int, int, int | None, Json]]:
-    for row in rows(db, _SQL["events"], session_id=session):
-        data = msgspec.json.decode(row["data"])
-        yield (
-            1,
-            row["position"],
-            row["time_us"],
-            _entry(row, row["kind"], row["time_us"], None, _told(data), data),
-        )
-    for row in rows(db, _SQL["agents"], session_id=session):
-        if row["agent"]:
-            yield from _agent_entries(row)
-    for row in rows(db, _SQL["llm_calls"], session_id=session):
-        data = {name: row[name] for name in ("model", "stop_reason", "input_tokens", "output_tokens")}
-        yield (
-            0,
-            row["position"],
-            row["start_us"],
-            _entry(row, "llm.called", row["start_us"], None, row["model"], data),
-        )
-    for row in rows(db, _SQL["spans"], session_id=session):
-        if row["kind"] not in _TOLD_BY_SPANS:
-            continue
-        began = {"tool": row["name"], "path": row["path"]} if row["kind"] == "tool" else {}
-        if row["kind"] != "tool" or row["input"] is not None or row["start_us"] is not None:
-            text = row["input"] if row["input"] is not None else row["name"]
-            entry = _entry(row, f"{row['kind']}.started", row["start_us"], None, text, began)
-            yield 2, row["position"], row["start_us"], entry
-        if row["status"] is not None and row["end_position"] is not None:
-            ended = {"tool": row["name"], "error_type": row["error_type"], "exit_code": row["exit_code"]}
-            entry = _entry(row, f"{row['kind']}.ended", row["end_us"], row["status"], row["output"], ended)
-            yield 3, row["end_position"], row["end_us"], entry
+def _events(db: apsw.Connection, session: int) -> Iterator[_Placed]:
+    found: Iterable[Any] = db.execute(_SQL["events"], {"session_id": session})
+    for name, kind, agent, position, time_us, told, inherited in found:
+        data = _decode(told)
+        text = next((data[field] for field in _TEXT_FIELDS if isinstance(data.get(field), str)), None)
+        status = data.get("status")
+        data.pop("text", None)
+        entry = _entry(agent, kind, name, time_us, status, text, inherited, data)
+        yield position, 1, name, time_us, entry
 
 
-def _agent_entries(row: Json) -> Iterator[tuple[int, int, int | None, Json]]:
+def _agents(db: apsw.Connection, session: int) -> Iterator[_Placed]:
     """A subagent's beginning stands before its first record, its end, where one is recorded, behind its last."""
-    told = {"agent_type": row["agent_type"] or row["asked_type"], "parent_tool_call": row["parent_tool"]}
-    shown = {"agent": row["agent"], "id": row["agent"], "inherited": False}
-    yield (
-        0,
-        -1,
-        row["first_us"],
-        _entry(shown, "agent.started", row["first_us"], None, row["description"], told),
-    )
-    if row["status"] is not None:
-        at = row["status_us"] if row["status_us"] >= 0 else None
-        yield 4, _AFTER_ALL, at, _entry(shown, "agent.ended", at, row["status"], row["reason"], {})
+    for row in rows(db, _SQL["agents"], session_id=session):
+        if not row["agent"]:
+            continue
+        told = {"agent_type": row["agent_type"] or row["asked_type"], "parent_tool_call": row["parent_tool"]}
+        agent, began_us = row["agent"], row["first_us"]
+        entry = _entry(agent, "agent.started", agent, began_us, None, row["description"], 0, told)
+        yield _BEFORE_ALL, 0, agent, began_us, entry
+        if row["status"] is not None:
+            at = row["status_us"] if row["status_us"] >= 0 else None
+            entry = _entry(agent, "agent.ended", agent, at, row["status"], row["reason"], 0, {})
+            yield _AFTER_ALL, 4, agent, at, entry
+
+
+def _llm_calls(db: apsw.Connection, session: int) -> Iterator[_Placed]:
+    found: Iterable[Any] = db.execute(_SQL["llm_calls"], {"session_id": session})
+    for name, agent, position, start_us, model, stop_reason, tokens_in, tokens_out, inherited in found:
+        data = {
+            "model": model,
+            "stop_reason": stop_reason,
+            "input_tokens": tokens_in,
+            "output_tokens": tokens_out,
+        }
+        entry = _entry(agent, "llm.called", name, start_us, None, model, inherited, data)
+        yield position, 0, name, start_us, entry
+
+
+def _spans(db: apsw.Connection, session: int) -> Iterator[_Placed]:
+    """Beginnings and ends of tools and turns; other spans are told by the events that started and ended them."""
+    found: Iterable[Any] = db.execute(_SQL["spans"], {"session_id": session})
+    for (
+        name,
+        kind,
+        agent,
+        label,
+        position,
+        end_position,
+        start_us,
+        end_us,
+        status,
+        given,
+        output,
+        path,
+        error_type,
+        exit_code,
+        inherited,
+    ) in found:
+        if kind != "tool" or given is not None or start_us is not None:
+            began = {"tool": label, "path": path} if kind == "tool" else {}
+            text = given if given is not None else label
+            entry = _entry(agent, f"{kind}.started", name, start_us, None, text, inherited, began)
+            yield position, 2, name, start_us, entry
+        if status is not None and end_position is not None:
+            ended = {"tool": label, "error_type": error_type, "exit_code": exit_code}
+            entry = _entry(agent, f"{kind}.ended", name, end_us, status, output, inherited, ended)
+            yield end_position, 3, name, end_us, entry
 
 
 def _entry(
-    row: Json, kind: str, time_us: int | None, status: str | None, text: str | None, data: Json
+    agent: str,
+    kind: str,
+    name: str,
+    time_us: int | None,
+    status: str | None,
+    text: str | None,
+    inherited: int,
+    data: Json,
 ) -> Json:
     return {
-        "at": clock.iso(time_us),
-        "agent": row["agent"],
+        "at": iso(time_us),
+        "agent": agent,
         "kind": kind,
-        "id": row["id"],
-        "status": status if status is not None else data.get("status"),
+        "id": name,
+        "status": status,
         "text": text,
-        "inherited": bool(row["inherited"]),
-        "data": {key: value for key, value in data.items() if value is not None and key != "text"},
+        "inherited": inherited != 0,
+        "data": {key: value for key, value in data.items() if value is not None},
     }
-
-
-def _told(data: Json) -> str | None:
-    for field in _TEXT_FIELDS:
-        if isinstance(data.get(field), str):
-            return str(data[field])
-    return None

@@ -3,18 +3,24 @@
 A node hangs under the parent its source names; else under the turn of its agent that was open then; else under its agent.
 Subagents hang under the tool call that started them; those in the session's own file whose call is not known, under the main agent.
 What points nowhere, or at its own descendant, becomes a root.
+
+A session may hold ten thousand nodes: rows are read as tuples, and each becomes its node in one step.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from holdfast import clock, spans
+from holdfast import spans
+from holdfast.clock import iso
 from holdfast.events import INLINE_AGENT
-from holdfast.store import queries, state
+from holdfast.store import collector, queries, state
 from holdfast.store.database import rows
+from holdfast.store.queries import PICO_PER_USD
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
@@ -23,35 +29,130 @@ if TYPE_CHECKING:
     import apsw
 
 Json = dict[str, Any]
+_Row = tuple[Any, ...]  # of the queries `span_nodes` or `llm_nodes`; both begin with agent, place, id
 _SQL = statements("queries")
-_KIND_ORDER = {"turn": 0, "llm": 1}
+_TURN, _LLM = 0, 1  # the lowest two bits of a place: what stands first at one position; 2 is any other span
+_PLACE = itemgetter(1)
 
 
+@collector.paused()
 def tree(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
     """The session, its tree from the roots, and the typed links between spans."""
     row = queries.session_rows(db, session)[0]
     summary = queries.session_answer(row, now_us, stale_us)
-    nodes: dict[str, Json] = {}
-    parents: dict[str, str | None] = {}
-    for name, parent, node in (*_agents(db, session, summary), *_work(db, session, summary)):
-        if name not in nodes:
-            nodes[name], parents[name] = node, parent
-    known = {name: parent if parent in nodes else None for name, parent in parents.items()}
-    built = spans.tree(known.items())
-    for name, children in built.children.items():
-        nodes[name]["children"] = [nodes[child] for child in children]
+    growing = _Growing(summary["state"], _turn_standings(db, session, summary))
+    spans_found: list[_Row] = db.execute(_SQL["span_nodes"], {"session_id": session}).fetchall()
+    calls_found: list[_Row] = db.execute(_SQL["llm_nodes"], {"session_id": session}).fetchall()
+    growing.spans.update(row[2] for row in spans_found)
+    growing.work.update(growing.spans, (row[2] for row in calls_found))
+    growing.add_agents(list(_agents(db, session, summary)))
+    streams: dict[str, list[_Row]] = {}
+    for found in (*spans_found, *calls_found):  # in the order of their ids, which sorting keeps among equals
+        streams.setdefault(found[0], []).append(found)
+    for agent in sorted(streams):
+        growing.add_stream(agent, sorted(streams[agent], key=_PLACE))
     links = rows(db, _SQL["links"], session_id=session)
     return {
         "session": summary,
-        "roots": [nodes[name] for name in built.roots],
+        "roots": growing.grown(),
         "links": [{"from": k["source_span"], "to": k["target_span"], "kind": k["kind"]} for k in links],
     }
 
 
+class _Growing:
+    """A tree that takes its nodes in order, each hung under its parent at once, or when the parent comes."""
+
+    def __init__(self, session_state: str, turns: dict[str, state.Standing]) -> None:
+        self.spans: set[str] = set()  # every span's id, and
+        self.work: set[str] = set()  # with them every model call's
+        self._unfinished = state.of_span({"status": None, "kind": ""}, session_state)
+        self._turns = turns
+        self._nodes: dict[str, Json] = {}
+        self._roots: list[Json] = []
+        self._waiting: dict[str, list[Json]] = {}
+
+    def add_agents(self, found: list[tuple[str, str | None, Json]]) -> None:
+        """Agents come before all work; their (name, parent's name, node)."""
+        self._nodes.update((name, node) for name, _, node in found)
+        for _, parent, node in found:
+            if parent in self.work:
+                self._waiting.setdefault(parent, []).append(node)
+            elif parent in self._nodes:
+                self._nodes[parent]["children"].append(node)
+            else:
+                self._roots.append(node)
+
+    def add_stream(self, agent: str, found: list[_Row]) -> None:
+        """One agent's spans and model calls, in order."""
+        nodes, waiting, named = self._nodes, self._waiting, self.spans
+        top = nodes.get(_agent_name(agent))
+        under = beside = self._roots if top is None else top["children"]
+        for row in found:
+            name, order = row[2], row[1] & 3
+            if name in nodes:
+                continue
+            parent = None
+            if order == _LLM:
+                node = _llm_node(row)
+            else:
+                node, parent = self._span_node(row), row[4]
+            nodes[name] = node
+            if waiting and name in waiting:
+                node["children"] = waiting.pop(name)
+            if parent is None or parent == name or parent not in named:
+                (beside if order == _TURN else under).append(node)
+            elif parent in nodes:
+                nodes[parent]["children"].append(node)
+            else:
+                waiting.setdefault(parent, []).append(node)
+            if order == _TURN:
+                under = node["children"]
+
+    def _span_node(self, row: _Row) -> Json:
+        _, _, name, kind, _, label, text, status, start_us, end_us, duration_ms, inherited = row
+        grade = "observed"
+        if kind == "turn":
+            status, grade, _ = self._turns[name]
+        elif status is None:
+            status, grade, _ = self._unfinished
+        if duration_ms is None and start_us is not None and end_us is not None:
+            duration_ms = max(0, (end_us - start_us) // 1000)
+        return {
+            "kind": kind,
+            "id": name,
+            "name": label,
+            "text": text,
+            "status": status,
+            "grade": grade,
+            "started_at": iso(start_us),
+            "duration_ms": duration_ms,
+            "inherited": inherited != 0,
+            "tokens": None,
+            "cost_usd": None,
+            "children": [],
+        }
+
+    def grown(self) -> list[Json]:
+        """The roots. A ring of nodes, to which none of them leads, is cut where its first member stands."""
+        count, level = 0, self._roots
+        while level:
+            count += len(level)
+            level = [child for node in level if node["children"] for child in node["children"]]
+        if count == len(self._nodes):
+            return self._roots
+        names = {id(node): name for name, node in self._nodes.items()}
+        parents: dict[str, str | None] = dict.fromkeys(self._nodes)
+        for name, node in self._nodes.items():
+            parents.update((names[id(child)], name) for child in node["children"])
+        built = spans.tree(parents.items())
+        for name, node in self._nodes.items():
+            node["children"] = [self._nodes[child] for child in built.children_of(name)]
+        return [self._nodes[name] for name in built.roots]
+
+
 def _agents(db: apsw.Connection, session: int, summary: Json) -> Iterator[tuple[str, str | None, Json]]:
     """(node name, parent's name, node) of each agent. Names of agents cannot be mistaken for ids of spans."""
-    found = queries.agents(db, session, summary["state"])
-    for agent in found:
+    for agent in queries.agents(db, session, summary["state"]):
         parent = agent["parent_tool_call"]
         if agent["parent_agent"] is not None and not _exists(db, session, parent):
             parent = _agent_name(agent["parent_agent"])
@@ -72,46 +173,23 @@ def _exists(db: apsw.Connection, session: int, span: str | None) -> bool:
     return span is not None and bool(rows(db, _SQL["span_exists"], id=span, session_id=session))
 
 
-def _work(db: apsw.Connection, session: int, summary: Json) -> Iterator[tuple[str, str | None, Json]]:
-    """(id, parent's name, node) of each span and model call, in the order of each agent's stream."""
-    found = rows(db, _SQL["spans"], session_id=session)
-    turns = _turn_standings(db, session, found, summary)
-    items = [
-        (row["agent"], row["position"], row["parent"], _span_node(row, turns, summary["state"]))
-        for row in found
-    ]
-    items += [
-        (row["agent"], row["position"], None, _llm_node(row))
-        for row in rows(db, _SQL["llm_calls"], session_id=session)
-    ]
-    items.sort(key=lambda item: (item[0], item[1], _KIND_ORDER.get(item[3]["kind"], 2), item[3]["id"]))
-    named = {row["id"] for row in found}
-    turn: dict[str, str] = {}
-    for agent, _, parent, node in items:
-        if node["kind"] == "turn":
-            turn[agent] = node["id"]
-            default = _agent_name(agent)
-        else:
-            default = turn.get(agent, _agent_name(agent))
-        yield node["id"], parent if parent in named and parent != node["id"] else default, node
-
-
-def _turn_standings(
-    db: apsw.Connection, session: int, found: list[Json], summary: Json
-) -> dict[str, state.Standing]:
+def _turn_standings(db: apsw.Connection, session: int, summary: Json) -> dict[str, state.Standing]:
     """How each turn ended: by the mark that stands before the next turn, else by what the session's state says."""
-    turns = [row for row in found if row["kind"] == "turn"]
-    marks = [
-        (event["agent"], event["position"], msgspec.json.decode(event["data"]))
-        for event in rows(db, _SQL["marks"], session_id=session)
-    ]
+    turns: dict[str, list[tuple[int, str]]] = {}
+    for agent, position, turn in db.execute(_SQL["turns"], {"session_id": session}):
+        turns.setdefault(agent, []).append((position, turn))
+    marks: dict[str, list[tuple[int, str]]] = {}
+    for agent, position, data in db.execute(_SQL["marks"], {"session_id": session}):
+        marks.setdefault(agent, []).append((position, data))
     out = {}
-    for number, row in enumerate(turns):
-        later = turns[number + 1 : number + 2]
-        last = not later or later[0]["agent"] != row["agent"]
-        end = 2**63 if last else later[0]["position"]
-        within = [mark for agent, at, mark in marks if agent == row["agent"] and row["position"] < at < end]
-        out[row["id"]] = state.of_turn(within[-1] if within else None, summary if last else None)
+    for agent, found in turns.items():
+        places = [position for position, _ in marks.get(agent, ())]
+        for number, (position, turn) in enumerate(found):
+            last = number + 1 == len(found)
+            at = bisect_left(places, 2**63 if last else found[number + 1][0]) - 1
+            marked = at >= 0 and places[at] > position
+            mark = msgspec.json.decode(marks[agent][at][1]) if marked else None
+            out[turn] = state.of_turn(mark, summary if last else None)
     return out
 
 
@@ -145,7 +223,7 @@ def _copied_agent_node(row: Json) -> Json:
         "text": row["description"],
         "status": row["tool_status"] if known else "unknown",
         "grade": "inferred" if known else "unknown",
-        "started_at": clock.iso(row["first_us"]),
+        "started_at": iso(row["first_us"]),
         "duration_ms": None,
         "inherited": True,
         "tokens": None,
@@ -154,52 +232,28 @@ def _copied_agent_node(row: Json) -> Json:
     }
 
 
-def _span_node(row: Json, turns: dict[str, state.Standing], session_state: str) -> Json:
-    standing = turns.get(row["id"]) or state.of_span(row, session_state)
-    return {
-        "kind": row["kind"],
-        "id": row["id"],
-        "name": row["name"],
-        "text": row["input"],
-        "status": standing.state,
-        "grade": standing.grade,
-        "started_at": clock.iso(row["start_us"]),
-        "duration_ms": _duration_ms(row),
-        "inherited": bool(row["inherited"]),
-        "tokens": None,
-        "cost_usd": None,
-        "children": [],
-    }
-
-
-def _llm_node(row: Json) -> Json:
+def _llm_node(row: _Row) -> Json:
+    _, _, name, model, stop_reason, final, unreliable, start_us, tokens_in, tokens_out = row[:10]
+    cache_read, cache_write_5m, cache_write_1h, untold, cost_pico, inherited = row[10:]
     return {
         "kind": "llm",
-        "id": row["id"],
-        "name": row["model"],
-        "text": row["stop_reason"],
-        "status": "completed" if row["final"] else "unknown",
-        "grade": "observed" if row["final"] else "unknown",
-        "started_at": clock.iso(row["start_us"]),
+        "id": name,
+        "name": model,
+        "text": stop_reason,
+        "status": "completed" if final else "unknown",
+        "grade": "observed" if final else "unknown",
+        "started_at": iso(start_us),
         "duration_ms": None,
-        "inherited": bool(row["inherited"]),
+        "inherited": inherited != 0,
         "tokens": {
-            "input": row["input_tokens"],
-            "output": row["output_tokens"],
-            "cache_read": row["cache_read_tokens"],
-            "cache_write_5m": row["cache_write_5m_tokens"],
-            "cache_write_1h": row["cache_write_1h_tokens"],
-            "output_unreliable_calls": int(not row["final"]),
-            "unknown_calls": int(row["input_tokens"] is None or row["output_tokens"] is None),
+            "input": tokens_in,
+            "output": tokens_out,
+            "cache_read": cache_read,
+            "cache_write_5m": cache_write_5m,
+            "cache_write_1h": cache_write_1h,
+            "output_unreliable_calls": unreliable,
+            "unknown_calls": untold,
         },
-        "cost_usd": None if row["cost_pico"] is None else row["cost_pico"] / queries.PICO_PER_USD,
+        "cost_usd": None if cost_pico is None else cost_pico / PICO_PER_USD,
         "children": [],
     }
-
-
-def _duration_ms(row: Json) -> int | None:
-    if row["duration_ms"] is not None:
-        return int(row["duration_ms"])
-    if row["start_us"] is None or row["end_us"] is None:
-        return None
-    return max(0, int((row["end_us"] - row["start_us"]) // 1000))

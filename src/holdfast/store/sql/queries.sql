@@ -4,55 +4,35 @@
 SELECT
     s.id, s.key, s.source, s.native, s.title, s.cwd, s.cwd_us, s.git_branch, s.tool_version, s.entrypoint, s.first_us, s.last_us,
     s.reported_cost_usd, origin.native AS forked_from,
-    coalesce(t.calls, 0) AS tool_calls, coalesce(t.failed, 0) AS tool_failed, coalesce(t.denied, 0) AS tool_denied,
-    coalesce(t.interrupted, 0) AS tool_interrupted, coalesce(t.open, 0) AS tool_open,
-    coalesce(l.calls, 0) AS llm_calls, coalesce(l.input_tokens, 0) AS input_tokens,
-    coalesce(l.output_tokens, 0) AS output_tokens, coalesce(l.cache_read_tokens, 0) AS cache_read_tokens,
-    coalesce(l.cache_write_5m_tokens, 0) AS cache_write_5m_tokens,
-    coalesce(l.cache_write_1h_tokens, 0) AS cache_write_1h_tokens, coalesce(l.unreliable, 0) AS unreliable, coalesce(l.untold, 0) AS untold,
-    coalesce(l.cost_pico, 0) AS cost_pico, coalesce(l.unpriced, 0) AS unpriced,
-    (SELECT count(*) FROM known_agent WHERE session_id = s.id) AS agents,
-    (SELECT count(*) FROM known_agent AS k WHERE k.session_id = s.id AND k.agent <> '' AND NOT EXISTS (
-        SELECT 1 FROM llm_day AS d WHERE d.session_id = k.session_id AND d.agent = k.agent)) AS silent_agents,
-    (SELECT count(*) FROM span WHERE session_id = s.id AND kind = 'turn' AND NOT inherited) AS turns,
-    (SELECT count(*) FROM event WHERE kind = 'error.raised' AND session_id = s.id AND NOT inherited) AS errors_raised,
     (SELECT count(*) FROM llm_reported AS r JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
         WHERE r.session_id = s.id AND NOT c.inherited) AS reported_calls,
     (SELECT sum(r.cost_pico) FROM llm_reported AS r JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
         WHERE r.session_id = s.id AND NOT c.inherited) AS reported_pico,
-    CASE WHEN s.source <> 'claude' THEN
-        (SELECT count(*) FROM span WHERE session_id = s.id AND status IS NULL) END AS open_spans,
-    (SELECT position FROM span WHERE session_id = s.id AND kind = 'turn' ORDER BY position DESC LIMIT 1) AS turn_at,
-    (SELECT position FROM llm WHERE session_id = s.id AND agent = '' ORDER BY position DESC LIMIT 1) AS llm_from,
-    (SELECT end_position FROM llm WHERE session_id = s.id AND agent = '' ORDER BY position DESC LIMIT 1) AS llm_to,
-    (SELECT stop_reason FROM llm WHERE session_id = s.id AND agent = '' ORDER BY position DESC LIMIT 1) AS stop_reason,
-    (SELECT position FROM span WHERE session_id = s.id AND agent = '' AND kind = 'tool'
-        ORDER BY position DESC LIMIT 1) AS tool_at,
-    (SELECT end_position FROM span WHERE session_id = s.id AND agent = '' AND kind = 'tool'
-        ORDER BY position DESC LIMIT 1) AS tool_end_at,
-    (SELECT position FROM event WHERE session_id = s.id AND agent = '' AND kind = 'turn.ended'
-        AND kind IN ('turn.ended', 'session.cost_reported', 'session.ended') ORDER BY position DESC LIMIT 1) AS mark_at,
-    (SELECT data FROM event WHERE session_id = s.id AND agent = '' AND kind = 'turn.ended'
-        AND kind IN ('turn.ended', 'session.cost_reported', 'session.ended') ORDER BY position DESC LIMIT 1) AS mark,
-    (SELECT position FROM event WHERE session_id = s.id AND agent = ''
-        AND kind IN ('session.cost_reported', 'session.ended')
-        AND kind IN ('turn.ended', 'session.cost_reported', 'session.ended') ORDER BY position DESC LIMIT 1) AS exit_at
+    t.tool_calls, t.tool_failed, t.tool_denied, t.tool_interrupted, t.tool_open, t.llm_calls, t.input_tokens,
+    t.output_tokens, t.cache_read_tokens, t.cache_write_5m_tokens, t.cache_write_1h_tokens, t.unreliable, t.untold,
+    t.cost_pico, t.unpriced, t.agents, t.silent_agents, t.turns, t.errors_raised, t.open_spans,
+    t.turn_at, t.llm_from, t.llm_to, t.stop_reason, t.tool_at, t.tool_end_at, t.mark_at, t.mark, t.exit_at
 FROM session AS s
+CROSS JOIN session_total AS t ON t.session_id = s.id
 LEFT JOIN session AS origin ON origin.id = s.forked_from
-LEFT JOIN (
-    SELECT session_id, sum(calls) AS calls, sum(failed) AS failed, sum(denied) AS denied,
-        sum(interrupted) AS interrupted, sum(open) AS open
-    FROM tool_day WHERE :only IS NULL OR session_id = :only GROUP BY session_id
-) AS t ON t.session_id = s.id
-LEFT JOIN (
-    SELECT session_id, sum(calls) AS calls, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
-        sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
-        sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(unreliable) AS unreliable, sum(untold) AS untold,
-        sum(cost_pico) AS cost_pico, sum(unpriced) AS unpriced
-    FROM llm_day WHERE :only IS NULL OR session_id = :only GROUP BY session_id
-) AS l ON l.session_id = s.id
-WHERE :only IS NULL OR s.id = :only
-ORDER BY s.last_us DESC NULLS LAST, s.key;
+ORDER BY s.last_us DESC, s.key;
+
+-- name: session
+SELECT
+    s.id, s.key, s.source, s.native, s.title, s.cwd, s.cwd_us, s.git_branch, s.tool_version, s.entrypoint, s.first_us, s.last_us,
+    s.reported_cost_usd, origin.native AS forked_from,
+    (SELECT count(*) FROM llm_reported AS r JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
+        WHERE r.session_id = s.id AND NOT c.inherited) AS reported_calls,
+    (SELECT sum(r.cost_pico) FROM llm_reported AS r JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
+        WHERE r.session_id = s.id AND NOT c.inherited) AS reported_pico,
+    t.tool_calls, t.tool_failed, t.tool_denied, t.tool_interrupted, t.tool_open, t.llm_calls, t.input_tokens,
+    t.output_tokens, t.cache_read_tokens, t.cache_write_5m_tokens, t.cache_write_1h_tokens, t.unreliable, t.untold,
+    t.cost_pico, t.unpriced, t.agents, t.silent_agents, t.turns, t.errors_raised, t.open_spans,
+    t.turn_at, t.llm_from, t.llm_to, t.stop_reason, t.tool_at, t.tool_end_at, t.mark_at, t.mark, t.exit_at
+FROM session AS s
+CROSS JOIN session_total AS t ON t.session_id = s.id
+LEFT JOIN session AS origin ON origin.id = s.forked_from
+WHERE s.id = :session_id;
 
 -- name: session_by_prefix
 SELECT id, native, key FROM session WHERE native >= :prefix AND native < :prefix || char(1114111)
@@ -120,25 +100,39 @@ WHERE kind = 'error.raised' AND session_id = :session_id AND NOT inherited ORDER
 SELECT kind, count(*) AS n FROM event WHERE session_id = :session_id AND NOT inherited GROUP BY kind ORDER BY kind;
 
 -- name: spans
-SELECT id, kind, agent, name, parent, position, end_position, start_us, end_us, status, input, output, path, operation,
-    error_type, exit_code, duration_ms, lines_added, lines_removed, inherited
-FROM span WHERE session_id = :session_id ORDER BY agent, position, id;
+SELECT id, kind, agent, name, position, end_position, start_us, end_us, status, input, output, path, error_type, exit_code,
+    inherited
+FROM span WHERE session_id = :session_id AND kind IN ('tool', 'turn');
+
+-- name: span_nodes
+-- Turns stand before model calls, and these before anything else at one position.
+SELECT agent, position * 4 + CASE kind WHEN 'turn' THEN 0 ELSE 2 END, id, kind, parent, name, input, status, start_us, end_us, duration_ms, inherited
+FROM span WHERE session_id = :session_id ORDER BY id;
+
+-- name: turns
+SELECT agent, position, id FROM span WHERE session_id = :session_id AND kind = 'turn' ORDER BY agent, position, id;
+
+-- name: llm_nodes
+SELECT agent, position * 4 + 1, id, model, stop_reason, final, NOT final, start_us, input_tokens, output_tokens,
+    cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, input_tokens IS NULL OR output_tokens IS NULL,
+    cost_pico, inherited
+FROM llm WHERE session_id = :session_id ORDER BY id;
 
 -- name: llm_calls
-SELECT id, agent, position, end_position, start_us, end_us, model, final, stop_reason, input_tokens, output_tokens,
-    cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cost_pico, inherited
-FROM llm WHERE session_id = :session_id ORDER BY agent, position, id;
+SELECT id, agent, position, start_us, model, stop_reason, input_tokens, output_tokens, inherited
+FROM llm WHERE session_id = :session_id;
 
 -- name: events
-SELECT id, kind, agent, span, position, time_us, data, inherited
-FROM event WHERE session_id = :session_id ORDER BY agent, position, id;
+SELECT id, kind, agent, position, time_us, data, inherited
+FROM event WHERE session_id = :session_id;
 
 -- name: span_exists
 SELECT 1 AS found FROM span WHERE id = :id AND session_id = :session_id;
 
 -- name: marks
 SELECT agent, position, data FROM event
-WHERE session_id = :session_id AND kind = 'turn.ended' ORDER BY agent, position;
+WHERE session_id = :session_id AND kind = 'turn.ended' AND kind IN ('turn.ended', 'session.cost_reported', 'session.ended')
+ORDER BY agent, position;
 
 -- name: links
 SELECT source_span, target_span, kind FROM link WHERE session_id = :session_id ORDER BY 1, 2, 3;
@@ -146,7 +140,7 @@ SELECT source_span, target_span, kind FROM link WHERE session_id = :session_id O
 -- name: stats_tools
 SELECT tool, sum(calls) AS calls, sum(completed) AS completed, sum(failed) AS failed, sum(denied) AS denied,
     sum(interrupted) AS interrupted, sum(open) AS open, sum(timed) AS timed, sum(duration_ms) AS duration_ms
-FROM tool_day WHERE day BETWEEN :from_day AND :to_day
+FROM tool_total WHERE day BETWEEN :from_day AND :to_day
 GROUP BY tool ORDER BY calls DESC, tool;
 
 -- name: stats_models
@@ -154,7 +148,7 @@ SELECT model, sum(calls) AS llm_calls, sum(input_tokens) AS input_tokens, sum(ou
     sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
     sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(unreliable) AS unreliable, sum(untold) AS untold, sum(cost_pico) AS cost_pico,
     sum(unpriced) AS unpriced
-FROM llm_day WHERE day BETWEEN :from_day AND :to_day
+FROM llm_total WHERE day BETWEEN :from_day AND :to_day
 GROUP BY model ORDER BY cost_pico DESC, llm_calls DESC, model;
 
 -- name: stats_days
@@ -162,59 +156,53 @@ SELECT day, sum(tool_calls) AS tool_calls, sum(not_ok) AS not_ok, sum(llm_calls)
     sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
     sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
     sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(unreliable) AS unreliable, sum(untold) AS untold,
-    sum(cost_pico) AS cost_pico, sum(unpriced) AS unpriced, count(DISTINCT session_id) AS sessions
+    sum(cost_pico) AS cost_pico, sum(unpriced) AS unpriced,
+    (SELECT count(*) FROM session_day AS d WHERE d.day = u.day) AS sessions
 FROM (
-    SELECT day, session_id, calls AS tool_calls, failed + denied + interrupted AS not_ok, 0 AS llm_calls,
+    SELECT day, calls AS tool_calls, failed + denied + interrupted AS not_ok, 0 AS llm_calls,
         0 AS input_tokens, 0 AS output_tokens, 0 AS cache_read_tokens, 0 AS cache_write_5m_tokens,
         0 AS cache_write_1h_tokens, 0 AS unreliable, 0 AS untold, 0 AS cost_pico, 0 AS unpriced
-    FROM tool_day WHERE day BETWEEN :from_day AND :to_day
+    FROM tool_total WHERE day BETWEEN :from_day AND :to_day
     UNION ALL
-    SELECT day, session_id, 0, 0, calls, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
+    SELECT day, 0, 0, calls, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
         cache_write_1h_tokens, unreliable, untold, cost_pico, unpriced
-    FROM llm_day WHERE day BETWEEN :from_day AND :to_day
+    FROM llm_total WHERE day BETWEEN :from_day AND :to_day
     UNION ALL
-    SELECT coalesce(time_us / 86400000000, -1) AS day, session_id, 0, count(*), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
-    FROM event WHERE kind = 'error.raised' AND NOT inherited GROUP BY 1, 2
-    HAVING coalesce(time_us / 86400000000, -1) BETWEEN :from_day AND :to_day
-) GROUP BY day ORDER BY day;
+    SELECT day, 0, raised, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    FROM error_total WHERE day BETWEEN :from_day AND :to_day
+) AS u GROUP BY day ORDER BY day;
 
 -- name: stats_agent_tools
-SELECT coalesce(CASE WHEN d.agent = '' THEN 'main' ELSE coalesce(a.agent_type, p.operation) END, '') AS agent_type,
-    count(DISTINCT d.session_id || '/' || d.agent) AS agents, sum(d.calls) AS tool_calls,
-    sum(d.failed + d.denied + d.interrupted) AS not_ok
-FROM tool_day AS d
-LEFT JOIN known_agent AS a ON a.session_id = d.session_id AND a.agent = d.agent
-LEFT JOIN span AS p ON p.id = a.parent_tool AND p.session_id = a.session_id
-WHERE d.day BETWEEN :from_day AND :to_day GROUP BY 1;
+SELECT agent_type, sum(calls) AS tool_calls, sum(failed + denied + interrupted) AS not_ok
+FROM tool_total WHERE day BETWEEN :from_day AND :to_day GROUP BY agent_type;
 
 -- name: stats_agent_errors
-SELECT coalesce(CASE WHEN e.agent = '' THEN 'main' ELSE coalesce(a.agent_type, p.operation) END, '') AS agent_type,
-    count(*) AS raised
-FROM event AS e
-LEFT JOIN known_agent AS a ON a.session_id = e.session_id AND a.agent = e.agent
-LEFT JOIN span AS p ON p.id = a.parent_tool AND p.session_id = a.session_id
-WHERE e.kind = 'error.raised' AND NOT e.inherited
-    AND coalesce(e.time_us / 86400000000, -1) BETWEEN :from_day AND :to_day
-GROUP BY 1;
+SELECT agent_type, sum(raised) AS raised
+FROM error_total WHERE day BETWEEN :from_day AND :to_day GROUP BY agent_type;
 
 -- name: stats_agent_llm
-SELECT coalesce(CASE WHEN d.agent = '' THEN 'main' ELSE coalesce(a.agent_type, p.operation) END, '') AS agent_type,
-    count(DISTINCT d.session_id || '/' || d.agent) AS agents, sum(d.calls) AS llm_calls,
-    sum(d.input_tokens) AS input_tokens, sum(d.output_tokens) AS output_tokens,
-    sum(d.cache_read_tokens) AS cache_read_tokens, sum(d.cache_write_5m_tokens) AS cache_write_5m_tokens,
-    sum(d.cache_write_1h_tokens) AS cache_write_1h_tokens, sum(d.unreliable) AS unreliable, sum(d.untold) AS untold,
-    sum(d.cost_pico) AS cost_pico, sum(d.unpriced) AS unpriced
-FROM llm_day AS d
-LEFT JOIN known_agent AS a ON a.session_id = d.session_id AND a.agent = d.agent
-LEFT JOIN span AS p ON p.id = a.parent_tool AND p.session_id = a.session_id
-WHERE d.day BETWEEN :from_day AND :to_day GROUP BY 1;
+SELECT agent_type, sum(calls) AS llm_calls,
+    sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+    sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
+    sum(cache_write_1h_tokens) AS cache_write_1h_tokens, sum(unreliable) AS unreliable, sum(untold) AS untold,
+    sum(cost_pico) AS cost_pico, sum(unpriced) AS unpriced
+FROM llm_total WHERE day BETWEEN :from_day AND :to_day GROUP BY agent_type;
 
 -- name: stats_agent_count
-SELECT coalesce(CASE WHEN a.agent = '' THEN 'main' ELSE coalesce(a.agent_type, p.operation) END, '') AS agent_type,
-    count(*) AS agents
-FROM known_agent AS a
-LEFT JOIN span AS p ON p.id = a.parent_tool AND p.session_id = a.session_id
-GROUP BY 1;
+SELECT agent_type, sum(known) AS known, sum(uses_tools) AS tool_users, sum(calls_models) AS model_callers
+FROM agent_kind GROUP BY agent_type;
+
+-- name: stats_agent_count_of_days
+-- Those at work on some days: one look at each agent and day.
+SELECT k.agent_type, 0 AS known, sum(w.tools) AS tool_users, sum(w.models) AS model_callers
+FROM (
+    SELECT session_id, agent, max(tools) AS tools, max(models) AS models FROM (
+        SELECT session_id, agent, 1 AS tools, 0 AS models FROM tool_day WHERE day BETWEEN :from_day AND :to_day
+        UNION SELECT session_id, agent, 0, 1 FROM llm_day WHERE day BETWEEN :from_day AND :to_day
+    ) GROUP BY session_id, agent
+) AS w
+CROSS JOIN agent_kind AS k ON k.session_id = w.session_id AND k.agent = w.agent
+GROUP BY k.agent_type;
 
 -- name: problems
 SELECT place, start_byte, end_byte, why FROM problem ORDER BY place, start_byte, why LIMIT :most;

@@ -132,7 +132,8 @@ SELECT * FROM agent WHERE coalesce(first_us, parent_tool, agent_type, name) IS N
         AND NOT EXISTS (SELECT 1 FROM span AS t WHERE t.session_id = c.session_id AND t.agent = c.chain AND NOT t.inherited)
         AND NOT EXISTS (SELECT 1 FROM llm AS l WHERE l.session_id = c.session_id AND l.agent = c.chain AND NOT l.inherited));
 
--- Things that start and end, but for language model calls.
+-- Things that start and end, but for language model calls. Like `llm` and `event` they lie together by session,
+-- because questions are about one; the indexes by id serve the search for forks.
 CREATE TABLE span (
     id TEXT NOT NULL,
     session_id INTEGER NOT NULL,
@@ -158,9 +159,10 @@ CREATE TABLE span (
     lines_added INTEGER,
     lines_removed INTEGER,
     inherited INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (id, session_id)
+    PRIMARY KEY (session_id, id)
 ) WITHOUT ROWID;
-CREATE INDEX span_stream ON span (session_id, agent, position);
+CREATE INDEX span_id ON span (id);
+CREATE INDEX span_stream ON span (session_id, agent, kind, position);
 CREATE INDEX span_turn ON span (session_id, position) WHERE kind = 'turn';
 
 CREATE TABLE llm (
@@ -182,8 +184,9 @@ CREATE TABLE llm (
     cache_write_1h_tokens INTEGER,
     cost_pico INTEGER,
     inherited INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (id, session_id)
+    PRIMARY KEY (session_id, id)
 ) WITHOUT ROWID;
+CREATE INDEX llm_id ON llm (id);
 CREATE INDEX llm_stream ON llm (session_id, agent, position);
 
 -- Everything else worth telling, one row a fact. `data` is the typed payload with long texts cut to the head.
@@ -199,10 +202,9 @@ CREATE TABLE event (
     segment INTEGER NOT NULL,
     offset_bytes INTEGER NOT NULL,
     inherited INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (id, session_id)
+    PRIMARY KEY (session_id, id)
 ) WITHOUT ROWID;
-CREATE INDEX event_stream ON event (session_id, agent, position);
-CREATE INDEX event_kind ON event (kind, session_id);
+CREATE INDEX event_kind ON event (session_id, kind, inherited);
 CREATE INDEX event_mark ON event (session_id, agent, position)
     WHERE kind IN ('turn.ended', 'session.cost_reported', 'session.ended');
 
@@ -214,7 +216,9 @@ CREATE TABLE link (
     PRIMARY KEY (session_id, source_span, target_span, kind)
 ) WITHOUT ROWID;
 
--- ── Roll-ups, kept by triggers: always the sum of the rows that are not inherited ──
+-- ── Roll-ups: always the sum of the rows that are not inherited ──
+-- Triggers report each row that comes or changes to `store/rollups.py`, which adds the differences up and writes them
+-- with the batch. Where nobody listens (`holdfast_span` …) the write fails, so no row can pass by uncounted.
 -- A tool result whose call was never seen is no call. `day` counts days since 1970-01-01 UTC, -1 = unknown.
 
 CREATE TABLE tool_day (
@@ -232,6 +236,7 @@ CREATE TABLE tool_day (
     duration_ms INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (session_id, agent, day, tool)
 ) WITHOUT ROWID;
+CREATE INDEX tool_day_day ON tool_day (day);
 
 CREATE TABLE llm_day (
     session_id INTEGER NOT NULL,
@@ -250,140 +255,7 @@ CREATE TABLE llm_day (
     unpriced INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (session_id, agent, day, model)
 ) WITHOUT ROWID;
-
-CREATE TRIGGER tool_added AFTER INSERT ON span WHEN NEW.kind = 'tool' AND NEW.name IS NOT NULL AND NOT NEW.inherited
-BEGIN
-    INSERT INTO tool_day (session_id, agent, day, tool, calls, completed, failed, denied, interrupted, open, timed,
-        duration_ms)
-    VALUES (NEW.session_id, NEW.agent, coalesce(coalesce(NEW.start_us, NEW.end_us) / 86400000000, -1),
-        NEW.name, 1, NEW.status IS 'completed', NEW.status IS 'failed', NEW.status IS 'cancelled',
-        NEW.status IS 'interrupted', NEW.status IS NULL,
-        coalesce(NEW.duration_ms, (NEW.end_us - NEW.start_us) / 1000) IS NOT NULL,
-        coalesce(NEW.duration_ms, (NEW.end_us - NEW.start_us) / 1000, 0))
-    ON CONFLICT DO UPDATE SET
-        calls = calls + 1,
-        completed = completed + excluded.completed,
-        failed = failed + excluded.failed,
-        denied = denied + excluded.denied,
-        interrupted = interrupted + excluded.interrupted,
-        open = open + excluded.open,
-        timed = timed + excluded.timed,
-        duration_ms = duration_ms + excluded.duration_ms;
-END;
-
-CREATE TRIGGER tool_changed_old AFTER UPDATE ON span WHEN OLD.kind = 'tool' AND OLD.name IS NOT NULL AND NOT OLD.inherited
-    AND (OLD.status IS NOT NEW.status OR OLD.inherited IS NOT NEW.inherited OR OLD.name IS NOT NEW.name
-        OR OLD.start_us IS NOT NEW.start_us OR OLD.end_us IS NOT NEW.end_us OR OLD.agent IS NOT NEW.agent
-        OR OLD.duration_ms IS NOT NEW.duration_ms OR OLD.kind IS NOT NEW.kind)
-BEGIN
-    UPDATE tool_day SET
-        calls = calls - 1,
-        completed = completed - (OLD.status IS 'completed'),
-        failed = failed - (OLD.status IS 'failed'),
-        denied = denied - (OLD.status IS 'cancelled'),
-        interrupted = interrupted - (OLD.status IS 'interrupted'),
-        open = open - (OLD.status IS NULL),
-        timed = timed - (coalesce(OLD.duration_ms, (OLD.end_us - OLD.start_us) / 1000) IS NOT NULL),
-        duration_ms = duration_ms - coalesce(OLD.duration_ms, (OLD.end_us - OLD.start_us) / 1000, 0)
-    WHERE session_id = OLD.session_id AND agent = OLD.agent AND tool = OLD.name
-        AND day = coalesce(coalesce(OLD.start_us, OLD.end_us) / 86400000000, -1);
-    DELETE FROM tool_day
-    WHERE session_id = OLD.session_id AND agent = OLD.agent AND tool = OLD.name
-        AND day = coalesce(coalesce(OLD.start_us, OLD.end_us) / 86400000000, -1) AND calls = 0;
-END;
-
-CREATE TRIGGER tool_changed_new AFTER UPDATE ON span WHEN NEW.kind = 'tool' AND NEW.name IS NOT NULL AND NOT NEW.inherited
-    AND (OLD.status IS NOT NEW.status OR OLD.inherited IS NOT NEW.inherited OR OLD.name IS NOT NEW.name
-        OR OLD.start_us IS NOT NEW.start_us OR OLD.end_us IS NOT NEW.end_us OR OLD.agent IS NOT NEW.agent
-        OR OLD.duration_ms IS NOT NEW.duration_ms OR OLD.kind IS NOT NEW.kind)
-BEGIN
-    INSERT INTO tool_day (session_id, agent, day, tool, calls, completed, failed, denied, interrupted, open, timed,
-        duration_ms)
-    VALUES (NEW.session_id, NEW.agent, coalesce(coalesce(NEW.start_us, NEW.end_us) / 86400000000, -1),
-        NEW.name, 1, NEW.status IS 'completed', NEW.status IS 'failed', NEW.status IS 'cancelled',
-        NEW.status IS 'interrupted', NEW.status IS NULL,
-        coalesce(NEW.duration_ms, (NEW.end_us - NEW.start_us) / 1000) IS NOT NULL,
-        coalesce(NEW.duration_ms, (NEW.end_us - NEW.start_us) / 1000, 0))
-    ON CONFLICT DO UPDATE SET
-        calls = calls + 1,
-        completed = completed + excluded.completed,
-        failed = failed + excluded.failed,
-        denied = denied + excluded.denied,
-        interrupted = interrupted + excluded.interrupted,
-        open = open + excluded.open,
-        timed = timed + excluded.timed,
-        duration_ms = duration_ms + excluded.duration_ms;
-END;
-
-CREATE TRIGGER llm_added AFTER INSERT ON llm WHEN NOT NEW.inherited
-BEGIN
-    INSERT INTO llm_day VALUES (NEW.session_id, NEW.agent, coalesce(NEW.start_us / 86400000000, -1),
-        coalesce(NEW.model, ''), 1, coalesce(NEW.input_tokens, 0), coalesce(NEW.output_tokens, 0),
-        coalesce(NEW.cache_read_tokens, 0), coalesce(NEW.cache_write_5m_tokens, 0),
-        coalesce(NEW.cache_write_1h_tokens, 0), NOT NEW.final,
-        NEW.input_tokens IS NULL OR NEW.output_tokens IS NULL, coalesce(NEW.cost_pico, 0), NEW.cost_pico IS NULL)
-    ON CONFLICT DO UPDATE SET
-        calls = calls + 1,
-        input_tokens = input_tokens + excluded.input_tokens,
-        output_tokens = output_tokens + excluded.output_tokens,
-        cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
-        cache_write_5m_tokens = cache_write_5m_tokens + excluded.cache_write_5m_tokens,
-        cache_write_1h_tokens = cache_write_1h_tokens + excluded.cache_write_1h_tokens,
-        unreliable = unreliable + excluded.unreliable,
-        untold = untold + excluded.untold,
-        cost_pico = cost_pico + excluded.cost_pico,
-        unpriced = unpriced + excluded.unpriced;
-END;
-
-CREATE TRIGGER llm_changed_old AFTER UPDATE ON llm WHEN NOT OLD.inherited
-    AND (OLD.inherited IS NOT NEW.inherited OR OLD.start_us IS NOT NEW.start_us OR OLD.model IS NOT NEW.model
-        OR OLD.final IS NOT NEW.final OR OLD.input_tokens IS NOT NEW.input_tokens OR OLD.agent IS NOT NEW.agent
-        OR OLD.output_tokens IS NOT NEW.output_tokens OR OLD.cache_read_tokens IS NOT NEW.cache_read_tokens
-        OR OLD.cache_write_5m_tokens IS NOT NEW.cache_write_5m_tokens
-        OR OLD.cache_write_1h_tokens IS NOT NEW.cache_write_1h_tokens OR OLD.cost_pico IS NOT NEW.cost_pico)
-BEGIN
-    UPDATE llm_day SET
-        calls = calls - 1,
-        input_tokens = input_tokens - coalesce(OLD.input_tokens, 0),
-        output_tokens = output_tokens - coalesce(OLD.output_tokens, 0),
-        cache_read_tokens = cache_read_tokens - coalesce(OLD.cache_read_tokens, 0),
-        cache_write_5m_tokens = cache_write_5m_tokens - coalesce(OLD.cache_write_5m_tokens, 0),
-        cache_write_1h_tokens = cache_write_1h_tokens - coalesce(OLD.cache_write_1h_tokens, 0),
-        unreliable = unreliable - (NOT OLD.final),
-        untold = untold - (OLD.input_tokens IS NULL OR OLD.output_tokens IS NULL),
-        cost_pico = cost_pico - coalesce(OLD.cost_pico, 0),
-        unpriced = unpriced - (OLD.cost_pico IS NULL)
-    WHERE session_id = OLD.session_id AND agent = OLD.agent AND model = coalesce(OLD.model, '')
-        AND day = coalesce(OLD.start_us / 86400000000, -1);
-    DELETE FROM llm_day
-    WHERE session_id = OLD.session_id AND agent = OLD.agent AND model = coalesce(OLD.model, '')
-        AND day = coalesce(OLD.start_us / 86400000000, -1) AND calls = 0;
-END;
-
-CREATE TRIGGER llm_changed_new AFTER UPDATE ON llm WHEN NOT NEW.inherited
-    AND (OLD.inherited IS NOT NEW.inherited OR OLD.start_us IS NOT NEW.start_us OR OLD.model IS NOT NEW.model
-        OR OLD.final IS NOT NEW.final OR OLD.input_tokens IS NOT NEW.input_tokens OR OLD.agent IS NOT NEW.agent
-        OR OLD.output_tokens IS NOT NEW.output_tokens OR OLD.cache_read_tokens IS NOT NEW.cache_read_tokens
-        OR OLD.cache_write_5m_tokens IS NOT NEW.cache_write_5m_tokens
-        OR OLD.cache_write_1h_tokens IS NOT NEW.cache_write_1h_tokens OR OLD.cost_pico IS NOT NEW.cost_pico)
-BEGIN
-    INSERT INTO llm_day VALUES (NEW.session_id, NEW.agent, coalesce(NEW.start_us / 86400000000, -1),
-        coalesce(NEW.model, ''), 1, coalesce(NEW.input_tokens, 0), coalesce(NEW.output_tokens, 0),
-        coalesce(NEW.cache_read_tokens, 0), coalesce(NEW.cache_write_5m_tokens, 0),
-        coalesce(NEW.cache_write_1h_tokens, 0), NOT NEW.final,
-        NEW.input_tokens IS NULL OR NEW.output_tokens IS NULL, coalesce(NEW.cost_pico, 0), NEW.cost_pico IS NULL)
-    ON CONFLICT DO UPDATE SET
-        calls = calls + 1,
-        input_tokens = input_tokens + excluded.input_tokens,
-        output_tokens = output_tokens + excluded.output_tokens,
-        cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
-        cache_write_5m_tokens = cache_write_5m_tokens + excluded.cache_write_5m_tokens,
-        cache_write_1h_tokens = cache_write_1h_tokens + excluded.cache_write_1h_tokens,
-        unreliable = unreliable + excluded.unreliable,
-        untold = untold + excluded.untold,
-        cost_pico = cost_pico + excluded.cost_pico,
-        unpriced = unpriced + excluded.unpriced;
-END;
+CREATE INDEX llm_day_day ON llm_day (day);
 
 -- Forks are noticed where they show: a row whose native id another session holds too.
 CREATE TRIGGER llm_shared AFTER INSERT ON llm
@@ -392,7 +264,7 @@ BEGIN
     INSERT INTO kin (low, high)
     SELECT min(session_id, NEW.session_id), max(session_id, NEW.session_id) FROM llm
     WHERE id = NEW.id AND session_id <> NEW.session_id
-    ON CONFLICT DO UPDATE SET settled = 0;
+    ON CONFLICT DO NOTHING;
 END;
 
 CREATE TRIGGER span_shared AFTER INSERT ON span
@@ -401,7 +273,200 @@ BEGIN
     INSERT INTO kin (low, high)
     SELECT min(session_id, NEW.session_id), max(session_id, NEW.session_id) FROM span
     WHERE id = NEW.id AND session_id <> NEW.session_id
-    ON CONFLICT DO UPDATE SET settled = 0;
+    ON CONFLICT DO NOTHING;
+END;
+
+-- ── Totals: roll-ups whose size does not grow with the number of events ──
+
+CREATE TABLE error_day (
+    session_id INTEGER NOT NULL,
+    day INTEGER NOT NULL,
+    agent TEXT NOT NULL,
+    raised INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (session_id, day, agent)
+) WITHOUT ROWID;
+
+-- On which days something of a session counts.
+CREATE TABLE session_day (
+    day INTEGER NOT NULL,
+    session_id INTEGER NOT NULL,
+    PRIMARY KEY (day, session_id)
+) WITHOUT ROWID;
+
+-- Each agent's type as statistics name it ('' = unknown), whether there is evidence of it (`known_agent`), and whether
+-- calls of tools and of models count for it.
+CREATE TABLE agent_kind (
+    session_id INTEGER NOT NULL,
+    agent TEXT NOT NULL,
+    agent_type TEXT NOT NULL,
+    known INTEGER NOT NULL,
+    uses_tools INTEGER NOT NULL,
+    calls_models INTEGER NOT NULL,
+    PRIMARY KEY (session_id, agent)
+) WITHOUT ROWID;
+CREATE INDEX agent_kind_type ON agent_kind (agent_type, known, uses_tools, calls_models);
+
+CREATE TABLE tool_total (
+    day INTEGER NOT NULL,
+    agent_type TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    calls INTEGER NOT NULL DEFAULT 0,
+    completed INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    denied INTEGER NOT NULL DEFAULT 0,
+    interrupted INTEGER NOT NULL DEFAULT 0,
+    open INTEGER NOT NULL DEFAULT 0,
+    timed INTEGER NOT NULL DEFAULT 0,
+    duration_ms INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, agent_type, tool)
+) WITHOUT ROWID;
+
+CREATE TABLE llm_total (
+    day INTEGER NOT NULL,
+    agent_type TEXT NOT NULL,
+    model TEXT NOT NULL,
+    calls INTEGER NOT NULL DEFAULT 0,
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    cache_read_tokens INTEGER NOT NULL DEFAULT 0,
+    cache_write_5m_tokens INTEGER NOT NULL DEFAULT 0,
+    cache_write_1h_tokens INTEGER NOT NULL DEFAULT 0,
+    unreliable INTEGER NOT NULL DEFAULT 0,
+    untold INTEGER NOT NULL DEFAULT 0,
+    cost_pico INTEGER NOT NULL DEFAULT 0,
+    unpriced INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, agent_type, model)
+) WITHOUT ROWID;
+
+CREATE TABLE error_total (
+    day INTEGER NOT NULL,
+    agent_type TEXT NOT NULL,
+    raised INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, agent_type)
+) WITHOUT ROWID;
+
+-- One row a session: sums, and what came last in its main agent's stream. `open_spans` counts inherited rows too.
+CREATE TABLE session_total (
+    session_id INTEGER PRIMARY KEY,
+    turns INTEGER NOT NULL DEFAULT 0,
+    open_spans INTEGER NOT NULL DEFAULT 0,
+    errors_raised INTEGER NOT NULL DEFAULT 0,
+    agents INTEGER NOT NULL DEFAULT 0,
+    silent_agents INTEGER NOT NULL DEFAULT 0,
+    tool_calls INTEGER NOT NULL DEFAULT 0,
+    tool_failed INTEGER NOT NULL DEFAULT 0,
+    tool_denied INTEGER NOT NULL DEFAULT 0,
+    tool_interrupted INTEGER NOT NULL DEFAULT 0,
+    tool_open INTEGER NOT NULL DEFAULT 0,
+    llm_calls INTEGER NOT NULL DEFAULT 0,
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    cache_read_tokens INTEGER NOT NULL DEFAULT 0,
+    cache_write_5m_tokens INTEGER NOT NULL DEFAULT 0,
+    cache_write_1h_tokens INTEGER NOT NULL DEFAULT 0,
+    unreliable INTEGER NOT NULL DEFAULT 0,
+    untold INTEGER NOT NULL DEFAULT 0,
+    cost_pico INTEGER NOT NULL DEFAULT 0,
+    unpriced INTEGER NOT NULL DEFAULT 0,
+    turn_at INTEGER,
+    llm_from INTEGER,
+    llm_to INTEGER,
+    stop_reason TEXT,
+    tool_at INTEGER,
+    tool_end_at INTEGER,
+    mark_at INTEGER,
+    mark TEXT,
+    exit_at INTEGER
+);
+
+CREATE TRIGGER span_counted AFTER INSERT ON span
+BEGIN
+    SELECT holdfast_span(1, NEW.session_id, NEW.kind, NEW.agent, NEW.name, NEW.start_us, NEW.end_us, NEW.status,
+        NEW.duration_ms, NEW.inherited);
+END;
+
+CREATE TRIGGER span_recounted AFTER UPDATE ON span
+    WHEN OLD.status IS NOT NEW.status OR OLD.start_us IS NOT NEW.start_us OR OLD.end_us IS NOT NEW.end_us
+        OR OLD.inherited IS NOT NEW.inherited OR OLD.name IS NOT NEW.name OR OLD.agent IS NOT NEW.agent
+        OR OLD.duration_ms IS NOT NEW.duration_ms OR OLD.kind IS NOT NEW.kind
+BEGIN
+    SELECT holdfast_span(-1, OLD.session_id, OLD.kind, OLD.agent, OLD.name, OLD.start_us, OLD.end_us, OLD.status,
+        OLD.duration_ms, OLD.inherited);
+    SELECT holdfast_span(1, NEW.session_id, NEW.kind, NEW.agent, NEW.name, NEW.start_us, NEW.end_us, NEW.status,
+        NEW.duration_ms, NEW.inherited);
+END;
+
+CREATE TRIGGER llm_counted AFTER INSERT ON llm WHEN NOT NEW.inherited
+BEGIN
+    SELECT holdfast_llm(1, NEW.session_id, NEW.agent, NEW.start_us, NEW.model, NEW.final, NEW.input_tokens,
+        NEW.output_tokens, NEW.cache_read_tokens, NEW.cache_write_5m_tokens, NEW.cache_write_1h_tokens, NEW.cost_pico);
+END;
+
+CREATE TRIGGER llm_uncounted AFTER UPDATE ON llm WHEN NOT OLD.inherited
+    AND (OLD.inherited IS NOT NEW.inherited OR OLD.start_us IS NOT NEW.start_us OR OLD.model IS NOT NEW.model
+        OR OLD.final IS NOT NEW.final OR OLD.input_tokens IS NOT NEW.input_tokens OR OLD.agent IS NOT NEW.agent
+        OR OLD.output_tokens IS NOT NEW.output_tokens OR OLD.cache_read_tokens IS NOT NEW.cache_read_tokens
+        OR OLD.cache_write_5m_tokens IS NOT NEW.cache_write_5m_tokens
+        OR OLD.cache_write_1h_tokens IS NOT NEW.cache_write_1h_tokens OR OLD.cost_pico IS NOT NEW.cost_pico)
+BEGIN
+    SELECT holdfast_llm(-1, OLD.session_id, OLD.agent, OLD.start_us, OLD.model, OLD.final, OLD.input_tokens,
+        OLD.output_tokens, OLD.cache_read_tokens, OLD.cache_write_5m_tokens, OLD.cache_write_1h_tokens, OLD.cost_pico);
+END;
+
+CREATE TRIGGER llm_recounted AFTER UPDATE ON llm WHEN NOT NEW.inherited
+    AND (OLD.inherited IS NOT NEW.inherited OR OLD.start_us IS NOT NEW.start_us OR OLD.model IS NOT NEW.model
+        OR OLD.final IS NOT NEW.final OR OLD.input_tokens IS NOT NEW.input_tokens OR OLD.agent IS NOT NEW.agent
+        OR OLD.output_tokens IS NOT NEW.output_tokens OR OLD.cache_read_tokens IS NOT NEW.cache_read_tokens
+        OR OLD.cache_write_5m_tokens IS NOT NEW.cache_write_5m_tokens
+        OR OLD.cache_write_1h_tokens IS NOT NEW.cache_write_1h_tokens OR OLD.cost_pico IS NOT NEW.cost_pico)
+BEGIN
+    SELECT holdfast_llm(1, NEW.session_id, NEW.agent, NEW.start_us, NEW.model, NEW.final, NEW.input_tokens,
+        NEW.output_tokens, NEW.cache_read_tokens, NEW.cache_write_5m_tokens, NEW.cache_write_1h_tokens, NEW.cost_pico);
+END;
+
+CREATE TRIGGER error_counted AFTER INSERT ON event WHEN NEW.kind = 'error.raised' AND NOT NEW.inherited
+BEGIN
+    SELECT holdfast_error(1, NEW.session_id, NEW.agent, NEW.time_us);
+END;
+
+CREATE TRIGGER error_uncounted AFTER UPDATE ON event WHEN OLD.kind = 'error.raised' AND NOT OLD.inherited
+BEGIN
+    SELECT holdfast_error(-1, OLD.session_id, OLD.agent, OLD.time_us);
+END;
+
+CREATE TRIGGER error_recounted AFTER UPDATE ON event WHEN NEW.kind = 'error.raised' AND NOT NEW.inherited
+BEGIN
+    SELECT holdfast_error(1, NEW.session_id, NEW.agent, NEW.time_us);
+END;
+
+-- What an agent is called, and whether it is known, hangs on its own row and on that of the call which started it.
+CREATE TRIGGER agent_came AFTER INSERT ON agent
+BEGIN
+    SELECT holdfast_agent(NEW.session_id, NEW.agent);
+END;
+
+CREATE TRIGGER agent_changed AFTER UPDATE ON agent
+    WHEN OLD.agent_type IS NOT NEW.agent_type OR OLD.parent_tool IS NOT NEW.parent_tool
+        OR coalesce(OLD.first_us, OLD.parent_tool, OLD.agent_type, OLD.name) IS NULL
+BEGIN
+    SELECT holdfast_agent(NEW.session_id, NEW.agent);
+END;
+
+CREATE TRIGGER agent_given_away AFTER UPDATE ON event WHEN OLD.inherited IS NOT NEW.inherited AND NEW.agent <> ''
+BEGIN
+    SELECT holdfast_agent(NEW.session_id, NEW.agent);
+END;
+
+CREATE TRIGGER agent_parent_came AFTER INSERT ON span
+    WHEN EXISTS (SELECT 1 FROM agent WHERE session_id = NEW.session_id AND parent_tool = NEW.id)
+BEGIN
+    SELECT holdfast_agent(session_id, agent) FROM agent WHERE session_id = NEW.session_id AND parent_tool = NEW.id;
+END;
+
+CREATE TRIGGER agent_parent_changed AFTER UPDATE ON span
+    WHEN OLD.operation IS NOT NEW.operation OR OLD.inherited IS NOT NEW.inherited
+BEGIN
+    SELECT holdfast_agent(session_id, agent) FROM agent WHERE session_id = NEW.session_id AND parent_tool = NEW.id;
 END;
 
 -- ── Workspaces: where projects were moved to, in the order of the journal ──
@@ -498,3 +563,9 @@ CREATE TABLE llm_reported (
     cost_pico INTEGER NOT NULL,
     PRIMARY KEY (session_id, id)
 ) WITHOUT ROWID;
+
+-- Chains that turn out to be one leave a name behind.
+CREATE TRIGGER agent_went AFTER DELETE ON agent
+BEGIN
+    SELECT holdfast_agent(OLD.session_id, OLD.agent);
+END;

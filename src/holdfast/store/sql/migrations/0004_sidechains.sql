@@ -67,3 +67,10 @@ SELECT * FROM agent WHERE coalesce(first_us, parent_tool, agent_type, name) IS N
         AND NOT EXISTS (SELECT 1 FROM event AS e WHERE e.session_id = c.session_id AND e.agent = c.chain AND NOT e.inherited)
         AND NOT EXISTS (SELECT 1 FROM span AS t WHERE t.session_id = c.session_id AND t.agent = c.chain AND NOT t.inherited)
         AND NOT EXISTS (SELECT 1 FROM llm AS l WHERE l.session_id = c.session_id AND l.agent = c.chain AND NOT l.inherited));
+
+-- Chains that turn out to be one leave a name behind.
+DROP TRIGGER IF EXISTS agent_went;
+CREATE TRIGGER agent_went AFTER DELETE ON agent
+BEGIN
+    SELECT holdfast_agent(OLD.session_id, OLD.agent);
+END;
