@@ -18,6 +18,7 @@ How:
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -388,6 +389,8 @@ class Writer:
                 self._flush()  # the segment stays open: whoever leaves it takes `_flushing` before
             except OSError as exc:
                 self._flush_error = exc
+            except MemoryError:  # it is not known what was synced, so it is treated as not synced
+                self._flush_error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
             else:
                 self._in_flight = []
             finally:
@@ -395,7 +398,7 @@ class Writer:
             if self._flush_error is not None:
                 with (
                     self._lock,
-                    contextlib.suppress(AppendFailed),
+                    contextlib.suppress(AppendFailed, MemoryError),
                 ):  # suppressed: the next append or `sync` says so
                     self._sync()
 
