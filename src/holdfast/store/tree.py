@@ -233,8 +233,24 @@ def _copied_agent_node(row: Json) -> Json:
 
 
 def _llm_node(row: _Row) -> Json:
-    _, _, name, model, stop_reason, final, unreliable, start_us, tokens_in, tokens_out = row[:10]
-    cache_read, cache_write_5m, cache_write_1h, untold, cost_pico, inherited = row[10:]
+    (
+        _,
+        _,
+        name,
+        model,
+        stop_reason,
+        final,
+        unreliable,
+        start_us,
+        tokens_in,
+        tokens_out,
+        cache_read,
+        cache_write_5m,
+        cache_write_1h,
+        untold,
+        cost_pico,
+        inherited,
+    ) = row
     return {
         "kind": "llm",
         "id": name,
