@@ -6,6 +6,7 @@ rivals are settled in SQL by comparison (`sql/fold.sql`), sums are kept by `roll
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -471,8 +472,7 @@ class Fold:
         Raises:
             OverflowError: a number fits no column; nothing is dropped, see `make_holdable`.
         """
-        for seen in self._seen.values():
-            self._write_session(seen)
+        told = {seen.id: self._write_session(seen) for seen in self._seen.values()}
         names = self._sidechains.join()
         if names:
             for queued in self._rows.values():
@@ -488,7 +488,11 @@ class Fold:
         rows, self._seen, self._rows = self._rows, {}, {}
         self._sidechains.settle(_ids_by_session(rows.get("span_ended", [])))
         summaries.settle(self._db, (row["mark"] for name in _MARKED for row in rows.get(name, [])))
-        forks.settle(self._db, set(touched))
+        ids = _Ids(rows)
+        forks.settle(
+            self._db,
+            {session: forks.Change(partial(ids.of, session), *found) for session, found in told.items()},
+        )
         self._rollups.write(touched)
 
     def make_holdable(self) -> None:
@@ -507,8 +511,11 @@ class Fold:
         self._sidechains.forget()
         self._rollups.forget()
 
-    def _write_session(self, seen: _Seen) -> None:
+    def _write_session(self, seen: _Seen) -> tuple[bool, int | None]:
+        """Write what was told about a session as a whole; whether its own life begins elsewhere now, and its last entry before."""
         db = self._db
+        ended_before_us: Any = db.execute(_SQL["session_entry"], {"session_id": seen.id}).get
+        reowned = False
         db.execute(
             _SQL["session_seen"],
             {
@@ -519,10 +526,8 @@ class Fold:
             },
         )
         if seen.own:
-            db.execute(
-                _SQL["session_own"],
-                {"session_id": seen.id, "own_position": seen.own[0], "own_from_us": seen.own[1]},
-            )
+            own = {"session_id": seen.id, "own_position": seen.own[0], "own_from_us": seen.own[1]}
+            reowned = db.execute(_SQL["session_own"], own).get is not None
         if seen.title:
             rank, order, title = seen.title
             db.execute(
@@ -541,6 +546,23 @@ class Fold:
             )
         for agent, (first_us, last_us) in seen.agents.items():
             self.row("agent_seen", session_id=seen.id, agent=agent, first_us=first_us, last_us=last_us)
+        return reowned, ended_before_us
+
+
+class _Ids:
+    """The ids of the rows that a batch wrote, by session; sorted out when somebody asks."""
+
+    def __init__(self, rows: dict[str, list[dict[str, Any]]]) -> None:
+        self._rows = rows
+        self._found: dict[int, set[str]] | None = None
+
+    def of(self, session_id: int) -> list[str]:
+        if self._found is None:
+            self._found = {}
+            for statement in ("span_started", "span_touched", "llm_called", "event_told"):
+                for row in self._rows.get(statement, ()):
+                    self._found.setdefault(row["session_id"], set()).add(row["id"])
+        return sorted(self._found.get(session_id, ()))
 
 
 _ANY_KIND = "~"  # sorts behind every real kind, which replaces it; an end need not say what ended

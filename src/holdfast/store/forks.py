@@ -17,11 +17,12 @@ from holdfast.events import INLINE_AGENT
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     import apsw
 
 FORK_SLACK_US = 5_000_000  # a copied line is at least this much older than the fork's own first record
+_TABLES = ("spans", "llm", "events")
 _SQL = statements("fold")
 _encode = msgspec.json.Encoder().encode
 
@@ -30,19 +31,59 @@ def _rows(db: apsw.Connection, name: str, **values: Any) -> list[Any]:  # noqa: 
     return list(db.execute(_SQL[name], values))
 
 
-def settle(db: apsw.Connection, touched: set[int]) -> None:
-    """Decide, for the touched sessions and all that share lines with them, to whom each shared row belongs."""
-    for session_id in sorted(touched):
+class Change(NamedTuple):
+    """What a batch changed of one session."""
+
+    ids: Callable[[], list[str]]  # of the rows that came or changed; asked only where it matters
+    reowned: bool  # its own life was found to begin elsewhere
+    ended_before_us: int | None  # the last entry before the batch
+
+
+def settle(db: apsw.Connection, changes: Mapping[int, Change]) -> None:
+    """Decide to whom each shared row belongs, where the batch changed something about it.
+
+    A line that is appended to a session costs the same however long the session is, and however many forks it has: only
+    the batch's own rows are looked at, unless the session's beginning, or which member of a family ended first, is new.
+    """
+    due = {low for low, _ in _rows(db, "kin_open")}
+    for session_id, change in sorted(changes.items()):
         values = {"session_id": session_id, "slack_us": FORK_SLACK_US}
+        if change.reowned:
+            for table in _TABLES:
+                db.execute(_SQL[f"disown_{table}"], values)
         if _rows(db, "own_before", **values):
-            for statement in ("inherit_spans", "inherit_llm", "inherit_events"):
-                db.execute(_SQL[statement], values)
-    pairs = _rows(db, "kin_open", touched=_encode(sorted(touched)).decode())
+            _inherit(db, values, None if change.reowned else change.ids())
+        if session_id not in due and _concerns_kin(db, session_id, change):
+            due.add(session_id)
     done: set[int] = set()
-    for low, high in pairs:
-        if low not in done:
-            done |= _settle_family(db, _family(db, low))
-        db.execute(_SQL["kin_settled"], {"low": low, "high": high})
+    for session_id in sorted(due):
+        if session_id not in done:
+            done |= _settle_family(db, _family(db, session_id))
+    if due:
+        db.execute(_SQL["kin_settled"])
+
+
+def _inherit(db: apsw.Connection, values: dict[str, Any], ids: list[str] | None) -> None:
+    """Mark rows that the session's own beginning shows to be copies: these, or all of them (None)."""
+    for table in _TABLES:
+        if ids is None:
+            db.execute(_SQL[f"inherit_{table}"], values)
+        else:
+            db.execute(_SQL[f"inherit_some_{table}"], values | {"ids": _encode(ids).decode()})
+
+
+def _concerns_kin(db: apsw.Connection, session_id: int, change: Change) -> bool:
+    """Whether what changed of a session may change what its family shares."""
+    if not _rows(db, "kin_of", session_id=session_id):
+        return False
+    if change.reowned:
+        return True
+    if _rows(db, "shared_in_batch", session_id=session_id, ids=_encode(change.ids()).decode()):
+        return True
+    ages = _ages(db, _family(db, session_id))
+    now = ages.pop(session_id).ended
+    before = (change.ended_before_us or 0, now[1])
+    return any(before <= age.ended <= now for age in ages.values())
 
 
 def _family(db: apsw.Connection, session_id: int) -> set[int]:
@@ -59,10 +100,7 @@ def _family(db: apsw.Connection, session_id: int) -> set[int]:
 
 def _settle_family(db: apsw.Connection, family: set[int]) -> set[int]:
     members = _encode(sorted(family)).decode()
-    ages = {
-        row[0]: _Age(row[1], row[2], (row[3] or 0, row[4]))
-        for row in _rows(db, "session_ages", sessions=members)
-    }
+    ages = _ages(db, family)
     origin: dict[int, tuple[int, str, int]] = {}
     for table in ("span", "llm", "event"):
         for holders in _shared_rows(db, table, members):
@@ -79,6 +117,11 @@ def _settle_family(db: apsw.Connection, family: set[int]) -> set[int]:
         found = origin.get(session_id)
         db.execute(_SQL["session_forked"], {"session_id": session_id, "origin": found[2] if found else None})
     return family
+
+
+def _ages(db: apsw.Connection, family: set[int]) -> dict[int, _Age]:
+    found = _rows(db, "session_ages", sessions=_encode(sorted(family)).decode())
+    return {row[0]: _Age(row[1], row[2], (row[3] or 0, row[4])) for row in found}
 
 
 class _Age(NamedTuple):

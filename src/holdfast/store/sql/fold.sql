@@ -11,11 +11,15 @@ UPDATE session SET
     last_entry_us = coalesce(max(last_entry_us, :last_entry_us), last_entry_us, :last_entry_us)
 WHERE id = :session_id;
 
+-- name: session_entry
+SELECT last_entry_us FROM session WHERE id = :session_id;
+
 -- name: session_own
 -- The first record that is never copied into a fork, by its place in the transcript.
 UPDATE session SET own_position = :own_position, own_from_us = :own_from_us
 WHERE id = :session_id AND (own_position IS NULL
-    OR (:own_position, :own_from_us) < (own_position, own_from_us));
+    OR (:own_position, :own_from_us) < (own_position, own_from_us))
+RETURNING id;
 
 -- name: session_title
 UPDATE session SET title = :title, title_rank = :title_rank, title_order = :title_order
@@ -209,16 +213,50 @@ FROM (SELECT own_position, own_from_us - :slack_us AS before_us FROM session WHE
 WHERE event.session_id = :session_id AND (event.agent = '' OR event.agent BETWEEN 'inline-' AND 'inline.') AND NOT inherited
     AND event.position > own.own_position AND time_us < own.before_us;
 
+-- name: inherit_some_spans
+UPDATE span SET inherited = 1
+FROM (SELECT own_position, own_from_us - :slack_us AS before_us FROM session WHERE id = :session_id) AS own
+WHERE span.session_id = :session_id AND span.id IN (SELECT value FROM json_each(:ids))
+    AND (span.agent = '' OR span.agent BETWEEN 'inline-' AND 'inline.') AND NOT inherited
+    AND span.position > own.own_position AND coalesce(start_us, end_us) < own.before_us;
+
+-- name: disown_spans
+UPDATE span SET inherited = 0 WHERE session_id = :session_id AND inherited;
+
+-- name: inherit_some_llm
+UPDATE llm SET inherited = 1
+FROM (SELECT own_position, own_from_us - :slack_us AS before_us FROM session WHERE id = :session_id) AS own
+WHERE llm.session_id = :session_id AND llm.id IN (SELECT value FROM json_each(:ids))
+    AND (llm.agent = '' OR llm.agent BETWEEN 'inline-' AND 'inline.') AND NOT inherited
+    AND llm.position > own.own_position AND start_us < own.before_us;
+
+-- name: disown_llm
+UPDATE llm SET inherited = 0 WHERE session_id = :session_id AND inherited;
+
+-- name: inherit_some_events
+UPDATE event SET inherited = 1
+FROM (SELECT own_position, own_from_us - :slack_us AS before_us FROM session WHERE id = :session_id) AS own
+WHERE event.session_id = :session_id AND event.id IN (SELECT value FROM json_each(:ids))
+    AND (event.agent = '' OR event.agent BETWEEN 'inline-' AND 'inline.') AND NOT inherited
+    AND event.position > own.own_position AND time_us < own.before_us;
+
+-- name: disown_events
+UPDATE event SET inherited = 0 WHERE session_id = :session_id AND inherited;
+
+-- name: shared_in_batch
+SELECT 1 FROM json_each(:ids) AS j WHERE
+    EXISTS (SELECT 1 FROM span WHERE id = j.value AND session_id <> :session_id)
+    OR EXISTS (SELECT 1 FROM llm WHERE id = j.value AND session_id <> :session_id)
+    OR EXISTS (SELECT 1 FROM event WHERE id = j.value AND session_id <> :session_id) LIMIT 1;
+
 -- name: kin_open
-SELECT low, high FROM kin WHERE NOT settled
-UNION SELECT low, high FROM kin WHERE low IN (SELECT value FROM json_each(:touched))
-UNION SELECT low, high FROM kin WHERE high IN (SELECT value FROM json_each(:touched));
+SELECT low, high FROM kin WHERE NOT settled;
 
 -- name: kin_of
 SELECT low, high FROM kin WHERE low = :session_id OR high = :session_id;
 
 -- name: kin_settled
-UPDATE kin SET settled = 1 WHERE low = :low AND high = :high;
+UPDATE kin SET settled = 1 WHERE NOT settled;
 
 -- name: session_ages
 SELECT id, own_position, own_from_us, last_entry_us, key FROM session WHERE id IN (SELECT value FROM json_each(:sessions));

@@ -257,23 +257,24 @@ CREATE TABLE llm_day (
 ) WITHOUT ROWID;
 CREATE INDEX llm_day_day ON llm_day (day);
 
--- Forks are noticed where they show: a row whose native id another session holds too.
+-- Forks are noticed where they show: a row whose native id another session holds too. One of those sessions is enough to
+-- find the whole family.
 CREATE TRIGGER llm_shared AFTER INSERT ON llm
     WHEN EXISTS (SELECT 1 FROM llm WHERE id = NEW.id AND session_id <> NEW.session_id)
 BEGIN
     INSERT INTO kin (low, high)
-    SELECT min(session_id, NEW.session_id), max(session_id, NEW.session_id) FROM llm
-    WHERE id = NEW.id AND session_id <> NEW.session_id
-    ON CONFLICT DO NOTHING;
+    SELECT min(holder, NEW.session_id), max(holder, NEW.session_id) FROM (
+        SELECT min(session_id) AS holder FROM llm WHERE id = NEW.id AND session_id <> NEW.session_id)
+    WHERE true ON CONFLICT DO NOTHING;
 END;
 
 CREATE TRIGGER span_shared AFTER INSERT ON span
     WHEN EXISTS (SELECT 1 FROM span WHERE id = NEW.id AND session_id <> NEW.session_id)
 BEGIN
     INSERT INTO kin (low, high)
-    SELECT min(session_id, NEW.session_id), max(session_id, NEW.session_id) FROM span
-    WHERE id = NEW.id AND session_id <> NEW.session_id
-    ON CONFLICT DO NOTHING;
+    SELECT min(holder, NEW.session_id), max(holder, NEW.session_id) FROM (
+        SELECT min(session_id) AS holder FROM span WHERE id = NEW.id AND session_id <> NEW.session_id)
+    WHERE true ON CONFLICT DO NOTHING;
 END;
 
 -- ── Totals: roll-ups whose size does not grow with the number of events ──

@@ -198,9 +198,9 @@ CREATE TRIGGER llm_shared AFTER INSERT ON llm
     WHEN EXISTS (SELECT 1 FROM llm WHERE id = NEW.id AND session_id <> NEW.session_id)
 BEGIN
     INSERT INTO kin (low, high)
-    SELECT min(session_id, NEW.session_id), max(session_id, NEW.session_id) FROM llm
-    WHERE id = NEW.id AND session_id <> NEW.session_id
-    ON CONFLICT DO NOTHING;
+    SELECT min(holder, NEW.session_id), max(holder, NEW.session_id) FROM (
+        SELECT min(session_id) AS holder FROM llm WHERE id = NEW.id AND session_id <> NEW.session_id)
+    WHERE true ON CONFLICT DO NOTHING;
 END;
 
 DROP TRIGGER IF EXISTS span_shared;
@@ -208,9 +208,9 @@ CREATE TRIGGER span_shared AFTER INSERT ON span
     WHEN EXISTS (SELECT 1 FROM span WHERE id = NEW.id AND session_id <> NEW.session_id)
 BEGIN
     INSERT INTO kin (low, high)
-    SELECT min(session_id, NEW.session_id), max(session_id, NEW.session_id) FROM span
-    WHERE id = NEW.id AND session_id <> NEW.session_id
-    ON CONFLICT DO NOTHING;
+    SELECT min(holder, NEW.session_id), max(holder, NEW.session_id) FROM (
+        SELECT min(session_id) AS holder FROM span WHERE id = NEW.id AND session_id <> NEW.session_id)
+    WHERE true ON CONFLICT DO NOTHING;
 END;
 
 DROP TRIGGER IF EXISTS span_counted;
