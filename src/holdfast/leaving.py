@@ -227,8 +227,10 @@ def _sort(directory: Path, table: tuple[tuple[str, Any], ...], out: Purge) -> No
 
 
 def _is_sample(path: Path) -> bool:
-    """Whether this is the home of the bundled samples, inside another."""
-    return path.name == "sample" and not path.is_symlink() and premises.is_marked(path)
+    """Whether this is the home of the bundled samples, inside another; an empty one is what a killed purge left of it."""
+    if path.name != "sample" or path.is_symlink() or not path.is_dir():
+        return False
+    return premises.is_marked(path) or not any(path.iterdir())
 
 
 def _is_sort(path: Path, inside: object) -> bool:

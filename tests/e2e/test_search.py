@@ -390,16 +390,19 @@ def test_a_killed_import_leaves_no_passage_out_and_none_twice(imported, tmp_path
     assert answers(home) == expected
 
 
-def test_a_store_that_is_not_indexed_yet_says_so(run, home):
-    """Another process holds the lock and is about to fold the store of an earlier version again."""
-    shutil.copytree(GOLDEN / "store-1", home, symlinks=True)
-    home.chmod(0o700)
-    with (home / "writer.lock").open("w") as lock:
+def test_a_store_that_is_not_indexed_yet_says_so(run, recorded, home):
+    """Another process holds the lock and is about to fold the store of an earlier projection again."""
+    recorded(said("one"))
+    assert run("search", "one").returncode == 0
+    db = apsw.Connection(str(home / "store.db"))
+    db.execute("UPDATE meta SET value = '1' WHERE key = 'projection_version'")
+    db.close()
+    with (home / "writer.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        answer = json.loads(run("search", "the", "--json").stdout)
+        answer = json.loads(run("search", "one", "--json").stdout)
         assert (answer["index"], answer["passages"], answer["hits"]) == ("building", None, [])
-        assert "is being built" in run("search", "the").stdout
-    assert json.loads(run("search", "the", "--json").stdout)["index"] == "complete"
+        assert "is being built" in run("search", "one").stdout
+    assert json.loads(run("search", "one", "--json").stdout)["index"] == "complete"
 
 
 def test_doctor_counts_what_can_be_searched(run, recorded, home):

@@ -584,7 +584,7 @@ def first_schema(directory):
         "ALTER TABLE cursor ADD COLUMN more TEXT",
         "DROP TABLE scan_hint",
         "ALTER TABLE session RENAME COLUMN title TO heading",
-        "DROP TRIGGER llm_added",
+        "DROP TRIGGER llm_counted",
         "UPDATE meta SET value = 'one' WHERE key = 'schema_version'",
         "DELETE FROM meta",
         "DROP TABLE meta",

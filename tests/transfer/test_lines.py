@@ -161,7 +161,8 @@ def test_members_that_this_version_does_not_know_travel_along(tmp_path):
 
 def test_a_removed_body_stays_removed(tmp_path):
     one = Home(tmp_path / "one")
-    tombstone = sealed(b'{"v":1,"id":"%b","t":5,"s":"sdk","z":{"sha256":"00"}' % uuid7().encode())
+    kept = b'{"sha256":"%b","size":7,"crc":1,"why":"retired","later":[1, 2]}' % (b"00" * 32)
+    tombstone = sealed(b'{"v":1,"id":"%b","t":5,"s":"sdk","z":%b' % (uuid7().encode(), kept))
     assert one.take(export_of(tombstone)).new == 1
     assert one.export()[0].getvalue() == export_of(tombstone)
 
