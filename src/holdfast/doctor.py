@@ -16,7 +16,7 @@ import apsw
 
 from holdfast import background, premises
 from holdfast.errors import HoldfastError
-from holdfast.journal import blobs, reader, segments
+from holdfast.journal import blobs, chain, reader, segments
 from holdfast.premises import file_system
 from holdfast.store import database, lock, migrate, search, upkeep
 from holdfast.store.statements import statements
@@ -85,7 +85,7 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
                     findings.extend(_blob(home, item))
         except OSError as exc:
             findings.append(_closed(segments.present(home.journal, number), exc))
-    for look in (_tails, _leftovers):
+    for look in (_tails, _missing, _leftovers):
         try:
             findings.extend(look(home))
         except OSError as exc:
@@ -211,6 +211,19 @@ def _tails(home: Home) -> Iterator[Finding]:
             tail.start,
             tail.end,
         )
+
+
+def _missing(home: Home) -> Iterator[Finding]:
+    """Sealed segments that the chain names and that are not there."""
+    there = set(segments.numbers(home.journal))
+    for seal in chain.seals(home.journal):
+        if seal.segment not in there:
+            yield Finding(
+                "fault",
+                f"a sealed segment of {seal.size} bytes is missing",
+                str(segments.sealed_path(home.journal, seal.segment)),
+                "restore it from a backup; `holdfast journal verify` looks at the others",
+            )
 
 
 def _leftovers(home: Home) -> Iterator[Finding]:

@@ -131,6 +131,17 @@ def test_the_command_finds_what_was_changed(kind, small, run, tmp_path):
     assert (rebuilt.returncode, "Traceback" in rebuilt.stderr) == (0, False)
 
 
+def test_doctor_misses_a_segment_that_is_gone(small, run):
+    """What the chain names must be there; everything else is still answered."""
+    path = segments.sealed_path(small / "journal", 2)
+    path.unlink()
+    done = run("doctor")
+    assert done.returncode == 40
+    assert str(path) in done.stdout
+    assert "is missing" in done.stdout
+    assert run("sessions").returncode == 0
+
+
 def test_a_frozen_program_holds_up_nobody(home, run):
     """While a stopped process holds a segment, others record and answer; sealing says what it waits for, and goes on later."""
     code = (

@@ -6,8 +6,8 @@ import random
 import shutil
 from typing import TYPE_CHECKING
 
+from holdfast.journal import chain, reader, sealed, segments
 from holdfast.journal import format as fmt
-from holdfast.journal import reader, sealed, sealing, segments
 from holdfast.journal.writer import Writer
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _cut(chooser: random.Random, raw: bytearray) -> str:
 
 def _in_file(change: Callable[[random.Random, bytearray], str]) -> Callable[[random.Random, Path], str]:
     def tamper(chooser: random.Random, directory: Path) -> str:
-        path = chooser.choice([*_files(directory), directory / sealing.CHAIN])
+        path = chooser.choice([*_files(directory), directory / chain.NAME])
         raw = bytearray(path.read_bytes())
         what = change(chooser, raw)
         path.write_bytes(raw)
@@ -115,7 +115,7 @@ def _files_swapped(chooser: random.Random, directory: Path) -> str:
 
 
 def _file_deleted(chooser: random.Random, directory: Path) -> str:
-    path = chooser.choice([*_files(directory), directory / sealing.CHAIN])
+    path = chooser.choice([*_files(directory), directory / chain.NAME])
     path.unlink()
     return f"deleted {path.name}"
 
@@ -125,8 +125,8 @@ def _last_deleted_everywhere(chooser: random.Random, directory: Path) -> str:
     gone = chooser.randrange(1, 3)
     for path in _files(directory)[-gone:]:
         path.unlink()
-    lines = sealing.chain_lines(directory)[:-gone]
-    (directory / sealing.CHAIN).write_bytes(b"".join(line + b"\n" for line in lines))
+    lines = chain.lines(directory)[:-gone]
+    (directory / chain.NAME).write_bytes(b"".join(line + b"\n" for line in lines))
     return f"deleted the last {gone}, out of the chain too"
 
 

@@ -11,8 +11,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from holdfast.journal import chain, sealed, segments
 from holdfast.journal import format as fmt
-from holdfast.journal import sealed, segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,8 +49,11 @@ class Damage(NamedTuple):
 def read(directory: Path, after: Mapping[int, int] | None = None) -> Iterator[Found | Damage]:
     """Everything after the given offsets (segment number → byte offset, absent = 0), in journal order."""
     after = after or {}
+    done = sealed_sizes(directory) if after else {}
     for number in segments.numbers(directory):
-        yield from read_segment(directory, number, after.get(number, 0))
+        offset = after.get(number, 0)
+        if not 0 < done.get(number, 0) <= offset:
+            yield from read_segment(directory, number, offset)
 
 
 def read_segment(directory: Path, number: int, offset: int = 0) -> Iterator[Found | Damage]:
@@ -132,6 +135,15 @@ def _lines(pieces: Iterator[bytes | sealed.Hole], offset: int) -> Iterator[tuple
             yield offset, line, len(line)
             offset += len(line) + 1
         held, length = [last], len(last)
+
+
+def sealed_sizes(directory: Path) -> dict[int, int]:
+    """The bytes of the plain segment, for each sealed one that `chain.jsonl` names: one small file tells of all.
+
+    Of what is not in it, or has a plain file too, `size` knows.
+    """
+    plain = set(segments.plain_numbers(directory))
+    return {seal.segment: seal.size for seal in chain.seals(directory) if seal.segment not in plain}
 
 
 def size(directory: Path, number: int) -> int:

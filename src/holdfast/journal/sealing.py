@@ -22,13 +22,12 @@ from typing import TYPE_CHECKING
 
 from holdfast.errors import SealFailed
 from holdfast.failpoints import failpoint
-from holdfast.journal import blobs, sealed, segments
+from holdfast.journal import blobs, chain, sealed, segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-CHAIN = "chain.jsonl"
 TEMPORARY_PREFIX = ".sealing-"
 _READ_BYTES = 1 << 20
 
@@ -124,7 +123,7 @@ def finish_rewriting(directory: Path) -> None:
     Raises:
         SealFailed: the disk refused.
     """
-    named = {seal.segment: seal for seal in chain(directory)}
+    named = {seal.segment: seal for seal in chain.seals(directory)}
     for number in segments.sealed_numbers(directory):
         path = segments.sealed_path(directory, number)
         try:
@@ -152,24 +151,10 @@ def previous_link(directory: Path, number: int) -> str:
         return sealed.NO_LINK
     path = segments.sealed_path(directory, before[-1])
     with sealed.opened(path) as last:
-        seal = last.seal or {s.segment: s for s in chain(directory)}.get(before[-1])
+        seal = last.seal or {s.segment: s for s in chain.seals(directory)}.get(before[-1])
     if seal is None:
         raise SealFailed(path, "its seal is damaged, nothing can be chained to it")
     return seal.was[0].link if seal.was else seal.link
-
-
-def chain(directory: Path) -> list[sealed.Seal]:
-    """What `chain.jsonl` says, as far as it can be read."""
-    return [seal for seal in map(sealed.read_seal, chain_lines(directory)) if seal is not None]
-
-
-def chain_lines(directory: Path) -> list[bytes]:
-    """The lines of `chain.jsonl`, without line ends. An absent file has none."""
-    try:
-        raw = (directory / CHAIN).read_bytes()
-    except FileNotFoundError:
-        return []
-    return raw.removesuffix(b"\n").split(b"\n") if raw else []
 
 
 class Beside:
@@ -259,13 +244,13 @@ def _read_back(fd: int, made: sealed.Seal, path: Path) -> None:
 
 def _enter(directory: Path, made: sealed.Seal) -> None:
     """Enter a seal into `chain.jsonl`, in the place of an earlier one of its segment."""
-    seals = {seal.segment: seal for seal in chain(directory)} | {made.segment: made}
+    seals = {seal.segment: seal for seal in chain.seals(directory)} | {made.segment: made}
     lines = b"".join(seals[number].line() + b"\n" for number in sorted(seals))
     temporary = directory / f"{TEMPORARY_PREFIX}chain"
     with _new_file(temporary) as fd:
         blobs.write_all(fd, lines)
         os.fsync(fd)
-        temporary.replace(directory / CHAIN)
+        temporary.replace(directory / chain.NAME)
     blobs.sync_directory(directory)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.errors import BlobDamaged
-from holdfast.journal import blobs, reader, sealed, sealing, segments
+from holdfast.journal import blobs, chain, reader, sealed, sealing, segments
 from holdfast.journal.format import BlobRef
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class _Walk:
         numbers = segments.numbers(self._directory)
         plain = set(segments.plain_numbers(self._directory))
         both = plain & set(segments.sealed_numbers(self._directory))
-        known = {seal.segment for seal in sealing.chain(self._directory)}
+        known = {seal.segment for seal in chain.seals(self._directory)}
         highest = max([*numbers, *known], default=0)
         for number in range(1, highest + 1):
             if number in plain:
@@ -207,8 +207,8 @@ class _Walk:
 
     def _chain_file(self) -> None:
         """The chain names each sealed segment once, in order; where sealing or rewriting was cut, it may be one step behind."""
-        path = self._directory / sealing.CHAIN
-        lines = sealing.chain_lines(self._directory)
+        path = self._directory / chain.NAME
+        lines = chain.lines(self._directory)
         told = [sealed.read_seal(line) for line in lines]
         for number, seal in enumerate(told, start=1):
             if seal is None:
@@ -243,7 +243,7 @@ class _Walk:
         held = list(anchors(self._seals))
         self._out.anchor = held[-1] if held else None
         if anchor is not None and anchor not in held:
-            path = self._directory / sealing.CHAIN
+            path = self._directory / chain.NAME
             self._found(
                 path, "the anchor fits no state of this chain: sealed history was changed after it was noted"
             )

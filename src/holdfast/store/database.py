@@ -340,7 +340,11 @@ def is_ahead(db: apsw.Connection, journal: Path) -> bool:
     and would never be folded.
     """
     places: list[Any] = db.execute("SELECT segment, last_start, offset_bytes, last_id FROM cursor").fetchall()
-    return not all(reader.stands(journal, *place) for place in places)
+    sealed = reader.sealed_sizes(journal)
+    return not all(
+        sealed[place[0]] >= place[2] if place[0] in sealed else reader.stands(journal, *place)
+        for place in places
+    )
 
 
 @contextlib.contextmanager

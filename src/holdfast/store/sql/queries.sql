@@ -4,9 +4,9 @@
 SELECT
     s.id, s.key, s.source, s.native, s.title, s.cwd, s.cwd_us, s.git_branch, s.tool_version, s.entrypoint, s.first_us, s.last_us,
     s.reported_cost_usd, origin.native AS forked_from,
-    (SELECT count(*) FROM llm_reported AS r JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
+    (SELECT count(*) FROM llm_reported AS r CROSS JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
         WHERE r.session_id = s.id AND NOT c.inherited) AS reported_calls,
-    (SELECT sum(r.cost_pico) FROM llm_reported AS r JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
+    (SELECT sum(r.cost_pico) FROM llm_reported AS r CROSS JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
         WHERE r.session_id = s.id AND NOT c.inherited) AS reported_pico,
     t.tool_calls, t.tool_failed, t.tool_denied, t.tool_interrupted, t.tool_open, t.llm_calls, t.input_tokens,
     t.output_tokens, t.cache_read_tokens, t.cache_write_5m_tokens, t.cache_write_1h_tokens, t.unreliable, t.untold,
@@ -21,9 +21,9 @@ ORDER BY s.last_us DESC, s.key;
 SELECT
     s.id, s.key, s.source, s.native, s.title, s.cwd, s.cwd_us, s.git_branch, s.tool_version, s.entrypoint, s.first_us, s.last_us,
     s.reported_cost_usd, origin.native AS forked_from,
-    (SELECT count(*) FROM llm_reported AS r JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
+    (SELECT count(*) FROM llm_reported AS r CROSS JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
         WHERE r.session_id = s.id AND NOT c.inherited) AS reported_calls,
-    (SELECT sum(r.cost_pico) FROM llm_reported AS r JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
+    (SELECT sum(r.cost_pico) FROM llm_reported AS r CROSS JOIN llm AS c ON c.id = r.id AND c.session_id = r.session_id
         WHERE r.session_id = s.id AND NOT c.inherited) AS reported_pico,
     t.tool_calls, t.tool_failed, t.tool_denied, t.tool_interrupted, t.tool_open, t.llm_calls, t.input_tokens,
     t.output_tokens, t.cache_read_tokens, t.cache_write_5m_tokens, t.cache_write_1h_tokens, t.unreliable, t.untold,
