@@ -16,7 +16,7 @@ import apsw
 
 from holdfast import background, premises
 from holdfast.errors import HoldfastError
-from holdfast.journal import blobs, chain, reader, segments
+from holdfast.journal import blobs, chain, reader, sealed, sealing, segments
 from holdfast.premises import file_system
 from holdfast.store import database, lock, migrate, search, upkeep
 from holdfast.store.statements import statements
@@ -31,6 +31,7 @@ _SAFE_SQLITE = (3, 51, 3)  # the first release without the WAL-reset race
 _MOST_PROBLEMS = 1000
 _SET_ASIDE = {  # the end of a file's name → what it is
     upkeep.DAMAGED: "a damaged store that was set aside; a new one was folded from the journal",
+    upkeep.AHEAD: "a store that knows records which the journal does not hold any more: segments were removed or cut",
     upkeep.NEWER: "a store of a newer Holdfast that was set aside; one for this version was folded from the journal",
 }
 
@@ -214,16 +215,27 @@ def _tails(home: Home) -> Iterator[Finding]:
 
 
 def _missing(home: Home) -> Iterator[Finding]:
-    """Sealed segments that the chain names and that are not there."""
+    """Segments that must have been there and are not, and sealed ones that are not as they were sealed."""
+    named = {seal.segment: seal for seal in chain.seals(home.journal)}
     there = set(segments.numbers(home.journal))
-    for seal in chain.seals(home.journal):
-        if seal.segment not in there:
-            yield Finding(
-                "fault",
-                f"a sealed segment of {seal.size} bytes is missing",
-                str(segments.sealed_path(home.journal, seal.segment)),
-                "restore it from a backup; `holdfast journal verify` looks at the others",
-            )
+    for number in sorted(set(range(1, max([*there, *named], default=0) + 1)) - there):
+        size = f" of {named[number].size} bytes" if number in named else ""
+        yield Finding(
+            "fault",
+            f"a segment{size} is missing",
+            str(segments.sealed_path(home.journal, number)),
+            "restore it from a backup; `holdfast journal verify` looks at the others",
+        )
+    plain = set(segments.plain_numbers(home.journal))
+    for number in segments.sealed_numbers(home.journal):
+        path = segments.sealed_path(home.journal, number)
+        with sealed.opened(path) as segment:
+            seal = segment.seal
+        known = named.get(number)
+        if number not in plain and (seal is None or not (seal == known or sealing.replaces(seal, known))):
+            what = "its seal is damaged" if seal is None else "its seal is not the one that the chain names"
+            remedy = "`holdfast journal verify` reads all of it; what can be read is answered from"
+            yield Finding("fault", what, str(path), remedy)
 
 
 def _leftovers(home: Home) -> Iterator[Finding]:
@@ -236,8 +248,13 @@ def _leftovers(home: Home) -> Iterator[Finding]:
     for name in sorted(os.listdir(home.path)):  # noqa: PTH208
         for ending, what in _SET_ASIDE.items():
             if name.endswith(ending):
-                remedy = "delete it when you no longer need to look at it"
-                yield Finding("notice", what, str(home.path / name), remedy)
+                lost = ending == upkeep.AHEAD
+                remedy = (
+                    "restore the journal from a backup, then `holdfast rebuild`; delete this file when nothing is to be had"
+                    if lost
+                    else "delete it when you no longer need to look at it"
+                )
+                yield Finding("fault" if lost else "notice", what, str(home.path / name), remedy)
     for path, _ in premises.temporaries(home.path):
         what = "what a first run that was stopped left"
         yield Finding("notice", what, str(path), "it may be deleted when no command is running")

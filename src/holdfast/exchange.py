@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from holdfast.catch_up import ImportReport
     from holdfast.home import Home
 
-_SNIFF_BYTES = 4 << 10
+_SNIFF_BYTES = 1 << 20
 _WAIT_MS = 5_000
 
 

@@ -43,10 +43,10 @@ _OURS = re.compile(r"(?:\A|[/\s'\"=])holdfast(?:\Z|[\s'\".])")
 # The names of a home, in the order in which they are removed. A directory is a table of its own.
 _HOME: tuple[tuple[str, Any], ...] = (
     (r"\.store\.db\.new|store\.db", None),
-    (r"store-\d+\.db(?:\.damaged|\.newer)?(?:-wal|-shm|-journal)?", None),
+    (r"store-\d+\.db(?:\.ahead|\.damaged|\.newer)?(?:-wal|-shm|-journal)?", None),
     (r"\.known-[0-9a-f-]{36}", None),
     (r"journal", ((r"\d{8,}\.[a-z0-9.]+|chain\.jsonl", None), (r"\.[a-z0-9.-]+", None))),
-    (r"blobs", ((r"[0-9a-f]{64}", None), (r"\.writing-[0-9a-f-]{36}", None))),
+    (r"blobs", ((r"[0-9a-f]{64}", None), (r"\.writing-[0-9a-f-]{36}|\.removing-[0-9a-f]{64}", None))),
     (r"run", ((re.escape(background.LOG), None),)),
     (migrate.BACKUPS, ((r"\.?store-schema-\d+\.db[a-z0-9.-]*", None),)),
     (r"inbox", ()),  # for later; removed when it is empty

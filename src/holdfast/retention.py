@@ -14,16 +14,18 @@ from holdfast import clock
 from holdfast.errors import RetireRefused, SealFailed, StoreBusy, StoreError
 from holdfast.failpoints import failpoint
 from holdfast.home import translators
-from holdfast.journal import blobs, reader, sealing, segments, verify
+from holdfast.journal import blobs, reader, sealed, sealing, segments, verify
 from holdfast.store import database
 from holdfast.store.retire import WHY, Candidate, Retirement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from holdfast.home import Home
 
 _WAIT_MS = 5_000
+_VERIFY_HINT = "`holdfast journal verify` lists what is wrong; nothing was retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What retiring did: segments, and bytes on disk before and after, blobs included (None: none could be removed now)."""
+    """What retiring did: segments, and bytes on disk of them before and after, and of blobs that nothing names any more."""
 
     segments: list[int]
     stored_before: int
     stored_after: int
-    blob_bytes: int | None
+    blob_bytes: int
 
 
 def plan(home: Home, keep_days: int) -> Plan:
@@ -66,7 +68,10 @@ def plan(home: Home, keep_days: int) -> Plan:
     Raises:
         SealFailed: a segment cannot be read.
     """
-    before_us = home.now_us() - keep_days * clock.DAY_US
+    return _look(home, home.now_us() - keep_days * clock.DAY_US)
+
+
+def _look(home: Home, before_us: int) -> Plan:
     db = home.reader()
     active = frozenset(
         key for (key,) in db.execute("SELECT key FROM session WHERE last_us >= ?", (before_us,))
@@ -86,7 +91,9 @@ def plan(home: Home, keep_days: int) -> Plan:
 def _retirement(home: Home, db: apsw.Connection) -> Retirement:
     files: list[Any] = db.execute("SELECT id, path FROM source_file").fetchall()
     paths: dict[str, str | None] = dict(files)
-    return Retirement(home.journal, home.blobs, translators(), home.settings.head_size_chars, paths)
+    head_chars = home.settings.head_size_chars
+    text_chars = max(head_chars, home.settings.search_size_chars)
+    return Retirement(home.journal, home.blobs, translators(), head_chars, text_chars, paths)
 
 
 def carry_out(
@@ -116,9 +123,15 @@ def carry_out(
         sealing.finish_rewriting(home.journal)
         bad = verify.verify(home.journal, home.blobs).findings
         if bad:
-            hint = "`holdfast journal verify` lists what is wrong; nothing was retired"
-            raise RetireRefused(f"{bad[0].path}: {bad[0].what}", hint=hint)
-        return _retire(home, planned, report)
+            raise RetireRefused(f"{bad[0].path}: {bad[0].what}", hint=_VERIFY_HINT)
+        return _retire(home, _still(home, planned), report)
+
+
+def _still(home: Home, planned: Plan) -> Plan:
+    """The plan as it stands now that nobody else imports: a session may have gone on since it was made."""
+    wanted = {candidate.segment for candidate in planned.going}
+    now = _look(home, planned.before_us)
+    return Plan(planned.before_us, [c for c in now.candidates if c.segment in wanted], now.journal_bytes)
 
 
 def _retire(home: Home, planned: Plan, report: Callable[[int], None]) -> Done:
@@ -138,7 +151,7 @@ def _retire(home: Home, planned: Plan, report: Callable[[int], None]) -> Done:
             done_bytes += candidate.size
             report(done_bytes)
         db.close()
-        removed = blobs.remove_unnamed(home.blobs, lambda: _named_blobs(home))
+        removed = _remove_blobs(home)
         if (folded := home.upkeep().open()) is not None:
             folded.close()
     except apsw.Error as exc:
@@ -147,10 +160,34 @@ def _retire(home: Home, planned: Plan, report: Callable[[int], None]) -> Done:
     return Done([c.segment for c in planned.going], before, after, removed)
 
 
-def _named_blobs(home: Home) -> set[str]:
-    """The SHA-256 of every blob that a record names."""
-    return {
-        item.record.f.sha256
-        for item in reader.read(home.journal)
-        if isinstance(item, reader.Found) and item.record.f is not None
-    }
+class _Names:
+    """The SHA-256 of every blob that records name, also records of a newer format and damaged ones: looked for in the raw bytes."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._read_bytes: dict[int, int] = {}
+
+    def more(self) -> set[str]:
+        """What is named in what was not read yet; a name may stand across the place where reading ended."""
+        found: set[str] = set()
+        for number in segments.numbers(self._journal):
+            start = max(0, self._read_bytes.get(number, 0) - verify.OVERLAP_BYTES)
+            if 0 < reader.size(self._journal, number) <= self._read_bytes.get(number, 0):
+                continue
+            rest, at = b"", start
+            for piece in reader.pieces(self._journal, number, start):
+                if isinstance(piece, sealed.Hole):
+                    raise RetireRefused(f"segment {number} cannot be read", hint=_VERIFY_HINT)
+                found.update(name.decode() for name, _ in verify.NAMED_BLOB.findall(rest + piece))
+                rest, at = (rest + piece)[-verify.OVERLAP_BYTES :], at + len(piece)
+            self._read_bytes[number] = at
+        return found
+
+
+def _remove_blobs(home: Home) -> int:
+    """Remove what no record names any more, also what an earlier run that was killed left."""
+    blobs.restore_aside(home.blobs)
+    names = _Names(home.journal)
+    wanted = blobs.unnamed(home.blobs, names.more())
+    failpoint("retire.removing")
+    return blobs.remove(home.blobs, wanted, names.more)

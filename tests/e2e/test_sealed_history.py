@@ -83,6 +83,52 @@ def test_retired_history_gives_the_same_answers(small, plain):
     assert {c["kept_because"] for c in retire(small)["segments"]} == {"it is retired already"}
 
 
+def test_retired_history_is_searched_as_before(home, small):
+    """What can be searched is kept: words far behind the heads that answers show, and the agents' types."""
+    questions = [
+        ["search", text, "--limit", "500", "--json"] for text in ("notes", "the", "Delegate", "wc", "failed")
+    ]
+    questions += [["search", "notes", "--agent", "reviewer", "--json"]]
+
+    def hits():
+        found = [json.loads(answer)["hits"] for answer in ask(small, *questions)]
+        return [
+            [{k: v for k, v in hit.items() if k not in ("segment", "offset", "start_byte")} for hit in f]
+            for f in found
+        ]
+
+    before = hits()
+    assert all(before)
+    assert len(retire(small, "--yes", "--without-backup", "--most", "100")["retired"]) > 8
+    assert hits() == before
+
+
+def test_a_retirement_that_was_killed_is_ended_by_the_next(home, small, run):
+    """Blobs that nothing names any more go with the next run, also when no segment is left to be retired."""
+    env = {"HOLDFAST_FAILPOINTS": "retire.removing=kill"}
+    args = (
+        "--now",
+        LATER,
+        "journal",
+        "retire",
+        "--keep-days",
+        "5",
+        "--yes",
+        "--without-backup",
+        "--most",
+        "100",
+    )
+    assert run(*args, env=env).returncode == -signal.SIGKILL
+    left = len(list((small / "blobs").iterdir()))
+    done = run(*args, "--json")
+    assert done.returncode == 0
+    answer = json.loads(done.stdout)
+    assert answer["retired"] == []
+    assert answer["blob_bytes_removed"] > 0
+    assert len(list((small / "blobs").iterdir())) < left
+    assert run("journal", "verify").returncode == 0
+
+
 def test_retiring_only_tells_unless_it_is_asked_twice(small, run):
     """Without --yes nothing changes; without a backup, or for most of the history at once, it is refused."""
     before = {path: path.read_bytes() for path in (small / "journal").iterdir()}
@@ -174,13 +220,16 @@ def test_a_frozen_program_holds_up_nobody(home, run):
     assert len(json.loads(run("timeline", "default", "--json").stdout)["entries"]) == 22
 
 
-def test_a_blob_that_is_just_being_named_is_not_removed(home, run):
-    """Between a large body's blob and the record that names it, retiring removes no blob."""
-    done = run("record", stdin=json.dumps({"kind": "of.my.own", "text": "x" * 300_000}) + "\n")
-    assert done.returncode == 0
-    with blobs.naming(home / "blobs"):
-        assert blobs.remove_unnamed(home / "blobs", set) is None
-    assert (
-        blobs.remove_unnamed(home / "blobs", lambda: {path.name for path in (home / "blobs").iterdir()}) == 0
-    )
-    assert blobs.remove_unnamed(home / "blobs", set) > 300_000
+def test_a_blob_that_is_named_while_it_is_removed_stays(home, run):
+    """Whoever removes a blob looks again whether it was named meanwhile; whoever names one looks whether it still stands."""
+    body = json.dumps({"kind": "of.my.own", "text": "x" * 300_000})
+    assert run("record", stdin=body + "\n").returncode == 0
+    (name,) = [path.name for path in (home / "blobs").iterdir()]
+    assert blobs.remove(home / "blobs", {name: 1}, lambda: {name}) == 0
+    assert [path.name for path in (home / "blobs").iterdir()] == [name]
+    assert blobs.remove(home / "blobs", {name: 7}, set) == 7
+    assert not list((home / "blobs").iterdir())
+    assert run("record", stdin=body + "\n").returncode == 0
+    assert run("journal", "verify").returncode == 0
+    (home / "blobs" / name).rename(home / "blobs" / f".removing-{name}")  # a removal was killed here
+    assert run("journal", "verify").returncode == 0

@@ -229,6 +229,28 @@ def test_a_writer_never_joins_a_segment_that_was_just_sealed(journal, monkeypatc
     assert late in found(journal)
 
 
+def test_a_writer_never_keeps_a_segment_that_was_sealed_before_it_held_it(journal, monkeypatch):
+    """Between creating a segment and taking its lock, others may use it up and seal it: what is acknowledged must be elsewhere."""
+    writer = Writer(journal, journal.parent / "blobs", HOST, fsync_interval_s=0)
+    opened = os.open
+    sealed_meanwhile = []
+
+    def open_late(path, flags, *args, **more):
+        fd = opened(path, flags, *args, **more)
+        if flags & os.O_CREAT and str(path).endswith("00000001.jsonl") and not sealed_meanwhile:
+            sealed_meanwhile.append(True)
+            journal_of(journal, bodies_for(3), segment_bytes=200)
+            sealing.seal_all(journal, HOST)
+        return fd
+
+    monkeypatch.setattr(writer_module.os, "open", open_late)
+    late = writer.append("test", b'"late"', durable=True)
+    writer.close()
+    monkeypatch.undo()
+    assert 1 in segments.sealed_numbers(journal)
+    assert late in found(journal)
+
+
 def test_a_seal_that_was_cut_is_finished(journal):
     """Whatever step sealing was cut after, the plain segment or the sealed one holds everything, and the next sealing ends it."""
     journal_of(journal, bodies_for(40))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _WAIT_MS = 5_000
 _MOST_SHOWN = 20
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"BZh", b"\xfd7zXZ\x00")
 
 
 @click.command(
@@ -37,6 +38,8 @@ def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  
         raise NotFound(f"{looked}: no agent history there", hint="name a path: holdfast import PATH")
     exports = [path for path in paths if str(path) == "-" or exchange.is_export(path)]
     sources = [path for path in paths if path not in exports]
+    for path in sources:
+        _refuse_compressed(path)
     taken = {str(path): _take_in(context, path) for path in exports}
     line = terminal.ProgressLine("importing")
     try:
@@ -52,6 +55,17 @@ def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  
     else:
         _print(report, taken, sources=bool(sources) or not paths)
     _complain(taken)
+
+
+def _refuse_compressed(path: Path) -> None:
+    """A compressed file holds no line that could be read; recording it as a transcript would help nobody."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(6)
+    except OSError:  # what is wrong with it is told when it is read
+        return
+    if any(head.startswith(magic) for magic in _COMPRESSED):
+        raise UsageError(f"{path}: it is compressed", hint="unpack it first, then import what was in it")
 
 
 def _take_in(context: Context, path: Path) -> Taken:

@@ -139,9 +139,7 @@ def retire(
     planned = retention.plan(home, keep_days)
     line = terminal.ProgressLine("retiring")
     try:
-        done = (
-            retention.carry_out(home, planned, most / 100, line.bytes_done) if yes and planned.going else None
-        )
+        done = retention.carry_out(home, planned, most / 100, line.bytes_done) if yes else None
     finally:
         line.done()
     if as_json:
@@ -164,7 +162,7 @@ def retire(
     if done is not None:
         click.echo(
             f"{terminal.some(len(done.segments), 'segment')} retired: {terminal.size(done.stored_before)} became "
-            f"{terminal.size(done.stored_after)}, {terminal.size(done.blob_bytes or 0)} of blobs removed"
+            f"{terminal.size(done.stored_after)}, {terminal.size(done.blob_bytes)} of blobs removed"
         )
     elif planned.going:
         click.echo(

@@ -16,12 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from holdfast.errors import UsageError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from holdfast.cli.columns import Cell, Columns
 
 # C0 and C1 controls, zero-width and bidirectional marks, line and paragraph separators, tags, surrogates
+_DEEP_LIMIT, _DEEP_STACK_BYTES = (
+    200_000,
+    512 << 20,
+)  # levels, and the stack for them; only what is touched takes memory
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
@@ -55,7 +61,39 @@ def _visible(found: re.Match[str]) -> str:
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any answer
     """Print an answer as JSON; ASCII only, so that it is safe on a terminal too."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False))
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
+    except RecursionError:
+        text = _deep_json(value)
+    click.echo(text)
+
+
+def _deep_json(value: Any) -> str:  # noqa: ANN401
+    """The same for what is nested thousands deep, such as spans that programs started within each other: on a larger stack."""
+    import threading
+
+    out: list[str] = []
+
+    def encode() -> None:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(_DEEP_LIMIT)
+        try:
+            out.append(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False))
+        except RecursionError:
+            pass  # told below, in the thread that was asked
+        finally:
+            sys.setrecursionlimit(limit)
+
+    before = threading.stack_size(_DEEP_STACK_BYTES)
+    try:
+        thread = threading.Thread(target=encode)
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)
+    if not out:
+        raise UsageError("the answer is nested too deeply for JSON", hint="`holdfast timeline` shows it flat")
+    return out[0]
 
 
 def error(message: str, hint: str | None = None) -> None:

@@ -7,11 +7,9 @@ renamed, and the directory synced. A temporary left by a crash is never read; `d
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from holdfast.errors import BlobDamaged
@@ -21,9 +19,11 @@ from holdfast.journal.format import BlobRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import FileIO
     from pathlib import Path
 
 TEMPORARY_PREFIX = ".writing-"
+ASIDE_PREFIX = ".removing-"
 _CHUNK_BYTES = 1 << 20
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -114,6 +114,14 @@ def verify(directory: Path, ref: BlobRef) -> None:
         pass
 
 
+def _opened(directory: Path, sha256: str) -> FileIO:
+    """A blob's file, also while somebody looks whether it may be removed."""
+    try:
+        return (directory / sha256).open("rb", buffering=0)
+    except FileNotFoundError:
+        return (directory / f"{ASIDE_PREFIX}{sha256}").open("rb", buffering=0)
+
+
 def read(directory: Path, ref: BlobRef) -> Iterator[bytes]:
     """The content in chunks. Only when the last one was taken is it known to be what its name says.
 
@@ -125,7 +133,7 @@ def read(directory: Path, ref: BlobRef) -> Iterator[bytes]:
         raise BlobDamaged(path, "the record names no SHA-256")
     digest = hashlib.sha256()
     try:
-        with path.open("rb", buffering=0) as file:
+        with _opened(directory, ref.sha256) as file:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
                 yield chunk
@@ -135,42 +143,58 @@ def read(directory: Path, ref: BlobRef) -> Iterator[bytes]:
         raise BlobDamaged(path, "its content does not have the SHA-256 of its name")
 
 
-# ── removing: only between a blob's making and its naming would that lose something ──
+# ── removing ──
+# Nobody waits for anybody. Who removes a blob puts it aside first, then looks whether it was named meanwhile. Who names one looks
+# afterwards whether it stands, and puts it again if not: one of the two always sees the other.
 
 
-@contextmanager
-def naming(directory: Path) -> Iterator[None]:
-    """Hold off removal while a blob is put and the record that names it is appended. Nobody else waits for it."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(fd)
+def stands(directory: Path, sha256: str) -> bool:
+    """Whether a blob has its name; asked after a record that names it was appended."""
+    return (directory / sha256).exists()
 
 
-def remove_unnamed(directory: Path, named: Callable[[], set[str]]) -> int | None:
-    """Remove the blobs that no record names; returns how many bytes that were, None when somebody is naming one just now.
+def unnamed(directory: Path, named: set[str]) -> dict[str, int]:
+    """SHA-256 and size in bytes of each blob that is not among those that are named."""
+    found = {}
+    for path in directory.iterdir() if directory.is_dir() else ():
+        if _NAME.match(path.name) and path.name not in named:
+            found[path.name] = path.stat().st_size
+    return found
+
+
+def restore_aside(directory: Path) -> None:
+    """Give back their names to blobs that a killed removal had put aside.
+
+    Raises:
+        OSError: one cannot be renamed.
+    """
+    for path in directory.glob(f"{ASIDE_PREFIX}*") if directory.is_dir() else ():
+        path.replace(directory / path.name.removeprefix(ASIDE_PREFIX))
+
+
+def remove(directory: Path, wanted: dict[str, int], named_since: Callable[[], set[str]]) -> int:
+    """Remove blobs that no record names; gives how many bytes that were.
 
     Args:
-        directory: the blobs. The caller holds the writer's lock: nobody imports.
-        named: finds the SHA-256 of every blob that the journal names; called when nobody can name another one.
+        directory: the blobs. The caller holds the writer's lock: nobody imports, and nobody else removes.
+        wanted: from `unnamed`.
+        named_since: what was named since that was found out.
 
     Raises:
         OSError: one could not be removed.
     """
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return None
-        keep, removed_bytes = named(), 0
-        for path in directory.iterdir():
-            if _NAME.match(path.name) and path.name not in keep:
-                removed_bytes += path.stat().st_size
-                path.unlink()
-        os.fsync(fd)
-        return removed_bytes
-    finally:
-        os.close(fd)
+    for name in wanted:
+        (directory / name).replace(directory / f"{ASIDE_PREFIX}{name}")
+    if not wanted:
+        return 0
+    sync_directory(directory)
+    again, removed_bytes = named_since(), 0
+    for name, size_bytes in wanted.items():
+        aside = directory / f"{ASIDE_PREFIX}{name}"
+        if name in again:
+            aside.replace(directory / name)
+        else:
+            aside.unlink()
+            removed_bytes += size_bytes
+    sync_directory(directory)
+    return removed_bytes

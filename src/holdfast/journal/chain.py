@@ -28,3 +28,12 @@ def lines(directory: Path) -> list[bytes]:
     except FileNotFoundError:
         return []
     return raw.removesuffix(b"\n").split(b"\n") if raw else []
+
+
+def ends_whole(directory: Path) -> bool:
+    """Whether its last line has its line end; an absent or empty file is whole."""
+    try:
+        raw = (directory / NAME).read_bytes()
+    except FileNotFoundError:
+        return True
+    return not raw or raw.endswith(b"\n")

@@ -62,7 +62,7 @@ def read_segment(directory: Path, number: int, offset: int = 0) -> Iterator[Foun
     Offsets are bytes of the plain segment, also when it is sealed. What cannot be decompressed is one damaged range
     for each run of frames.
     """
-    for start, line, length in _lines(_pieces(directory, number, offset), offset):
+    for start, line, length in _lines(pieces(directory, number, offset), offset):
         if length < 0:
             yield Damage(number, start, start - length, "it cannot be decompressed")
             continue
@@ -80,7 +80,7 @@ def read_segment(directory: Path, number: int, offset: int = 0) -> Iterator[Foun
             yield Damage(number, start, end, "written by a newer Holdfast", newer=exc.v)
 
 
-def _pieces(
+def pieces(
     directory: Path, number: int, offset: int, chunk_bytes: int | None = None
 ) -> Iterator[bytes | sealed.Hole]:
     """The bytes of a segment from `offset` on, and what of them is lost.
@@ -232,7 +232,7 @@ def record_at(directory: Path, segment: int, offset: int) -> fmt.Record:
     Raises:
         fmt.Damaged, fmt.Newer: there is no readable record there.
     """
-    for _, line, length in _lines(_pieces(directory, segment, offset, _RECORD_CHUNK_BYTES), offset):
+    for _, line, length in _lines(pieces(directory, segment, offset, _RECORD_CHUNK_BYTES), offset):
         if line is not None:
             return fmt.decode(line)
         raise fmt.Damaged("it cannot be decompressed" if length < 0 else "longer than any record")

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _READ_BYTES = 1 << 20
-_NAMED_BLOB = re.compile(rb'"f":\{"sha256":"([0-9a-f]{64})","size":(\d{1,19})\},"c":"[0-9a-f]{8}"\}\n')
-_OVERLAP_BYTES = 200  # longer than what names a blob, which may stand across two frames
+NAMED_BLOB = re.compile(rb'"f":\{"sha256":"([0-9a-f]{64})","size":(\d{1,19})\},"c":"[0-9a-f]{8}"\}\n')
+OVERLAP_BYTES = 200  # longer than what names a blob, which may stand across two frames
 
 
 class Finding(NamedTuple):
@@ -84,20 +84,24 @@ class _Walk:
         self._out = Verified()
         self._named: dict[bytes, int] = {}
         self._seals: list[sealed.Seal] = []
-        self._unfinished: set[int] = set()
+        self._late: set[int] = (
+            set()
+        )  # sealed while we looked, or not finished being sealed: not in the chain yet
+        # The chain is read first: whatever is sealed or rewritten while we read can only be ahead of it.
+        self._told = chain.lines(directory)
+        self._named_seals = {
+            seal.segment: seal for seal in map(sealed.read_seal, self._told) if seal is not None
+        }
 
     def run(self, anchor: str | None) -> Verified:
         numbers = segments.numbers(self._directory)
         plain = set(segments.plain_numbers(self._directory))
         both = plain & set(segments.sealed_numbers(self._directory))
-        known = {seal.segment for seal in chain.seals(self._directory)}
-        highest = max([*numbers, *known], default=0)
-        for number in range(1, highest + 1):
-            if number in plain:
-                self._plain_segment(number, newest=number == highest)
+        for number in range(1, max([*numbers, *self._named_seals], default=0) + 1):
             if number in both:
+                self._late.add(number)
                 self._both(number)
-            elif number not in plain:
+            elif number not in plain or not self._plain_segment(number):
                 self._sealed_segment(number)
         self._chain_file()
         self._blobs()
@@ -135,8 +139,7 @@ class _Walk:
             self._found(path, "it was sealed by a newer Holdfast")
         if seal.segment != number:
             self._found(path, f"it holds segment {seal.segment}")
-        expected = self._seals[-1] if self._seals else None
-        before = sealed.NO_LINK if expected is None else _place_in_chain(expected)
+        before = self._before(number)
         if seal.previous != before:
             self._found(path, "it does not follow the segment before it")
         if whole and (seal.sha256, seal.size) != (content, segment.size):
@@ -145,6 +148,14 @@ class _Walk:
             self._found(path, "its file is not what was sealed")
         self._out.rewritten += [(number, was.why) for was in seal.was]
         self._seals.append(seal)
+
+    def _before(self, number: int) -> str:
+        """The link that a segment's seal must name; where the seal before it is unreadable, as the chain has it."""
+        read = {seal.segment: seal for seal in self._seals}
+        before = read.get(number - 1) or self._named_seals.get(number - 1)
+        if before is None and self._seals:
+            before = self._seals[-1]
+        return sealed.NO_LINK if before is None else _place_in_chain(before)
 
     def _read(self, path: Path, segment: sealed.Sealed) -> tuple[str, bool]:
         """The SHA-256 of a sealed segment's content, and whether all of it could be read."""
@@ -170,28 +181,30 @@ class _Walk:
         rest = os.pread(fd, segment.file_size - at + 1, at)
         return stored.hexdigest() == seal.stored_sha256 and rest == sealed.trailer(seal, segment.groups)
 
-    def _plain_segment(self, number: int, *, newest: bool) -> None:
-        """A segment that is still written, or waits to be sealed: it has its records' checksums only."""
+    def _plain_segment(self, number: int) -> bool:
+        """A segment that is still written, or waits to be sealed: it has its records' checksums only. False: it was just sealed."""
         path = segments.path(self._directory, number)
         try:
+            size = path.stat().st_size
             for item in reader.read_segment(self._directory, number):
                 if isinstance(item, reader.Damage):
                     self._found(path, item.why, item.start, item.end)
                 elif item.record.f is not None:
                     self._named[item.record.f.sha256.encode()] = item.record.f.size
                 self._report(self._out.plain_bytes + item.end)
-            self._out.plain_bytes += path.stat().st_size
-            self._out.stored_bytes += path.stat().st_size
-        except FileNotFoundError:  # sealed in the meantime
-            if not newest:
-                self._sealed_segment(number)
+        except FileNotFoundError:
+            self._late.add(number)
+            return False
         except OSError as exc:
             self._found(path, f"{exc.strerror}")
+            return True
+        self._out.plain_bytes += size
+        self._out.stored_bytes += size
+        return True
 
     def _both(self, number: int) -> None:
         """Sealing was cut: the plain segment counts, and the next sealing finishes it. Both must say the same."""
         path = segments.sealed_path(self._directory, number)
-        self._unfinished.add(number)
         try:
             plain = _sha256_of(segments.path(self._directory, number))
             with sealed.opened(path) as segment:
@@ -199,36 +212,37 @@ class _Walk:
                     self._found(path, "it differs from the plain segment beside it")
                 else:
                     self._seals.append(segment.seal)
+        except FileNotFoundError:  # it was just finished
+            self._sealed_segment(number)
+            return
         except OSError as exc:
-            if segments.path(self._directory, number).exists():
-                self._found(path, f"{exc.strerror}")
+            self._found(path, f"{exc.strerror}")
+        self._plain_segment(number)
 
     # ── chain, blobs, anchor ──
 
     def _chain_file(self) -> None:
         """The chain names each sealed segment once, in order; where sealing or rewriting was cut, it may be one step behind."""
         path = self._directory / chain.NAME
-        lines = chain.lines(self._directory)
-        told = [sealed.read_seal(line) for line in lines]
-        for number, seal in enumerate(told, start=1):
-            if seal is None:
+        for number, line in enumerate(self._told, start=1):
+            if sealed.read_seal(line) is None:
                 self._found(path, f"line {number} is no seal")
-        named = {seal.segment: seal for seal in told if seal is not None}
+        named = dict(self._named_seals)
         for seal in self._seals:
             known = named.pop(seal.segment, None)
-            if known != seal and seal.segment not in self._unfinished and not sealing.replaces(seal, known):
+            if known != seal and seal.segment not in self._late and not sealing.replaces(seal, known):
                 what = "is missing" if known is None else "is another one"
                 self._found(path, f"the seal of segment {seal.segment} {what}")
-        for number in named.keys() - self._unfinished:
+        for number in named.keys() - self._late:
             self._found(path, f"segment {number} is named, and is no sealed segment that can be read")
-        order = [seal.segment for seal in told if seal is not None]
-        if order != sorted(set(order)) or (lines and not path.read_bytes().endswith(b"\n")):
+        order = [seal.segment for seal in map(sealed.read_seal, self._told) if seal is not None]
+        if order != sorted(set(order)) or not chain.ends_whole(self._directory):
             self._found(path, "its lines are not one seal each, in order")
 
     def _note_blobs(self, piece: bytes) -> bytes:
-        for sha256, size in _NAMED_BLOB.findall(piece):
+        for sha256, size in NAMED_BLOB.findall(piece):
             self._named[sha256] = int(size)
-        return piece[-_OVERLAP_BYTES:]
+        return piece[-OVERLAP_BYTES:]
 
     def _blobs(self) -> None:
         """Blobs that records name, against their names; what no record names is not history."""

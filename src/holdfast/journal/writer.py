@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import threading
 import weakref
@@ -111,12 +112,20 @@ class Writer:
             AppendFailed: nothing was acknowledged; earlier records are intact.
         """
         record_id = record_id or uuid7()
-        if len(body) > self.inline_limit_bytes and self._blobs.is_dir():
-            with blobs.naming(self._blobs):
-                self._append(self.line(source, body, record_id, position), durable=durable)
-        else:
-            self._append(self.line(source, body, record_id, position), durable=durable)
+        line = self.line(source, body, record_id, position)
+        self._append(line, durable=durable)
+        if len(body) > self.inline_limit_bytes:
+            self._keep_blob(body)
         return record_id
+
+    def _keep_blob(self, body: bytes) -> None:
+        """Put the blob of a record just appended again, if somebody removed it before the record named it."""
+        body = redact.body(body)
+        if not blobs.stands(self._blobs, hashlib.sha256(body).hexdigest()):
+            try:
+                blobs.put(self._blobs, body)
+            except OSError as exc:
+                raise AppendFailed(self._blobs, exc.strerror or str(exc)) from exc
 
     def _append(self, line: bytes, *, durable: bool) -> None:
         with self._lock:
@@ -266,7 +275,12 @@ class Writer:
             return
         except OSError as exc:
             raise AppendFailed(path, exc.strerror or str(exc)) from exc
-        _lock_shared(fd)
+        failpoint("journal.unlocked")
+        if (
+            not _lock_shared(fd) or not os.fstat(fd).st_nlink
+        ):  # others filled it and left, and it is being sealed
+            os.close(fd)
+            return
         self._fd, self._segment, self._full, self._named = fd, number, False, False
         body = f'{{"format":{fmt.VERSION},"host":"{self._host}","redaction":{redact.LEVEL}}}'.encode()
         header = fmt.encode(uuid7(), clock.now_us(), fmt.SEGMENT_SOURCE, fmt.body_member(body))

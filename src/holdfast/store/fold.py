@@ -103,6 +103,7 @@ class Fold:
         self._index = Index(db, search_chars, head_chars)
         self._rollups = Rollups(db)
         self._ids: dict[str, int] = {}
+        self._met: list[tuple[int, str, str, str]] = []  # sessions that have no row yet
         self._seen: dict[str, _Seen] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._sidechains = sidechains.Sidechains(db)
@@ -162,11 +163,21 @@ class Fold:
         session_id = self._ids.get(key)
         source, _, native = key.partition(":")
         if session_id is None:
-            values = {"key": key, "source": source, "native": native}
             failpoint("store.meeting")
-            session_id = self._ids[key] = self._db.execute(_SQL["session_id"], values).get
+            known: Any = self._db.execute(_SQL["session_id"], {"key": key}).get
+            if known is None:
+                known = self._next_id()
+                self._met.append((known, key, source, native))
+            session_id = self._ids[key] = known
         seen = self._seen[key] = _Seen(session_id, has_main=source != _PROGRAMS)
         return seen
+
+    def _next_id(self) -> int:
+        """A number for a session met for the first time; its row is written with the batch. There is one writer."""
+        if self._met:
+            return self._met[-1][0] + 1
+        highest: Any = self._db.execute(_SQL["session_highest"]).get
+        return int(highest) + 1
 
     def row(self, statement: str, **values: Any) -> None:  # noqa: ANN401 - SQL values
         """Add a row for one of the statements of `sql/fold.sql`."""
@@ -472,6 +483,7 @@ class Fold:
         Raises:
             OverflowError: a number fits no column; nothing is dropped, see `make_holdable`.
         """
+        self._db.executemany(_SQL["session_met"], self._met)
         told = {seen.id: self._write_session(seen) for seen in self._seen.values()}
         names = self._sidechains.join()
         if names:
@@ -487,13 +499,20 @@ class Fold:
         }
         rows, self._seen, self._rows = self._rows, {}, {}
         self._sidechains.settle(_ids_by_session(rows.get("span_ended", [])))
-        summaries.settle(self._db, (row["mark"] for name in _MARKED for row in rows.get(name, [])))
+        self._title_by_summaries({row["mark"] for name in _MARKED for row in rows.get(name, [])})
         ids = _Ids(rows)
         forks.settle(
             self._db,
             {session: forks.Change(partial(ids.of, session), *found) for session, found in told.items()},
         )
         self._rollups.write(touched)
+        self._met = []
+
+    def _title_by_summaries(self, marks: set[int]) -> None:
+        for session_id, title in summaries.settle(self._db, marks) if marks else ():
+            key: Any = self._db.execute(_SQL["session_key"], {"session_id": session_id}).get
+            self._index.add_title(key, session_id, title)
+        self._index.write()
 
     def make_holdable(self) -> None:
         """Make numbers that no column can hold unknown, after `write` raised OverflowError and was rolled back.
@@ -506,7 +525,7 @@ class Fold:
 
     def forget(self) -> None:
         """Drop what was taken in, after a transaction that failed."""
-        self._seen, self._rows, self._ids = {}, {}, {}
+        self._seen, self._rows, self._ids, self._met = {}, {}, {}, []
         self._index.forget()
         self._sidechains.forget()
         self._rollups.forget()

@@ -85,6 +85,15 @@ class Index:
                 )
             )
 
+    def add_title(self, session: str, session_id: int, title: str) -> None:
+        """Take in a title that another session's file gives this one."""
+        native = session.partition(":")[2]
+        text = title[: self._search_chars]
+        key = passages.key(session, native, f"title {title}")
+        row = (passages.wanted_id(None, key), key, session_id, "title", "", native, None, 0, 0)
+        self._texts.append(text)
+        self._rows.append((*row, len(text), zlib.crc32(text.encode())))
+
     def write(self) -> None:
         """Write everything taken in. Runs inside the caller's transaction."""
         if not self._rows:

@@ -1,8 +1,8 @@
 """Retention: old sealed segments give up their bodies and keep what was understood in them.
 
 Each record stays, under its id and at its place in its source, with `z` in place of its body: the body's hash, and the events that its
-translator found, their texts cut to the heads that answers show. Folded again, they give the same answers. What is gone for good is the
-text behind the heads, and what a later version might have understood.
+translator found, their texts cut to what answers show and what can be searched. Folded again, they give the same answers. What is gone for good is the
+text behind that, and what a later version might have understood.
 
 A segment is retired as a whole, when everything in it was received before a moment and every session it tells of has been quiet since.
 """
@@ -30,7 +30,31 @@ if TYPE_CHECKING:
     from holdfast.store.project import Translator
 
 WHY = "retired"
-_WHOLE = frozenset({"prompt"})  # compared as a whole: which call started which inline subagent
+# Names, places and what is compared as a whole; rows keep them as they are.
+_WHOLE = frozenset(
+    [
+        "about",
+        "cwd",
+        "entrypoint",
+        "error_type",
+        "git_branch",
+        "line",
+        "message_id",
+        "model",
+        "name",
+        "new",
+        "old",
+        "operation",
+        "parent",
+        "path",
+        "prompt",
+        "status",
+        "stop_reason",
+        "target",
+        "tool",
+        "tool_version",
+    ]
+)
 _OURS = "holdfast."  # sources whose records are about the journal; they are small and stay
 
 
@@ -50,7 +74,8 @@ class Retirement:
     Args:
         journal, blob_directory: where the records and large bodies are.
         translators: one for each source.
-        head_chars: how much of a text is kept.
+        head_chars: how much of a tool's output is kept: what answers show.
+        text_chars: how much of any other text is kept: what can be searched, too.
         paths: source file id → its path, as the store has them.
     """
 
@@ -60,12 +85,13 @@ class Retirement:
         blob_directory: Path,
         translators: Mapping[str, Translator],
         head_chars: int,
+        text_chars: int,
         paths: Mapping[str, str | None],
     ) -> None:
         self._journal = journal
         self._blobs = blob_directory
         self._translators = translators
-        self._head = head_chars
+        self._head, self._text = head_chars, text_chars
         self._paths = paths
 
     def look(self, number: int, before_us: int, active: frozenset[str]) -> Candidate:
@@ -101,7 +127,7 @@ class Retirement:
         return None
 
     def _sessions(self, item: reader.Found) -> set[str]:
-        body = bodies.read(item.record, self._blobs, self._head)
+        body = bodies.read(item.record, self._blobs, self._text)
         return {event.session for event in self._understand(item, body).events}
 
     def lines(self, number: int) -> Iterator[bytes]:
@@ -117,8 +143,8 @@ class Retirement:
     def _without_body(self, item: reader.Found) -> bytes:
         record = item.record
         if record.s.startswith(_OURS) or record.z is not None:
-            return _line(record, _member(record))
-        body = bodies.read(record, self._blobs, self._head)
+            return item.line
+        body = bodies.read(record, self._blobs, self._text)
         found = self._understand(item, body)
         removed = fmt.Removed(
             sha256=_sha256_of(record),
@@ -129,7 +155,9 @@ class Retirement:
             problems=tuple(found.problems),
             events=tuple(msgspec.Raw(self._headed(event)) for event in found.events),
         )
-        return _line(record, fmt.removed_member(removed))
+        member = fmt.removed_member(removed)
+        more = fmt.more_members(item.line)
+        return fmt.encode(record.id, record.t, record.s, member, record.p, record.e, more)
 
     def _understand(self, item: reader.Found, body: Body) -> Translation:
         record = item.record
@@ -145,11 +173,18 @@ class Retirement:
         wire["data"] = self._cut_all(wire["data"])
         return msgspec.json.encode(wire)
 
+    def _cut(self, key: str, value: Any) -> Any:  # noqa: ANN401 - JSON
+        if key in _WHOLE:
+            return value
+        return (
+            enough(value, self._head) if key == "output" and isinstance(value, str) else self._cut_all(value)
+        )
+
     def _cut_all(self, value: Any) -> Any:  # noqa: ANN401 - JSON
         if isinstance(value, str):
-            return enough(value, self._head)
+            return enough(value, self._text)
         if isinstance(value, dict):
-            return {key: item if key in _WHOLE else self._cut_all(item) for key, item in value.items()}
+            return {key: self._cut(key, item) for key, item in value.items()}
         if isinstance(value, list):
             return [self._cut_all(item) for item in value]
         return value
@@ -165,15 +200,3 @@ def enough(text: str, head_chars: int) -> str:
 
 def _sha256_of(record: fmt.Record) -> str:
     return record.f.sha256 if record.f else hashlib.sha256(record.body_bytes() or b"").hexdigest()
-
-
-def _line(record: fmt.Record, member: bytes) -> bytes:
-    return fmt.encode(record.id, record.t, record.s, member, record.p, record.e)
-
-
-def _member(record: fmt.Record) -> bytes:
-    if record.z is not None:
-        return fmt.removed_member(record.z)
-    if record.f is not None:
-        return fmt.blob_member(record.f)
-    return fmt.body_member(record.body_bytes() or b"")

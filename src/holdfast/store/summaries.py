@@ -6,7 +6,7 @@ Line and summary arrive in any order, so both are kept. Of several summaries the
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -26,9 +26,11 @@ def mark(line: str) -> int:
     return int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest(), signed=True)
 
 
-def settle(db: apsw.Connection, marks: Iterable[int]) -> None:
-    """Title the sessions that hold one of the lines, where a summary is about it."""
-    found = db.execute(_SQL["summaries_of_lines"], {"marks": _encode(sorted(set(marks))).decode()}).fetchall()
+def settle(db: apsw.Connection, marks: Iterable[int]) -> list[tuple[int, str]]:
+    """Title the sessions that hold one of the lines, where a summary is about it; gives (session, title) of each."""
+    found: list[Any] = db.execute(
+        _SQL["summaries_of_lines"], {"marks": _encode(sorted(set(marks))).decode()}
+    ).fetchall()
     for session_id, rank, position, title in found:
         values = {
             "session_id": session_id,
@@ -37,3 +39,4 @@ def settle(db: apsw.Connection, marks: Iterable[int]) -> None:
             "title_order": position,
         }
         db.execute(_SQL["session_title"], values)
+    return [(session_id, title) for session_id, _, _, title in found]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # third of a second where the machine is idle, and hardly more than one where it is not; starting a process takes as long.
 FOLD_AT_ONCE_BYTES = 16 << 20
 DAMAGED = ".damaged"  # behind the name of a store that was set aside because it cannot be used
+AHEAD = ".ahead"  # … because it knows records that the journal does not hold any more
 NEWER = ".newer"  # … because a newer Holdfast made it, and the person wanted one for this version
 
 
@@ -39,6 +40,10 @@ class Folding:
     records: int
     done_bytes: int
     total_bytes: int
+
+
+class StoreAhead(StoreDamaged):
+    """A store is sound, but the journal has lost what it was folded from."""
 
 
 class Upkeep:
@@ -74,8 +79,8 @@ class Upkeep:
         path = database.generation_path(self._home, number)
         try:
             db = self._sound(path)
-        except StoreDamaged:
-            self._set_aside(path, DAMAGED)
+        except StoreDamaged as exc:
+            self._set_aside(path, AHEAD if isinstance(exc, StoreAhead) else DAMAGED)
             return self._fold(number, told)
         if not database.must_fold_again(db):
             self._drop_leftovers(number)
@@ -127,7 +132,7 @@ class Upkeep:
     def _check(self, db: apsw.Connection, path: Path) -> None:
         database.check_tables(db, path)
         if not database.must_fold_again(db) and database.is_ahead(db, self._journal):
-            raise StoreDamaged(path, "it knows records that the journal does not hold")
+            raise StoreAhead(path, "it knows records that the journal does not hold")
 
     def _is_long(self) -> bool:
         return sum(database.sizes(self._journal).values()) > FOLD_AT_ONCE_BYTES

@@ -32,7 +32,7 @@ FORMAT: Final = 1
 LINE_LIMIT_BYTES = 1 << 30  # what is taken for a line without end; a body of this size needs as much memory
 _CHUNK_BYTES = 1 << 20
 _BASE64_BYTES = 3 << 18  # a multiple of three: no padding before the end
-_SNIFF_BYTES = 4 << 10
+_SNIFF_BYTES = 1 << 20  # one damaged line may be long
 _MARK = b'"s":"holdfast.export"'
 _text = msgspec.json.Encoder().encode
 
@@ -50,10 +50,8 @@ def last_line(records: int) -> bytes:
 
 def is_export(head: bytes) -> bool:
     """Whether a file that begins so is an export, or at least lines of a journal; damage in them does not hide it."""
-    for line in head[:_SNIFF_BYTES].split(b"\n"):
-        if line:
-            return _MARK in line or line.startswith(b'{"v":1,"id":"')
-    return False
+    found = head[:_SNIFF_BYTES].split(b"\n")
+    return any(_MARK in line[:120] or line.startswith(b'{"v":1,"id":"') for line in found)
 
 
 def small(line: bytes, record: fmt.Record, body: bytes) -> bytes:

@@ -1,8 +1,16 @@
 -- Statements that fold events into rows. Rival values are settled by comparison, so arrival order does not matter.
 
 -- name: session_id
-INSERT INTO session (key, source, native) VALUES (:key, :source, :native)
-ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING id;
+SELECT id FROM session WHERE key = :key;
+
+-- name: session_highest
+SELECT coalesce(max(id), 0) FROM session;
+
+-- name: session_met
+INSERT INTO session (id, key, source, native) VALUES (?, ?, ?, ?);
+
+-- name: session_key
+SELECT key FROM session WHERE id = :session_id;
 
 -- name: session_seen
 UPDATE session SET

@@ -38,8 +38,10 @@ WHERE t.rowid BETWEEN :from_id AND :until_id
     AND (:kind IS NULL OR p.kind = :kind)
     AND (:agent IS NULL OR coalesce(n.chain, p.agent) = :agent OR (:agent = 'main' AND p.agent = '')
         OR (coalesce(n.chain, p.agent) > :agent AND coalesce(n.chain, p.agent) < :agent || char(1114111))
+        OR EXISTS (SELECT 1 FROM agent_kind AS k
+            WHERE k.session_id = p.session_id AND k.agent = coalesce(n.chain, p.agent) AND k.agent_type = :agent)
         OR EXISTS (SELECT 1 FROM agent AS a
-            WHERE a.session_id = p.session_id AND a.agent = coalesce(n.chain, p.agent) AND :agent IN (a.agent_type, a.name)))
+            WHERE a.session_id = p.session_id AND a.agent = coalesce(n.chain, p.agent) AND a.name = :agent))
     AND (:tool IS NULL OR (x.kind = 'tool' AND x.name = :tool))
     AND (:since_us IS NULL OR at_us >= :since_us)
     AND (:until_us IS NULL OR at_us <= :until_us)
@@ -62,8 +64,10 @@ WHERE (t.rowid < 0 OR t.rowid BETWEEN :from_id AND :until_id)
     AND (:kind IS NULL OR p.kind = :kind)
     AND (:agent IS NULL OR coalesce(n.chain, p.agent) = :agent OR (:agent = 'main' AND p.agent = '')
         OR (coalesce(n.chain, p.agent) > :agent AND coalesce(n.chain, p.agent) < :agent || char(1114111))
+        OR EXISTS (SELECT 1 FROM agent_kind AS k
+            WHERE k.session_id = p.session_id AND k.agent = coalesce(n.chain, p.agent) AND k.agent_type = :agent)
         OR EXISTS (SELECT 1 FROM agent AS a
-            WHERE a.session_id = p.session_id AND a.agent = coalesce(n.chain, p.agent) AND :agent IN (a.agent_type, a.name)))
+            WHERE a.session_id = p.session_id AND a.agent = coalesce(n.chain, p.agent) AND a.name = :agent))
     AND (:tool IS NULL OR (x.kind = 'tool' AND x.name = :tool))
     AND (:since_us IS NULL OR at_us >= :since_us)
     AND (:until_us IS NULL OR at_us <= :until_us)
@@ -81,7 +85,8 @@ WHERE (:session_id IS NULL OR s.id = :session_id)
     AND (:tool IS NULL OR :session_id IS NOT NULL
         OR s.id IN (SELECT session_id FROM tool_day WHERE tool = :tool))
     AND (:agent IS NULL OR :agent = 'main' OR s.id IN (SELECT session_id FROM agent
-        WHERE (agent >= :agent AND agent < :agent || char(1114111)) OR :agent IN (agent_type, name)));
+        WHERE (agent >= :agent AND agent < :agent || char(1114111)) OR name = :agent
+        UNION SELECT session_id FROM agent_kind WHERE agent_type = :agent));
 
 -- name: heads
 -- What the rows beside the index hold of a passage's text.
