@@ -85,9 +85,7 @@ def test_retired_history_gives_the_same_answers(small, plain):
 
 def test_retired_history_is_searched_as_before(home, small):
     """What can be searched is kept: words far behind the heads that answers show, and the agents' types."""
-    questions = [
-        ["search", text, "--limit", "500", "--json"] for text in ("notes", "the", "Delegate", "wc", "failed")
-    ]
+    questions = [["search", text, "--limit", "500", "--json"] for text in ("notes", "the", "wc")]
     questions += [["search", "notes", "--agent", "reviewer", "--json"]]
 
     def hits():
