@@ -593,6 +593,45 @@ def test_a_background_sync_that_fails_is_made_good(journal, disk):
     assert disk.synced[-1] == "00000002.jsonl"
 
 
+def test_a_background_sync_that_finds_no_memory_is_made_good(journal, disk, monkeypatch):
+    """When the background thread finds no memory in the middle of a sync, what it was to force is appended again and synced."""
+    refusals = iter([MemoryError])
+
+    def failpoint(name: str) -> None:
+        if name == "journal.naming" and (refusal := next(refusals, None)):
+            raise refusal
+
+    monkeypatch.setattr(writer_module, "failpoint", failpoint)
+    writer = open_writer(journal, fsync_interval_s=0.001)
+    record_id = writer.append("test", b"1")
+    assert writer._syncer is not None
+    writer._syncer.join(LIMIT_S)
+    assert writer._syncer is None
+    writer.sync()
+    assert records(journal) == [(1, record_id), (2, record_id)]
+    assert disk.synced[-1] == "00000002.jsonl"
+
+
+@pytest.mark.parametrize("why", [errno.EIO, errno.EACCES, errno.EMFILE])
+def test_blobs_that_cannot_be_opened_refuse_the_append(journal, monkeypatch, why):
+    """When the directory of the blobs cannot be opened, nothing is acknowledged, and the error says so."""
+    (journal.parent / "blobs").mkdir()
+    whole = os.open
+
+    def refused(path, flags, *args, **more):
+        if flags & os.O_DIRECTORY and Path(path).name == "blobs":
+            raise OSError(why, os.strerror(why), os.fspath(path))
+        return whole(path, flags, *args, **more)
+
+    writer = open_writer(journal, inline_limit_bytes=10)
+    with monkeypatch.context() as patch, pytest.raises(AppendFailed, match=os.strerror(why)):
+        patch.setattr(os, "open", refused)
+        writer.append("test", b"x" * 100)
+    assert records(journal) == []
+    kept = writer.append("test", b"x" * 100)
+    assert records(journal) == [(1, kept)]
+
+
 def test_a_background_sync_that_fails_for_good_is_told_to_the_next(journal, disk):
     """When nothing can be synced any more, the thread ends and whoever asks next is told."""
     disk.failures = 10**9

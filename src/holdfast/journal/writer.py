@@ -18,6 +18,7 @@ How:
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -32,7 +33,7 @@ from holdfast.journal import blobs, segments
 from holdfast.journal import format as fmt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 UNSYNCED_LIMIT_BYTES = 8 << 20  # what may be kept in memory for a failed fsync; reaching it syncs at once
@@ -110,12 +111,21 @@ class Writer:
             AppendFailed: nothing was acknowledged; earlier records are intact.
         """
         record_id = record_id or uuid7()
-        if len(body) > self.inline_limit_bytes and self._blobs.is_dir():
-            with blobs.naming(self._blobs):
+        if len(body) > self.inline_limit_bytes:
+            with self._naming():
                 self._append(self.line(source, body, record_id, position), durable=durable)
         else:
             self._append(self.line(source, body, record_id, position), durable=durable)
         return record_id
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Nobody removes the blob that is about to be named; where there are no blobs yet, nobody can."""
+        try:
+            with blobs.naming(self._blobs) if self._blobs.is_dir() else contextlib.nullcontext():
+                yield
+        except OSError as exc:
+            raise AppendFailed(self._blobs, exc.strerror or str(exc)) from exc
 
     def _append(self, line: bytes, *, durable: bool) -> None:
         with self._lock:
@@ -388,6 +398,8 @@ class Writer:
                 self._flush()  # the segment stays open: whoever leaves it takes `_flushing` before
             except OSError as exc:
                 self._flush_error = exc
+            except MemoryError:  # no different: nobody knows what of it is on the disk
+                self._flush_error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
             else:
                 self._in_flight = []
             finally:
@@ -395,7 +407,7 @@ class Writer:
             if self._flush_error is not None:
                 with (
                     self._lock,
-                    contextlib.suppress(AppendFailed),
+                    contextlib.suppress(AppendFailed, MemoryError),
                 ):  # suppressed: the next append or `sync` says so
                     self._sync()
 
