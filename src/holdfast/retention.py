@@ -32,7 +32,7 @@ class Plan:
 
     Attributes:
         before_us: everything retired was received earlier.
-        candidates: every sealed segment.
+        candidates: every sealed segment, but one whose sealing was cut.
         journal_bytes: plain size of the whole journal.
     """
 
@@ -66,6 +66,13 @@ def plan(home: Home, keep_days: int) -> Plan:
     Raises:
         SealFailed: a segment cannot be read.
     """
+    try:
+        return _plan(home, keep_days)
+    except OSError as exc:
+        raise SealFailed(home.journal, exc.strerror or str(exc)) from exc
+
+
+def _plan(home: Home, keep_days: int) -> Plan:
     before_us = home.now_us() - keep_days * clock.DAY_US
     db = home.reader()
     active = frozenset(
@@ -73,7 +80,10 @@ def plan(home: Home, keep_days: int) -> Plan:
     )
     retirement = _retirement(home, db)
     found = []
+    unfinished = set(segments.plain_numbers(home.journal))  # its seal is beside it, and does not count yet
     for number in segments.sealed_numbers(home.journal):
+        if number in unfinished:
+            continue
         path = segments.sealed_path(home.journal, number)
         try:
             found.append(retirement.look(number, before_us, active))
@@ -113,37 +123,42 @@ def carry_out(
     with database.writer_lock(home.path, wait_ms=_WAIT_MS) as mine:
         if not mine:
             raise StoreBusy("another process is importing", hint="wait for it, then run this again")
-        sealing.finish_rewriting(home.journal)
-        bad = verify.verify(home.journal, home.blobs).findings
-        if bad:
-            hint = "`holdfast journal verify` lists what is wrong; nothing was retired"
-            raise RetireRefused(f"{bad[0].path}: {bad[0].what}", hint=hint)
-        return _retire(home, planned, report)
+        try:
+            _verify(home)
+            return _retire(home, planned, report)
+        except (apsw.Error, OSError) as exc:
+            place = exc.filename if isinstance(exc, OSError) and exc.filename else home.path
+            hint = "what was retired stays so; the next command folds the store again"
+            raise StoreError(f"{place}: {getattr(exc, 'strerror', None) or exc}", hint=hint) from exc
+
+
+def _verify(home: Home) -> None:
+    sealing.finish_rewriting(home.journal)
+    bad = verify.verify(home.journal, home.blobs).findings
+    if bad:
+        hint = "`holdfast journal verify` lists what is wrong; nothing was retired"
+        raise RetireRefused(f"{bad[0].path}: {bad[0].what}", hint=hint)
 
 
 def _retire(home: Home, planned: Plan, report: Callable[[int], None]) -> Done:
     before = after = done_bytes = 0
-    try:
-        db = home.upkeep().open()
-        assert db is not None, "nothing was deferred"
-        database.fold_again(db)  # from here on the rows are older than the journal they came from
-        retirement = _retirement(home, db)
-        for candidate in planned.going:
-            number = candidate.segment
-            made = sealing.rewrite(home.journal, number, home.host_id, retirement.lines(number), WHY)
-            failpoint("retire.rewritten")
-            database.moved(db, number, made.size)
-            before += candidate.stored_size
-            after += segments.sealed_path(home.journal, number).stat().st_size
-            done_bytes += candidate.size
-            report(done_bytes)
-        db.close()
-        removed = blobs.remove_unnamed(home.blobs, lambda: _named_blobs(home))
-        if (folded := home.upkeep().open()) is not None:
-            folded.close()
-    except apsw.Error as exc:
-        hint = "what was retired stays so; the next command folds the store again"
-        raise StoreError(f"{home.path}: {exc}", hint=hint) from exc
+    db = home.upkeep().open()
+    assert db is not None, "nothing was deferred"
+    database.fold_again(db)  # from here on the rows are older than the journal they came from
+    retirement = _retirement(home, db)
+    for candidate in planned.going:
+        number = candidate.segment
+        made = sealing.rewrite(home.journal, number, home.host_id, retirement.lines(number), WHY)
+        failpoint("retire.rewritten")
+        database.moved(db, number, made.size)
+        before += candidate.stored_size
+        after += segments.sealed_path(home.journal, number).stat().st_size
+        done_bytes += candidate.size
+        report(done_bytes)
+    db.close()
+    removed = blobs.remove_unnamed(home.blobs, lambda: _named_blobs(home))
+    if (folded := home.upkeep().open()) is not None:
+        folded.close()
     return Done([c.segment for c in planned.going], before, after, removed)
 
 

@@ -85,9 +85,9 @@ class Bench:
         self._mistake = mistake
         self._directory = directory / f"{operation}-{seed}"
         self._directory.mkdir(parents=True)
-        self.tree = self._plant() if operation in _TREES else None
         self._template = self._directory / "template"
         self._sql = version.later(self._directory / "sql") if operation == "migrate" else None
+        self.tree = self._plant() if operation in _TREES else None
         self._prepare()
         clean = self._directory / "clean"
         outcome = self._traced(clean) if traced else self._run("clean", "")

@@ -624,9 +624,10 @@ def test_blobs_that_cannot_be_opened_refuse_the_append(journal, monkeypatch, why
         return whole(path, flags, *args, **more)
 
     writer = open_writer(journal, inline_limit_bytes=10)
-    with monkeypatch.context() as patch, pytest.raises(AppendFailed, match=os.strerror(why)):
-        patch.setattr(os, "open", refused)
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(AppendFailed, match=os.strerror(why)):
         writer.append("test", b"x" * 100)
+    monkeypatch.setattr(os, "open", whole)
     assert records(journal) == []
     kept = writer.append("test", b"x" * 100)
     assert records(journal) == [(1, kept)]
