@@ -260,6 +260,21 @@ def test_an_export_that_cannot_be_finished_leaves_what_was_there(used, fault):
 
 
 @needs_strace
+@pytest.mark.parametrize("fault", ["EMFILE", "ENFILE", "ENOMEM"])
+def test_a_blob_that_this_process_cannot_open_is_not_damaged(used, fault):
+    """Without descriptors or memory to read a blob, its record is not folded as damaged: the next command folds it whole."""
+    tiny = ["env", "HOLDFAST_INLINE_BODY_SIZE_BYTES=20"]
+    done = run(used, [*tiny, *holdfast("record")], EVENT)
+    assert done.returncode == 0, done.stderr
+    (blob,) = (used / "blobs").iterdir()
+    strace = ["strace", "-f", "-o", "/dev/null", "-P", str(blob), f"--inject=openat:error={fault}:when=1"]
+    done = run(used, [*strace, "--", *holdfast("sessions")])
+    assert done.returncode in {0, 30}, done.stderr
+    assert os.strerror(getattr(errno, fault)) in done.stderr
+    assert json.loads(run(used, holdfast("show", "s", "--json")).stdout)["events"] == {"probe.noted": 2}
+
+
+@needs_strace
 @pytest.mark.parametrize("fault", ["EIO", "EACCES", "EMFILE"])
 def test_an_export_that_cannot_be_read_is_not_taken_for_something_else(used, fault):
     """An export that cannot be looked into is named, with the exit code of an import that lacks something; all else is imported."""
