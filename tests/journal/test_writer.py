@@ -447,11 +447,21 @@ def test_syncing_nothing_costs_nothing(journal, disk):
 
 
 def test_a_segment_is_synced_before_it_is_left(journal, disk):
-    """A full segment is forced before the next one is begun."""
+    """A full segment is forced before the next one is begun, and the names there are before another is added."""
     writer = open_writer(journal, segment_size_bytes=1)
     writer.append("test", b"1")
     writer.append("test", b"2")
-    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name, "journal"]
+
+
+def test_a_segment_of_another_writer_is_named_for_good_before_the_next(journal, disk):
+    """Names reach the disk in the order of their numbers, whoever made them: no power cut leaves a gap that looks like a loss."""
+    other = open_writer(journal, segment_size_bytes=1)
+    other.append("test", b"1")
+    assert disk.synced == []
+    open_writer(journal, segment_size_bytes=1).append("test", b"2")
+    assert disk.synced == ["journal"]
+    assert segments.numbers(journal) == [1, 2]
 
 
 def test_what_is_kept_for_a_failed_sync_is_bounded(journal, disk, monkeypatch):
