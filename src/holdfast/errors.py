@@ -17,7 +17,8 @@
     │   ├── JournalAltered           exit 24  `holdfast journal verify` found something
     │   ├── RetireRefused            exit 25  history was not retired (nothing was changed)
     │   ├── TransferIncomplete       exit 26  an export or its import lacks something; all else is there
-    │   └── ExportFromFuture         exit 27  an export was written by a newer Holdfast
+    │   ├── ExportFromFuture         exit 27  an export was written by a newer Holdfast
+    │   └── TransferFailed           exit 28  an export could not be written, or read any further
     ├── StoreError                   exit 30
     │   ├── StoreBusy                exit 31  another process holds the writer's lock
     │   ├── StoreFromFuture          exit 32  written by a newer Holdfast
@@ -171,6 +172,16 @@ class ExportFromFuture(JournalError):
     """An export was written by a newer Holdfast; nothing of it was imported."""
 
     exit_code = 27
+
+
+class TransferFailed(JournalError):
+    """An export could not be written, or read any further. What stood under its name stays; what was imported of it is safe."""
+
+    exit_code = 28
+
+    def __init__(self, place: object, why: str) -> None:
+        super().__init__(f"{place}: {why}")
+        self.hint = "make room or repair access, then run the same command again; nothing recorded is lost"
 
 
 class StoreError(HoldfastError):

@@ -11,7 +11,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holdfast.errors import StoreBusy, UsageError
+import apsw
+
+from holdfast.errors import StoreBusy, TransferFailed, UsageError
+from holdfast.failpoints import failpoint
 from holdfast.home import translators
 from holdfast.ids import uuid7
 from holdfast.journal.blobs import sync_directory
@@ -63,7 +66,31 @@ def export(
 
     Raises:
         UsageError: the target cannot be one.
+        TransferFailed: the system refused.
     """
+    with _told(target or "standard output"):
+        return _export(home, target, choice, report)
+
+
+@contextlib.contextmanager
+def _told(place: object) -> Iterator[None]:
+    """What the system refuses, in words. A reader of our output that left early is nobody's fault."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise TransferFailed(exc.filename or place, exc.strerror or str(exc)) from exc
+    except apsw.Error as exc:  # the scratch file
+        raise TransferFailed(place, f"no room for a scratch file in the home: {exc}") from exc
+
+
+def _export(
+    home: Home,
+    target: Path | None,
+    choice: outgoing.Choice,
+    report: Callable[[outgoing.Written], None] | None,
+) -> outgoing.Written:
     work = outgoing.Export(home.journal, home.blobs, home.path, translators(), choice, report)
     if target is None:
         written = work.write(sys.stdout.buffer)
@@ -110,6 +137,7 @@ def _appearing(path: Path) -> Iterator[BinaryIO]:
             yield out
             out.flush()
             os.fsync(fd)
+            failpoint("export.written")
             temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -141,19 +169,23 @@ def export_tables(
     Raises:
         UsageError: pyarrow is not installed, or the target is there already.
         NotFound, AmbiguousId: a session's id is no session's, or fits several.
+        TransferFailed: the system refused.
     """
     place = _outside(home, target)
     db = home.reader()
     chosen = [queries.session_id(db, prefix) for prefix in sessions] or None
-    return tables.write(db, place, chosen, report)
+    with _told(target):
+        return tables.write(db, place, chosen, report)
 
 
 def is_export(path: Path) -> bool:
-    """Whether a file is an export; anything that cannot be read is none."""
-    try:
+    """Whether a file is an export; what is no file is none.
+
+    Raises:
+        TransferFailed: it cannot be read. An export that was taken for something else would be recorded as what it is not.
+    """
+    with _told(path):
         return path.is_file() and _looks_like_export(path)
-    except OSError:
-        return False
 
 
 def _looks_like_export(path: Path) -> bool:
@@ -170,18 +202,32 @@ def take_in(
 
     Raises:
         StoreBusy: another process imports into this home.
+        TransferFailed: the export cannot be read any further, or the system refused something else.
     """
-    with database.writer_lock(home.path, wait_ms=_WAIT_MS) as mine, Known(home.path) as known:
+    with database.writer_lock(home.path, wait_ms=_WAIT_MS) as mine:
         if not mine:
             raise StoreBusy(
                 "another process is importing into this home", hint="wait for it, then run this again"
             )
-        incoming.fill(known, home.journal)
-        writer = home.writer(fsync_interval_s=0)
-        try:
-            return incoming.Import(writer, known, report).read(file)
-        finally:
-            writer.close()
+        with _told(getattr(file, "name", "the export")), Known(home.path) as known:
+            return _take_in(home, file, known, report)
+
+
+def opened(path: Path) -> BinaryIO:
+    """An export, for reading. Raises TransferFailed."""
+    with _told(path):
+        return path.open("rb")
+
+
+def _take_in(
+    home: Home, file: BinaryIO, known: Known, report: Callable[[incoming.Taken], None] | None
+) -> incoming.Taken:
+    incoming.fill(known, home.journal)
+    writer = home.writer(fsync_interval_s=0)
+    try:
+        return incoming.Import(writer, known, report).read(file)
+    finally:
+        writer.close()
 
 
 def fold(home: Home, report: Callable[[ImportReport], None] | None = None) -> ImportReport:

@@ -182,9 +182,9 @@ def _lives(found: re.Match[str]) -> bool:
 
 def drop_temporaries(home: Path) -> None:
     """Remove what first runs left whose process is certainly dead."""
-    for path, certain in temporaries(home):
-        if certain:
-            with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        for path, certain in temporaries(home):
+            if certain:
                 path.unlink(missing_ok=True)
 
 

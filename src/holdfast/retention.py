@@ -34,7 +34,7 @@ class Plan:
 
     Attributes:
         before_us: everything retired was received earlier.
-        candidates: every sealed segment.
+        candidates: every sealed segment, but one whose sealing was cut.
         journal_bytes: plain size of the whole journal.
     """
 
@@ -72,13 +72,23 @@ def plan(home: Home, keep_days: int) -> Plan:
 
 
 def _look(home: Home, before_us: int) -> Plan:
+    try:
+        return _plan(home, before_us)
+    except OSError as exc:
+        raise SealFailed(home.journal, exc.strerror or str(exc)) from exc
+
+
+def _plan(home: Home, before_us: int) -> Plan:
     db = home.reader()
     active = frozenset(
         key for (key,) in db.execute("SELECT key FROM session WHERE last_us >= ?", (before_us,))
     )
     retirement = _retirement(home, db)
     found = []
+    unfinished = set(segments.plain_numbers(home.journal))  # its seal is beside it, and does not count yet
     for number in segments.sealed_numbers(home.journal):
+        if number in unfinished:
+            continue
         path = segments.sealed_path(home.journal, number)
         try:
             found.append(retirement.look(number, before_us, active))
@@ -120,11 +130,20 @@ def carry_out(
     with database.writer_lock(home.path, wait_ms=_WAIT_MS) as mine:
         if not mine:
             raise StoreBusy("another process is importing", hint="wait for it, then run this again")
-        sealing.finish_rewriting(home.journal)
-        bad = verify.verify(home.journal, home.blobs).findings
-        if bad:
-            raise RetireRefused(f"{bad[0].path}: {bad[0].what}", hint=_VERIFY_HINT)
-        return _retire(home, _still(home, planned), report)
+        try:
+            _verify(home)
+            return _retire(home, _still(home, planned), report)
+        except (apsw.Error, OSError) as exc:
+            place = exc.filename if isinstance(exc, OSError) and exc.filename else home.path
+            hint = "what was retired stays so; the next command folds the store again"
+            raise StoreError(f"{place}: {getattr(exc, 'strerror', None) or exc}", hint=hint) from exc
+
+
+def _verify(home: Home) -> None:
+    sealing.finish_rewriting(home.journal)
+    bad = verify.verify(home.journal, home.blobs).findings
+    if bad:
+        raise RetireRefused(f"{bad[0].path}: {bad[0].what}", hint=_VERIFY_HINT)
 
 
 def _still(home: Home, planned: Plan) -> Plan:
@@ -136,27 +155,23 @@ def _still(home: Home, planned: Plan) -> Plan:
 
 def _retire(home: Home, planned: Plan, report: Callable[[int], None]) -> Done:
     before = after = done_bytes = 0
-    try:
-        db = home.upkeep().open()
-        assert db is not None, "nothing was deferred"
-        database.fold_again(db)  # from here on the rows are older than the journal they came from
-        retirement = _retirement(home, db)
-        for candidate in planned.going:
-            number = candidate.segment
-            made = sealing.rewrite(home.journal, number, home.host_id, retirement.lines(number), WHY)
-            failpoint("retire.rewritten")
-            database.moved(db, number, made.size)
-            before += candidate.stored_size
-            after += segments.sealed_path(home.journal, number).stat().st_size
-            done_bytes += candidate.size
-            report(done_bytes)
-        db.close()
-        removed = _remove_blobs(home)
-        if (folded := home.upkeep().open()) is not None:
-            folded.close()
-    except apsw.Error as exc:
-        hint = "what was retired stays so; the next command folds the store again"
-        raise StoreError(f"{home.path}: {exc}", hint=hint) from exc
+    db = home.upkeep().open()
+    assert db is not None, "nothing was deferred"
+    database.fold_again(db)  # from here on the rows are older than the journal they came from
+    retirement = _retirement(home, db)
+    for candidate in planned.going:
+        number = candidate.segment
+        made = sealing.rewrite(home.journal, number, home.host_id, retirement.lines(number), WHY)
+        failpoint("retire.rewritten")
+        database.moved(db, number, made.size)
+        before += candidate.stored_size
+        after += segments.sealed_path(home.journal, number).stat().st_size
+        done_bytes += candidate.size
+        report(done_bytes)
+    db.close()
+    removed = _remove_blobs(home)
+    if (folded := home.upkeep().open()) is not None:
+        folded.close()
     return Done([c.segment for c in planned.going], before, after, removed)
 
 

@@ -59,7 +59,11 @@ ENVIRONMENT = {
     "rotate": {"HOLDFAST_FSYNC_INTERVAL_S": "0", "HOLDFAST_SEGMENT_SIZE_BYTES": "700"},
     "group-sync": {"HOLDFAST_FSYNC_INTERVAL_S": "0.05"},
     "seal": {"HOLDFAST_FSYNC_INTERVAL_S": "0", "HOLDFAST_SEGMENT_SIZE_BYTES": "1500"},
-    "retire": {"HOLDFAST_FSYNC_INTERVAL_S": "0", "HOLDFAST_SEGMENT_SIZE_BYTES": "1500"},
+    "retire": {
+        "HOLDFAST_FSYNC_INTERVAL_S": "0",
+        "HOLDFAST_SEGMENT_SIZE_BYTES": "1500",
+        "HOLDFAST_NOW": "2126-11-25T12:00:00Z",  # whatever was received by now is old then
+    },
     "project": {},
     "rebuild": {},
     "migrate": {},
@@ -139,8 +143,13 @@ def command(*args: str) -> None:
 
 
 def out_of(home: Home) -> Path:
-    """Where exports of a home go: beside it, under a name that begins as its own, so that a trace sees it."""
-    return home.path.with_name(f"{home.path.name}.out")
+    """Where exports of a home go."""
+    return out_of_path(home.path)
+
+
+def out_of_path(home: Path) -> Path:
+    """The same by the home's path: beside it, under a name that begins as its own, so that a trace sees it."""
+    return home.with_name(f"{home.name}.out")
 
 
 def open_home() -> Home:

@@ -7,6 +7,8 @@ call with each error that it may give. Beside single calls, whole resources are 
 was refused must say so in words with an exit code of ours, must not have acknowledged what is not there, and the same
 command must succeed afterwards, without a hand, and answer as if nothing had happened. Linux, needs strace.
 
+What stands in an export, in a migrated store and in sealed history is looked at too.
+
 To add an operation: a line in OPERATIONS.
 """
 
@@ -47,15 +49,25 @@ _SMALL_BODIES = {"HOLDFAST_INLINE_BODY_SIZE_BYTES": "300"}
 
 
 class Operation(NamedTuple):
-    """A command, what it is given, and the commands that a home has seen before."""
+    """A command, what it is given, and the commands that a home has seen before.
+
+    EXPORT in a command is the name of an export of this home, beside it. `given`: what stands under it before.
+    """
 
     command: tuple[str, ...]
     events: int = 0  # lines on its standard input
     before: tuple[tuple[str, ...], ...] = ()
     environment: dict[str, str] = {}  # noqa: RUF012 - read only
+    home: Path | None = None  # a home to begin with
+    given: tuple[tuple[str, ...], ...] = ()  # the commands that a home has seen whose export is given
 
 
 _RECORD = ("record",)
+EXPORT = "EXPORT"
+_SEAL = ("journal", "seal", "--all")
+_RETIRE = ("journal", "retire", "--keep-days", "1", "--yes", "--without-backup", "--most", "100")
+_GOLDEN = points.REPO_ROOT / "tests" / "golden" / "store-1"
+_MUCH_LATER = {"HOLDFAST_NOW": "2126-11-25T12:00:00Z"}  # whatever was received by now is old then
 OPERATIONS = {
     "append": Operation(("record", "--durable"), 2),
     "append-more": Operation(("record", "--durable"), 2, (_RECORD,)),
@@ -65,6 +77,16 @@ OPERATIONS = {
     "rebuild": Operation(("rebuild",), 0, (_RECORD, ("import", _TREE))),
     "import": Operation(("import", _TREE), 0, (_RECORD,)),
     "import-more": Operation(("import", _OTHER_TREE), 0, (_RECORD, ("import", _TREE)), _SMALL_SEGMENTS),
+    "seal": Operation(("journal", "seal"), 0, (_RECORD, _RECORD), _SMALL_SEGMENTS | _SMALL_BODIES),
+    "seal-all": Operation(_SEAL, 0, (("import", _TREE), _RECORD)),
+    "retire": Operation(
+        _RETIRE, 0, (_RECORD, ("import", _TREE), _SEAL), _SMALL_SEGMENTS | _SMALL_BODIES | _MUCH_LATER
+    ),
+    "migrate": Operation(("sessions", "--json"), home=_GOLDEN),
+    "export": Operation(("export", EXPORT), 0, (_RECORD, ("import", _TREE)), _SMALL_BODIES),
+    "import-export": Operation(
+        ("import", EXPORT), 0, (_RECORD,), _SMALL_SEGMENTS | _SMALL_BODIES, given=(("import", _TREE), _RECORD)
+    ),
 }
 
 _OPENING = {"open", "openat", "creat"}
@@ -82,6 +104,7 @@ ERRNOS: dict[str, set[str] | None] = {
     "EMFILE": _OPENING,
     "ENOMEM": None,
 }
+_LACKING = {"EMFILE", "ENOMEM"}  # says nothing about what could not be opened
 _STAYS = {
     "fsync",
     "fdatasync",
@@ -92,7 +115,10 @@ _MEMORY_MIB = range(26, 50, 4)  # with less, it cannot load the first of ours
 _FIRST_US = 1_795_000_000_000_000
 _LIMIT_S = 120
 _MIDDLE = 2
-_NO_MEMORY = re.compile(r"^error: (out of memory$|.*failed to map segment)", re.MULTILINE)
+# memory, and descriptors to read what we are made of, have no code of their own: such a command ends with 1
+_NOTHING_LEFT = re.compile(
+    r"^error: (out of memory$|.*failed to map segment|\[Errno 24\] .*/src/holdfast/)", re.MULTILINE
+)
 # what a command may end with; 1 and 70 would say that nobody thought of it
 _OURS = {cls.exit_code for cls in errors.tree()} - {1, UNEXPECTED_EXIT, INTERRUPT_EXIT}
 
@@ -146,38 +172,58 @@ class Bench:
         self._directory = directory / name
         self._directory.mkdir(parents=True)
         self._template = self._directory / "template"
-        for number, command in enumerate(self._operation.before):
-            given = events(Operation(command, 2), 100 + 10 * number) if command == _RECORD else b""
-            done = self._run([*_holdfast(), *command], self._template, given)
-            assert done.returncode == 0, done.stderr
+        if self._operation.home is not None:
+            shutil.copytree(self._operation.home, self._template, symlinks=True)
+            self._template.chmod(0o700)
+        self._prepare(self._template, self._operation.before)
+        if self._operation.given:
+            giver = self._directory / "giver"
+            child.out_of_path(giver).mkdir()
+            self._prepare(giver, (*self._operation.given, ("export", EXPORT)))
         home = self._fresh("clean")
         trace_file = self._directory / "clean.trace"
         outcome = points.trace(
-            self._command(), self._env(home), home, trace_file, given=self._given, opening=True
+            self._command(home), self._env(home), home, trace_file, given=self._given, opening=True
         )
         assert outcome.status == 0, outcome.errors
-        self.points = outcome.points
+        # a word on standard output about a file is no call on the file
+        self.points = [point for point in outcome.points if not point.file.endswith("\\n")]
         self._answers = self._again(home)["answers"]
 
     @property
     def _given(self) -> bytes:
         return events(self._operation)
 
-    def _command(self) -> list[str]:
+    def _prepare(self, home: Path, commands: tuple[tuple[str, ...], ...]) -> None:
+        for number, command in enumerate(commands):
+            given = events(Operation(command, 2), 100 + 10 * number) if command == _RECORD else b""
+            done = self._run([*_holdfast(), *_filled(command, home)], home, given)
+            assert done.returncode == 0, done.stderr
+
+    def _command(self, home: Path) -> list[str]:
         if self._ack_first:
             return [sys.executable, "-m", "tests.crash.child", "append", "0"]
-        return [*_holdfast(), *self._operation.command]
+        return [*_holdfast(), *_filled(self._operation.command, home)]
 
     def _env(self, home: Path) -> dict[str, str]:
         more = {child.ACK_FIRST: "1"} if self._ack_first else {}
-        return volume.environment(home) | self._operation.environment | {"HOLDFAST_NOW": check.NOW} | more
+        return volume.environment(home) | {"HOLDFAST_NOW": check.NOW} | self._operation.environment | more
 
     def _fresh(self, name: str) -> Path:
         home = self._directory / name
-        shutil.rmtree(home, ignore_errors=True)
+        for path in (home, child.out_of_path(home)):
+            shutil.rmtree(path, ignore_errors=True)
         if self._template.exists():
             shutil.copytree(self._template, home, symlinks=True)
+        if EXPORT in self._operation.command:
+            child.out_of_path(home).mkdir()
+        if self._operation.given:
+            shutil.copy(self._export_of(self._directory / "giver"), self._export_of(home))
         return home
+
+    @staticmethod
+    def _export_of(home: Path) -> Path:
+        return child.out_of_path(home) / child.EXPORT
 
     def _run(
         self, command: list[str], home: Path, given: bytes, more: dict[str, str] | None = None
@@ -194,9 +240,14 @@ class Bench:
 
     def _again(self, home: Path) -> dict[str, Any]:
         """The same command in a new process, and every answer after it."""
-        done = self._run(
-            [sys.executable, "-m", "tests.crash.errnos", "again", *self._operation.command], home, self._given
-        )
+        command = [
+            sys.executable,
+            "-m",
+            "tests.crash.errnos",
+            "again",
+            *_filled(self._operation.command, home),
+        ]
+        done = self._run(command, home, self._given)
         if done.returncode:
             return {"failed": done.stderr.decode("utf-8", "replace").strip()[-400:]}
         return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
@@ -206,21 +257,31 @@ class Bench:
         out = Trial(self.name, fault)
         strace = ["strace", "-f", "-o", "/dev/null", f"--inject={fault.inject}", "--"] if fault.inject else []
         done = self._run(
-            [*strace, *fault.wrap, *self._command()], home, self._given, {VARIABLE: fault.failpoints}
+            [*strace, *fault.wrap, *self._command(home)], home, self._given, {VARIABLE: fault.failpoints}
         )
         out.status, out.said = done.returncode, done.stderr.decode("utf-8", "replace")
         out.violations += self._unfit(out)
+        if EXPORT in self._operation.command and out.status == 0 and not self._export_of(home).exists():
+            out.violations.append("exported, says the command, and no export is there")
         again = self._again(home)
         if "failed" in again:
             out.violations.append(f"the next command failed: {again['failed']}")
             return out
         acknowledged = [line.split()[0] for line in done.stdout.decode().splitlines() if line[8:9] == "-"]
         out.violations += [f"acknowledged {i} is not there" for i in acknowledged if i not in again["before"]]
-        if not self._ack_first and (different := check.differences(again["answers"], self._answers)):
+        out.violations += again["violations"]
+        found = again["rebuilt" if self._is_damage(fault) else "answers"]
+        if not self._ack_first and (different := check.differences(found, self._answers)):
             out.violations.append(f"answers differ from an undisturbed run: {', '.join(different)}")
         if not out.violations:
             shutil.rmtree(home)
+            shutil.rmtree(child.out_of_path(home), ignore_errors=True)
         return out
+
+    @staticmethod
+    def _is_damage(fault: Fault) -> bool:
+        """A blob that is there and cannot be read is damage: its record is folded without it, until a rebuild."""
+        return " blobs/" in fault.place and fault.errno not in _LACKING
 
     @staticmethod
     def _unfit(out: Trial) -> list[str]:
@@ -228,7 +289,7 @@ class Bench:
         wrong = []
         if "Traceback" in out.said:
             wrong.append(f"a traceback: {out.said.strip().splitlines()[-1]}")
-        if out.status != 0 and out.status not in _OURS and not _NO_MEMORY.search(out.said):
+        if out.status != 0 and out.status not in _OURS and not _NOTHING_LEFT.search(out.said):
             wrong.append(f"ended with {out.status}: {out.said.strip()[-300:]}")
         if out.status in _OURS and not any(line.startswith("error: ") for line in out.said.splitlines()):
             wrong.append(f"ended with {out.status} and no word: {out.said!r}")
@@ -279,7 +340,8 @@ class Bench:
 
     def passed(self) -> list[str]:
         """The failpoints on the operation's way."""
-        done = self._run(self._command(), self._fresh("passing"), self._given, {VARIABLE: "*=tell"})
+        home = self._fresh("passing")
+        done = self._run(self._command(home), home, self._given, {VARIABLE: "*=tell"})
         said = {
             line.split()[1] for line in done.stderr.decode().splitlines() if line.startswith("failpoint ")
         }
@@ -290,19 +352,33 @@ def _holdfast() -> list[str]:
     return [sys.executable, "-m", "holdfast"]
 
 
+def _filled(command: tuple[str, ...], home: Path) -> list[str]:
+    """A command with the name of this home's export."""
+    return [str(child.out_of_path(home) / child.EXPORT) if word == EXPORT else word for word in command]
+
+
 # ── the next process: `python -m tests.crash.errnos again COMMAND…` ──
 
 
 def again(command: list[str]) -> dict[str, Any]:
-    """Which records are there; then the command again; then every answer."""
+    """Which records are there, and what is wrong; then the command again; then every answer."""
     home = child.open_home()
-    before = _ids(home)
+    before, violations = _ids(home), check.look_at_tables(home.path)
+    if command[0] == "export":
+        violations += check.look_at_export(home, finished=False)
     with contextlib.redirect_stdout(io.StringIO()):
         terminal.prepare_streams()
         cli.main(command, prog_name="holdfast", standalone_mode=False)
     assert home.catch_up([]).done
-    with contextlib.closing(database.open_reader(home.path)) as db:
-        return {"before": before, "answers": check.answers(db)}
+    if command[0] == "export":
+        violations += check.look_at_export(home, finished=True)
+    violations += check.sealed_history(home)
+    out = {"before": before, "violations": violations}
+    for name in ("answers", "rebuilt"):
+        with contextlib.closing(database.open_reader(home.path)) as db:
+            out[name] = check.answers(db)
+        assert home.rebuild()
+    return out
 
 
 def _ids(home: Any) -> list[str]:

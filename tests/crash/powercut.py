@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast import door
+from holdfast.journal import reader, sealing, segments, verify
 from holdfast.store import database
 from tests.crash import child, flood, points, volume
 
@@ -44,13 +45,15 @@ _LOG_FLUSHED, _NOTHING_FLUSHED = 1, 2  # with the first, the log of names may be
 _IMAGE_BYTES = {"ext4": 512 << 20, "xfs": 512 << 20}
 _CUTS_PER_HOME, _HOMES_PER_IMAGE = 4, 4
 _LIMIT_S = 120
+_SEAL_EVERY = 25  # records
 _CONTROL_LEAST_S = 0.2  # a control that was cut before it promised anything proves nothing
 _SYNC_SLACK_S = 1.0  # beyond the interval: the time that the background sync itself takes
 _TREE = points.REPO_ROOT / "tests" / "data" / "claude-code"
 _SEGMENTS = {"HOLDFAST_SEGMENT_SIZE_BYTES": "20000", "HOLDFAST_INLINE_BODY_SIZE_BYTES": "4000"}
 # operation → how often, and the least and longest time until the cut, after it began
 OPERATIONS = {
-    "append": (6, 0.0, 0.5),
+    "append": (4, 0.0, 0.5),
+    "seal": (3, 0.0, 0.9),
     "group": (1, 2.2, 3.5),
     "import": (2, 0.0, 0.8),
     "rebuild": (1, 0.0, 0.8),
@@ -88,11 +91,13 @@ def _mounts(scratch: Path, kind: str) -> bool:
 
 def act(operation: str, seed: str) -> None:
     """Do it until the power goes. Each acknowledgement is a line: id, number, whether it is durable, when."""
-    if operation in ("append", "group"):
+    if operation in ("append", "group", "seal"):
         chooser = random.Random(seed)
         for number in range(10**9):
+            if operation == "seal" and number % _SEAL_EVERY == 0:
+                _seal(chooser)
             size = chooser.choice((20, 500, 3_000, 12_000))
-            durable = operation == "append" and chooser.random() < 0.4
+            durable = operation != "group" and chooser.random() < 0.4
             record_id = door.append(flood.body(seed, "w", number, size), durable=durable)
             _tell(f"{record_id} {number} {'d' if durable else '-'} {time.monotonic_ns()}")
             if operation == "group":
@@ -106,6 +111,20 @@ def act(operation: str, seed: str) -> None:
     for number in range(10**9):
         assert home.rebuild()
         _tell(f"rebuilt {number} - 0")
+
+
+def _seal(chooser: random.Random) -> None:
+    """Seal what waits for it, or all there is; what was said before and stands in a sealed segment is durable then."""
+    home = child.open_home()
+    newest_too = chooser.random() < 0.5
+    if newest_too:
+        door.close()
+    made = home.seal(newest_too=newest_too)
+    assert made is not None
+    for seal in made:
+        for item in reader.read_segment(home.journal, seal.segment):
+            if isinstance(item, reader.Found) and item.record.s == door.SOURCE:
+                _tell(f"{item.record.id} 0 s {time.monotonic_ns()}")
 
 
 def _tell(line: str) -> None:
@@ -137,7 +156,8 @@ class Cut:
             limit_ns = self.stopped_ns - int((1.0 + _SYNC_SLACK_S) * 1e9)
             return [line[0] for line in self.lines if int(line[3]) < limit_ns]
         last = max((i for i, line in enumerate(self.lines) if line[2] == "d"), default=-1)
-        return [line[0] for line in self.lines[: last + 1] if line[0] != "ready"]
+        told = [line[0] for line in self.lines[: last + 1] if line[0] != "ready"]
+        return list(dict.fromkeys(told + [line[0] for line in self.lines if line[2] == "s"]))
 
 
 class Disk:
@@ -323,9 +343,26 @@ def look(job: dict[str, Any]) -> dict[str, Any]:
     out["lost"] = [i for i in job["acknowledged"] if i not in audit.times]
     out["unacknowledged_lost"] = len(out["lost"])
     out["damage"] = len(audit.damage)
+    out["sealed"], out["cut_while_sealing"] = _sealed(home.journal)
+    door.close()  # which holds the segment it wrote
+    made = home.seal(newest_too=True)
+    found = verify.verify(home.journal, home.blobs).findings if made is not None else None
+    violations += ["sealing found the writer's lock held"] if found is None else []
+    violations += [f"verify: {each.path.name} {each.what}" for each in found or []]
+    audit_again = flood.Audit(home.journal, home.blobs)
+    audit_again.go_on()
+    violations += [f"after sealing: {text}" for text in audit_again.missing([*job["promised"], after])]
     if job["import"]:
         out["stood"], out["imported"] = stood, _imported(home.journal)
     return out
+
+
+def _sealed(journal: Path) -> tuple[int, int]:
+    """How many segments are sealed, and of how many the sealing was cut."""
+    finished = set(segments.sealed_numbers(journal))
+    cut = finished & set(segments.plain_numbers(journal))
+    left = sum(path.name.startswith(sealing.TEMPORARY_PREFIX) for path in journal.iterdir())
+    return len(finished - cut), len(cut) + left
 
 
 def _imported(journal: Path) -> int:
@@ -333,8 +370,6 @@ def _imported(journal: Path) -> int:
 
 
 def _from_files(journal: Path) -> Iterator[tuple[tuple[str, int], int]]:
-    from holdfast.journal import reader
-
     for item in reader.read(journal):
         if isinstance(item, reader.Found) and item.record.p is not None:
             yield (item.record.p.file, item.record.p.start), item.record.p.end
@@ -391,11 +426,13 @@ def _report(asked: argparse.Namespace, seed: int, scratch: Path) -> int:
     bad = sum(bool(cut.violations) for cut in done)
     kinds = Counter(cut.operation for cut in done)
     promised = sum(len(cut.promised) for cut in done)
+    sealed = sum(cut.found.get("sealed", 0) for cut in done)
+    midway = sum(bool(cut.found.get("cut_while_sealing")) for cut in done)
     gone = sum(cut.found.get("unacknowledged_lost", 0) for cut in done)
     oldest_s = max((cut.oldest_lost_s for cut in done if cut.operation == "group"), default=0.0)
     print(
         f"{asked.fs}: {len(done)} cuts ({', '.join(f'{n} {k}' for k, n in kinds.items())}), {promised} promises, "
-        f"{bad} cuts with violations; {gone} records that were not promised yet are gone, in group sync the oldest of "
+        f"{sealed} sealed segments, {midway} cuts in the middle of sealing, {bad} cuts with violations; {gone} records that were not promised yet are gone, in group sync the oldest of "
         f"{oldest_s:.2f} s; {time.monotonic() - began_s:.0f} s",
         flush=True,
     )

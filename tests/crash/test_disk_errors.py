@@ -7,14 +7,18 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from holdfast import retention
+from holdfast.home import Home
 from holdfast.journal import format as fmt
 from holdfast.journal import reader, segments
+from holdfast.settings import load
 from tests.crash import points, volume
 
 if TYPE_CHECKING:
@@ -213,6 +217,89 @@ def test_no_memory_at_the_end_of_a_process(used):
     assert done.returncode in {1, 21}  # 21: the background sync came first
     assert "memory" in done.stderr.lower()
     assert "Traceback" not in done.stderr
+
+
+# ── sealing, exporting ──
+
+TREE = points.REPO_ROOT / "tests" / "data" / "claude-code" / "api-error-400"
+SMALL = ("env", "HOLDFAST_SEGMENT_SIZE_BYTES=100")
+
+
+@pytest.mark.parametrize("fault", ["error:ENOSPC", "error:EIO", "memory"])
+@pytest.mark.parametrize("place", ["seal.written", "seal.renamed", "seal.chained"])
+@pytest.mark.parametrize("source", ["transcripts", "export"])
+def test_an_import_whose_sealing_fails_succeeds_and_says_so(used, source, place, fault):
+    """What was to be imported is; that its segments could not be sealed is a note; the next sealing makes up for it."""
+    path = TREE
+    if source == "export":
+        other, path = used.parent / "other", used.parent / "history.jsonl"
+        assert run(other, holdfast("import", str(TREE))).returncode == 0
+        assert run(other, holdfast("export", str(path))).returncode == 0
+    done = run(used, [*SMALL, f"HOLDFAST_FAILPOINTS={place}={fault}", *holdfast("import", str(path))])
+    assert done.returncode == 0, done.stderr
+    assert "not sealed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(json.loads(run(used, holdfast("sessions", "--json")).stdout)["sessions"]) == 2
+    assert run(used, holdfast("journal", "seal")).returncode == 0
+    assert run(used, holdfast("journal", "verify")).returncode == 0
+
+
+@pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "EROFS"])
+def test_an_export_that_cannot_be_finished_leaves_what_was_there(used, fault):
+    """The command says which file and why, with its exit code; under its name stands what stood there before."""
+    path = used.parent / "history.jsonl"
+    assert run(used, holdfast("export", str(path))).returncode == 0
+    before = path.read_bytes()
+    assert record(used).returncode == 0
+    done = run(
+        used, ["env", f"HOLDFAST_FAILPOINTS=export.written=error:{fault}", *holdfast("export", str(path))]
+    )
+    assert_told(done, {28}, str(path), os.strerror(getattr(errno, fault)))
+    assert path.read_bytes() == before
+    assert [p.name for p in used.parent.iterdir() if p.name.endswith(".part")] == []
+
+
+@needs_strace
+@pytest.mark.parametrize("fault", ["EMFILE", "ENFILE", "ENOMEM"])
+def test_a_blob_that_this_process_cannot_open_is_not_damaged(used, fault):
+    """Without descriptors or memory to read a blob, its record is not folded as damaged: the next command folds it whole."""
+    tiny = ["env", "HOLDFAST_INLINE_BODY_SIZE_BYTES=20"]
+    done = run(used, [*tiny, *holdfast("record")], EVENT)
+    assert done.returncode == 0, done.stderr
+    (blob,) = (used / "blobs").iterdir()
+    strace = ["strace", "-f", "-o", "/dev/null", "-P", str(blob), f"--inject=openat:error={fault}:when=1"]
+    done = run(used, [*strace, "--", *holdfast("sessions")])
+    assert done.returncode in {0, 30}, done.stderr
+    assert os.strerror(getattr(errno, fault)) in done.stderr
+    assert json.loads(run(used, holdfast("show", "s", "--json")).stdout)["events"] == {"probe.noted": 2}
+
+
+@needs_strace
+@pytest.mark.parametrize("fault", ["EIO", "EACCES", "EMFILE"])
+def test_an_export_that_cannot_be_read_is_not_taken_for_something_else(used, fault):
+    """An export that cannot be looked into is named, with the exit code of an import that lacks something; all else is imported."""
+    path = used.parent / "history.jsonl"
+    assert run(used, holdfast("export", str(path))).returncode == 0
+    inject = f"--inject=openat:error={fault}:when=1"
+    strace = ["strace", "-f", "-o", "/dev/null", "-P", str(path), inject, "--"]
+    done = run(used, [*strace, *holdfast("import", str(path), str(TREE))])
+    assert done.returncode == 26, done.stderr
+    assert str(path) in done.stderr
+    assert os.strerror(getattr(errno, fault)) in done.stderr
+    assert len(json.loads(run(used, holdfast("sessions", "--json")).stdout)["sessions"]) == 2
+    assert json.loads(run(used, holdfast("import", str(path), "--json")).stdout)["exports"][0]["new"] == 0
+
+
+def test_a_segment_whose_sealing_was_cut_is_not_retired(used):
+    """While the plain segment counts, the sealed one beside it is not rewritten."""
+    assert run(used, [*SMALL, *holdfast("import", str(TREE))]).returncode == 0
+    assert record(used).returncode == 0
+    done = run(used, [*SMALL, "HOLDFAST_FAILPOINTS=seal.renamed=kill", *holdfast("journal", "seal", "--all")])
+    assert done.returncode == -signal.SIGKILL
+    both = set(segments.plain_numbers(used / "journal")) & set(segments.sealed_numbers(used / "journal"))
+    assert both
+    ready = Home(load(used, {}, {}))
+    assert not both & {c.segment for c in retention.plan(ready, keep_days=1).candidates}
 
 
 # ── homes that cannot be used ──

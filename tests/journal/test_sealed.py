@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
 import subprocess
+import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -298,3 +302,41 @@ def test_a_rewritten_segment_keeps_its_place(journal):
     assert new.findings == []
     assert new.rewritten == [(2, "for the test"), (2, "once more")]
     assert verify.verify(journal, journal.parent / "blobs", anchor=old.anchor).findings
+
+
+def test_without_a_thread_sealing_waits_for_the_end(journal, monkeypatch):
+    """When the system gives no thread to seal beside, nobody is hindered, and what waits is sealed at the end."""
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    journal_of(journal, bodies_for(40))
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    beside = sealing.Beside(journal, lambda: HOST)
+    beside.look()
+    assert segments.sealed_numbers(journal) == []
+    beside.close(finish=True)
+    assert beside.failed is None
+    assert sealing.sealable(journal) == []
+
+
+@pytest.mark.parametrize(
+    "lacking", [zstandard.ZstdError("no memory"), MemoryError(), OSError(errno.EIO, "gone")]
+)
+def test_what_a_sealer_beside_lacks_is_kept_for_the_end(journal, monkeypatch, lacking):
+    """No memory, for us or for the compressor, is a refusal like any other; every record stays readable."""
+
+    def refused(*_: object) -> None:
+        raise lacking
+
+    journal_of(journal, bodies_for(40))
+    before = found(journal)
+    with monkeypatch.context() as patch:
+        patch.setattr(sealed.zstandard, "ZstdCompressor", lambda **_: SimpleNamespace(compress=refused))
+        beside = sealing.Beside(journal, lambda: HOST)
+        beside.look()
+        beside.close(finish=True)
+    assert isinstance(beside.failed, SealFailed)
+    assert found(journal) == before
+    assert sealing.seal_all(journal, HOST)
+    assert found(journal) == before

@@ -447,11 +447,21 @@ def test_syncing_nothing_costs_nothing(journal, disk):
 
 
 def test_a_segment_is_synced_before_it_is_left(journal, disk):
-    """A full segment is forced before the next one is begun."""
+    """A full segment is forced before the next one is begun, and the names there are before another is added."""
     writer = open_writer(journal, segment_size_bytes=1)
     writer.append("test", b"1")
     writer.append("test", b"2")
-    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name]
+    assert disk.synced == ["00000001.jsonl", "journal", journal.parent.name, "journal"]
+
+
+def test_a_segment_of_another_writer_is_named_for_good_before_the_next(journal, disk):
+    """Names reach the disk in the order of their numbers, whoever made them: no power cut leaves a gap that looks like a loss."""
+    other = open_writer(journal, segment_size_bytes=1)
+    other.append("test", b"1")
+    assert disk.synced == []
+    open_writer(journal, segment_size_bytes=1).append("test", b"2")
+    assert disk.synced == ["journal"]
+    assert segments.numbers(journal) == [1, 2]
 
 
 def test_what_is_kept_for_a_failed_sync_is_bounded(journal, disk, monkeypatch):
@@ -591,6 +601,46 @@ def test_a_background_sync_that_fails_is_made_good(journal, disk):
     assert writer.sync_failures == 1
     assert records(journal) == [(1, record_id), (2, record_id)]
     assert disk.synced[-1] == "00000002.jsonl"
+
+
+def test_a_background_sync_that_finds_no_memory_is_made_good(journal, disk, monkeypatch):
+    """When the background thread finds no memory in the middle of a sync, what it was to force is appended again and synced."""
+    refusals = iter([MemoryError])
+
+    def failpoint(name: str) -> None:
+        if name == "journal.naming" and (refusal := next(refusals, None)):
+            raise refusal
+
+    monkeypatch.setattr(writer_module, "failpoint", failpoint)
+    writer = open_writer(journal, fsync_interval_s=0.001)
+    record_id = writer.append("test", b"1")
+    assert writer._syncer is not None
+    writer._syncer.join(LIMIT_S)
+    assert writer._syncer is None
+    writer.sync()
+    assert records(journal) == [(1, record_id), (2, record_id)]
+    assert disk.synced[-1] == "00000002.jsonl"
+
+
+@pytest.mark.parametrize("why", [errno.EIO, errno.EACCES, errno.EMFILE])
+def test_blobs_that_cannot_be_opened_refuse_the_append(journal, monkeypatch, why):
+    """When the directory of the blobs cannot be opened, nothing is acknowledged, and the error says so."""
+    (journal.parent / "blobs").mkdir()
+    whole = os.open
+
+    def refused(path, flags, *args, **more):
+        if flags & os.O_DIRECTORY and Path(path).name == "blobs":
+            raise OSError(why, os.strerror(why), os.fspath(path))
+        return whole(path, flags, *args, **more)
+
+    writer = open_writer(journal, inline_limit_bytes=10)
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(AppendFailed, match=os.strerror(why)):
+        writer.append("test", b"x" * 100)
+    monkeypatch.setattr(os, "open", whole)
+    assert records(journal) == []
+    kept = writer.append("test", b"x" * 100)
+    assert records(journal) == [(1, kept)]
 
 
 def test_a_background_sync_that_fails_for_good_is_told_to_the_next(journal, disk):

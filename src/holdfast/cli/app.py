@@ -134,7 +134,7 @@ def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     cls=_Lazy,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-27 journal, 30-33 store, "
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-28 journal, 30-33 store, "
     "40 doctor found faults, 70 a bug, 130 interrupted. Every setting of `holdfast config` can also be given here, "
     "as --NAME VALUE before the command.",
 )

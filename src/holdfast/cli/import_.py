@@ -12,7 +12,7 @@ import click
 from holdfast import exchange
 from holdfast.cli import terminal
 from holdfast.cli.app import COMMANDS, Context
-from holdfast.errors import NotFound, StoreBusy, TransferIncomplete, UsageError
+from holdfast.errors import NotFound, StoreBusy, TransferFailed, TransferIncomplete, UsageError
 
 if TYPE_CHECKING:
     from holdfast.catch_up import ImportReport
@@ -36,8 +36,8 @@ def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  
     if not paths and not home.default_roots():
         looked = context.settings.claude_config_dir / "projects"
         raise NotFound(f"{looked}: no agent history there", hint="name a path: holdfast import PATH")
-    exports = [path for path in paths if str(path) == "-" or exchange.is_export(path)]
-    sources = [path for path in paths if path not in exports]
+    exports, unreadable = _exports(paths)
+    sources = [path for path in paths if path not in exports and str(path) not in unreadable]
     for path in sources:
         _refuse_compressed(path)
     taken = {str(path): _take_in(context, path) for path in exports}
@@ -54,7 +54,19 @@ def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  
         _print_json(report, taken)
     else:
         _print(report, taken, sources=bool(sources) or not paths)
-    _complain(taken)
+    _complain(taken, unreadable)
+
+
+def _exports(paths: tuple[Path, ...]) -> tuple[list[Path], dict[str, str]]:
+    """Which of the paths are exports, and why one of them cannot be told to be."""
+    exports, unreadable = [], {}
+    for path in paths:
+        try:
+            if str(path) == "-" or exchange.is_export(path):
+                exports.append(path)
+        except TransferFailed as exc:
+            unreadable[str(path)] = str(exc)
+    return exports, unreadable
 
 
 def _refuse_compressed(path: Path) -> None:
@@ -75,7 +87,7 @@ def _take_in(context: Context, path: Path) -> Taken:
             if sys.stdin is None:
                 raise UsageError("standard input is closed", hint="pipe an export into it")
             return exchange.take_in(context.home, sys.stdin.buffer, line.show_count)
-        with path.open("rb") as file:
+        with exchange.opened(path) as file:
             return exchange.take_in(context.home, file, line.show_count)
     finally:
         line.done()
@@ -103,21 +115,21 @@ def _print(report: ImportReport, taken: dict[str, Taken], *, sources: bool) -> N
                 f"{terminal.some(one.new, 'new record')}"
             )
         )
+    if report.unsealed:
+        terminal.note(f"note: {report.unsealed}")
     if not sources:
         return
     for path, why in report.unreadable:
         terminal.note(f"not read: {path}: {why}")
-    if report.unsealed:
-        terminal.note(f"note: {report.unsealed}")
     click.echo(
         f"{report.files_done} of {report.files_total} files ({terminal.size(report.bytes_total)}) are recorded; "
         f"{report.records} new records"
     )
 
 
-def _complain(taken: dict[str, Taken]) -> None:
+def _complain(taken: dict[str, Taken], unreadable: dict[str, str]) -> None:
     """Say what of the exports was not taken, where nobody overlooks it."""
-    faults = []
+    faults = list(unreadable.values())
     for path, one in taken.items():
         for skipped in one.skipped[:_MOST_SHOWN]:
             terminal.note(
@@ -139,5 +151,5 @@ def _complain(taken: dict[str, Taken]) -> None:
     if faults:
         raise TransferIncomplete(
             "; ".join(faults),
-            hint="everything else in it is imported; make the export again and import it: only what is missing is added",
+            hint="everything else is imported; repair access or make the export again, and import it: only what is missing is added",
         )

@@ -7,6 +7,7 @@ renamed, and the directory synced. A temporary left by a crash is never read; `d
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -26,6 +27,7 @@ TEMPORARY_PREFIX = ".writing-"
 ASIDE_PREFIX = ".removing-"
 _CHUNK_BYTES = 1 << 20
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
+_LACKING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 def sync_directory(path: Path) -> None:
@@ -127,6 +129,7 @@ def read(directory: Path, ref: BlobRef) -> Iterator[bytes]:
 
     Raises:
         BlobDamaged: as `get`, at the latest after the last chunk.
+        OSError: this process lacks descriptors or memory, which says nothing about the blob.
     """
     path = directory / ref.sha256
     if not _NAME.match(ref.sha256):
@@ -138,6 +141,8 @@ def read(directory: Path, ref: BlobRef) -> Iterator[bytes]:
                 digest.update(chunk)
                 yield chunk
     except OSError as exc:
+        if exc.errno in _LACKING:
+            raise
         raise BlobDamaged(path, f"cannot be read: {exc.strerror}") from exc
     if digest.hexdigest() != ref.sha256:
         raise BlobDamaged(path, "its content does not have the SHA-256 of its name")

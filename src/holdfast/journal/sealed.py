@@ -25,6 +25,7 @@ all numbers little-endian.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import struct
@@ -155,7 +156,8 @@ def write(
     at = start = 0
     for piece in _frames(plain):
         content.update(piece)
-        group = marker(start, len(piece), frame := compressor.compress(piece)) + frame
+        frame = _compress(compressor, piece)
+        group = marker(start, len(piece), frame) + frame
         stored.update(group)
         _write_all(fd, group)
         groups.append(Group(at, len(group), start, len(piece)))
@@ -165,6 +167,13 @@ def write(
     ).linked()
     _write_all(fd, trailer(seal, groups))
     return seal
+
+
+def _compress(compressor: zstandard.ZstdCompressor, piece: bytes) -> bytes:
+    try:
+        return compressor.compress(piece)
+    except zstandard.ZstdError as exc:  # any bytes can be compressed: what it lacks is memory
+        raise OSError(errno.ENOMEM, str(exc)) from exc
 
 
 def marker(start: int, size: int, frame: bytes) -> bytes:

@@ -33,9 +33,23 @@ _READ_BYTES = 1 << 20
 
 
 def sealable(directory: Path) -> list[int]:
-    """The segments that wait to be sealed, in order: all but the newest."""
-    newest = max(segments.numbers(directory), default=0)
-    return [number for number in segments.plain_numbers(directory) if number < newest]
+    """The segments that wait to be sealed, in order: all but the newest.
+
+    Raises:
+        SealFailed: the directory cannot be read.
+    """
+    with _told(directory):
+        newest = max(segments.numbers(directory), default=0)
+        return [number for number in segments.plain_numbers(directory) if number < newest]
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the system refuses, in words."""
+    try:
+        yield
+    except OSError as exc:
+        raise SealFailed(path, exc.strerror or str(exc)) from exc
 
 
 def seal_all(directory: Path, host: str, *, go_on: Callable[[], bool] = lambda: True) -> list[sealed.Seal]:
@@ -70,26 +84,22 @@ def seal(directory: Path, number: int, host: str) -> sealed.Seal | None:
         SealFailed: the disk refused, or gave back something else than was written.
     """
     plain = segments.path(directory, number)
-    try:
+    with _told(plain):
         fd = os.open(plain, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as exc:
-        raise SealFailed(plain, exc.strerror or str(exc)) from exc
-    try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return None
-        made = _write(directory, number, host, previous_link(directory, number), _pieces(fd))
-        failpoint("seal.renamed")
-        _enter(directory, made)
-        failpoint("seal.chained")
-        plain.unlink()
-        blobs.sync_directory(directory)
-        failpoint("seal.done")
-    except OSError as exc:
-        raise SealFailed(plain, exc.strerror or str(exc)) from exc
-    finally:
-        os.close(fd)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return None
+            made = _write(directory, number, host, previous_link(directory, number), _pieces(fd))
+            failpoint("seal.renamed")
+            _enter(directory, made)
+            failpoint("seal.chained")
+            plain.unlink()
+            blobs.sync_directory(directory)
+            failpoint("seal.done")
+        finally:
+            os.close(fd)
     return made
 
 
@@ -103,7 +113,7 @@ def rewrite(directory: Path, number: int, host: str, plain: Iterable[bytes], why
         SealFailed: the segment's seal cannot be read, or the disk refused.
     """
     path = segments.sealed_path(directory, number)
-    try:
+    with _told(path):
         with sealed.opened(path) as old:
             seal = old.seal
         if seal is None:
@@ -112,8 +122,6 @@ def rewrite(directory: Path, number: int, host: str, plain: Iterable[bytes], why
         made = _write(directory, number, host, seal.previous, plain, was)
         failpoint("seal.rewritten")
         _enter(directory, made)
-    except OSError as exc:
-        raise SealFailed(path, exc.strerror or str(exc)) from exc
     return made
 
 
@@ -123,16 +131,16 @@ def finish_rewriting(directory: Path) -> None:
     Raises:
         SealFailed: the disk refused.
     """
-    named = {seal.segment: seal for seal in chain.seals(directory)}
-    for number in segments.sealed_numbers(directory):
+    with _told(directory):
+        named = {seal.segment: seal for seal in chain.seals(directory)}
+        numbers = segments.sealed_numbers(directory)
+    for number in numbers:
         path = segments.sealed_path(directory, number)
-        try:
+        with _told(path):
             with sealed.opened(path) as segment:
                 seal = segment.seal
             if seal is not None and replaces(seal, named.get(number)):
                 _enter(directory, seal)
-        except OSError as exc:
-            raise SealFailed(path, exc.strerror or str(exc)) from exc
 
 
 def replaces(seal: sealed.Seal, other: sealed.Seal | None) -> bool:
@@ -176,11 +184,19 @@ class Beside:
     def look(self) -> None:
         """Begin to seal when something waits for it and nothing is being sealed."""
         busy = self._thread is not None and self._thread.is_alive()
-        if not busy and self.failed is None and sealable(self._directory):
-            self._thread = threading.Thread(
-                target=self._seal, args=(self._host(),), name="holdfast-seal", daemon=True
-            )
-            self._thread.start()
+        if busy or self.failed is not None:
+            return
+        try:
+            if sealable(self._directory):
+                self._start(self._host())
+        except SealFailed as exc:
+            self.failed = exc
+
+    def _start(self, host: str) -> None:
+        thread = threading.Thread(target=self._seal, args=(host,), name="holdfast-seal", daemon=True)
+        with suppress(RuntimeError):  # the system gives no thread: the next look asks again
+            thread.start()
+            self._thread = thread
 
     def close(self, *, finish: bool) -> None:
         """Wait for the segment that is being sealed; with `finish` for all that wait."""
@@ -195,8 +211,8 @@ class Beside:
             self.sealed += len(seal_all(self._directory, host, go_on=lambda: not self._stop))
         except SealFailed as exc:
             self.failed = exc
-        except OSError as exc:
-            self.failed = SealFailed(self._directory, exc.strerror or str(exc))
+        except MemoryError:
+            self.failed = SealFailed(self._directory, "out of memory")
 
 
 # ── steps ──

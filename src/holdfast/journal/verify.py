@@ -251,6 +251,8 @@ class _Walk:
                 blobs.verify(self._blob_directory, BlobRef(sha256.decode(), size))
             except BlobDamaged as exc:
                 self._found(self._blob_directory / sha256.decode(), exc.why)
+            except OSError as exc:
+                self._found(self._blob_directory / sha256.decode(), f"cannot be read: {exc.strerror}")
             self._out.blobs += 1
 
     def _anchor(self, anchor: str | None) -> None:

@@ -269,6 +269,11 @@ class Writer:
     def _create(self, number: int) -> None:
         """Create a segment, unless another writer was quicker; its first record says whose it is."""
         path = segments.path(self._directory, number)
+        if (
+            number > 1
+        ):  # names reach the disk in order: a gap in the numbers after a power cut would look like a loss
+            with contextlib.suppress(OSError):
+                blobs.sync_directory(self._directory)
         try:
             fd = os.open(path, _APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from holdfast.errors import StoreDamaged, StoreError
+from holdfast.failpoints import failpoint
 from holdfast.store import database
 from holdfast.store.schema import is_done, statements_of
 
@@ -43,6 +44,7 @@ def migrate(db: apsw.Connection, home: Path, path: Path) -> None:
     """
     found = database.versions(db)["schema_version"]
     back_up(db, backup_path(home, found))
+    failpoint("migrate.copied")
     try:
         _take(db, path, found)
     except apsw.Error as exc:
@@ -63,6 +65,7 @@ def _take(db: apsw.Connection, path: Path, found: int) -> None:
         db.execute(sql, (str(schema.version),))
         if missing := schema.missing(db):
             raise StoreDamaged(path, f"made by schema {found}, but not with its tables: {missing[0]}")
+        failpoint("migrate.stepped")
 
 
 def take(db: apsw.Connection, step: Step) -> None:

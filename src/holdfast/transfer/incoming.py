@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from holdfast.errors import ExportFromFuture
+from holdfast.failpoints import failpoint
 from holdfast.journal import format as fmt
 from holdfast.journal import reader
 from holdfast.store.known import Known, Sight
@@ -194,6 +195,7 @@ class Import:
 
     def _append(self) -> None:
         self._writer.append_lines(self._batch)
+        failpoint("import.taken")
         self._out.new += len(self._batch)
         self._batch, self._batch_bytes = [], 0
         self._report(self._out)

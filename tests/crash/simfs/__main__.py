@@ -15,7 +15,7 @@ import sys
 import time
 
 from tests.crash.simfs import explore
-from tests.crash.simfs.protocols import MISTAKES, PROTOCOLS
+from tests.crash.simfs.explore import MISTAKES, PROTOCOLS
 
 STATES = 100_000
 _SHOWN = 10
@@ -37,14 +37,14 @@ def main() -> int:
         began_s = time.monotonic()
         found = explore.explore(name, seed, asked.states, only=asked.workload)
         bad += found.violations
-        print(f"{name:44} {found}; {time.monotonic() - began_s:.0f} s", flush=True)
+        print(f"{name:56} {found}; {time.monotonic() - began_s:.0f} s", flush=True)
         print(*found.examples[:_SHOWN], sep="\n", end="\n" if found.examples else "")
     if not asked.only:
         for mistake in MISTAKES:
             found = explore.explore_mistake(mistake, seed)
             bad += not found.violations
             verdict = "noticed" if found.violations else "NOT NOTICED"
-            print(f"{mistake:44} {verdict}: {found}", flush=True)
+            print(f"{mistake:56} {verdict}: {found}", flush=True)
     return 1 if bad else 0
 
 

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.crash.simfs import protocols, sealing
 from tests.crash.simfs.disk import Log, Moment, Promise, Tree
-from tests.crash.simfs.protocols import MISTAKES, PROTOCOLS, Found, Mistake, Stage
+from tests.crash.simfs.protocols import Found, Mistake, Stage
 from tests.crash.simfs.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PROTOCOLS = {**protocols.PROTOCOLS, **sealing.PROTOCOLS}
+MISTAKES = {**protocols.MISTAKES, **sealing.MISTAKES}
 CONTROL_STATES = 10_000  # at most: a mistake is found out after some hundred
 _STATES_PER_MOMENT = 12
 
@@ -77,7 +80,7 @@ def record(build: Mistake, seed: str, directory: Path) -> Log:
     root = directory / "run"
     root.mkdir()
     disk = Recorder(root, unheard=build.unheard)
-    with disk.watching():
+    with disk.watching(), build.around():
         PROTOCOLS[build.protocol].run(Stage(root, random.Random(seed), disk, build.writer, build.ack_first))
     shutil.rmtree(root)
     return disk.log

@@ -26,6 +26,7 @@ from holdfast.settings import load
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tests.crash.simfs.recorder import Recorder
@@ -381,6 +382,7 @@ class Mistake(NamedTuple):
     unheard: frozenset[str] = frozenset()
     ack_first: bool = False
     writer: type[Writer] = Writer
+    around: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext  # entered while it runs
 
 
 MISTAKES = {
