@@ -142,7 +142,7 @@ class Capture:
 
 
 def _hint_key(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def hints_of(db: apsw.Connection) -> dict[str, Hint]:

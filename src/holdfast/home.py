@@ -328,12 +328,13 @@ class Home:
         within_days = self.settings.sweep_warning_days
         due = []
         if after_days is not None:
-            hints = hints_of(db)
-            horizon_us = now_us + (within_days - after_days) * clock.DAY_US
+            horizon_ns = (now_us + (within_days - after_days) * clock.DAY_US + 1) * 1_000
             files = claude_files.find(self.default_roots())[0] if self._looked_at is None else self._looked_at
-            for file in files:
+            old = [file for file in files if file.mtime_ns < horizon_ns]
+            hints = hints_of(db) if old else {}
+            for file in old:
                 session = claude_files.session_of(file)
-                if session is not None and file.mtime_ns // 1000 <= horizon_us:
+                if session is not None:
                     swept_us = file.mtime_ns // 1000 + after_days * clock.DAY_US
                     due.append(
                         {"id": session, "swept_at": clock.iso(swept_us), "recorded": unchanged(file, hints)}

@@ -137,7 +137,7 @@ def test_a_segment_that_is_gone(opened):
     ids = record(opened, 3)
     fold(opened)
     assert held(opened) == set(ids)
-    assert len(list(opened.path.glob("store-*.db.damaged"))) == 1
+    assert len(list(opened.path.glob("store-*.db.ahead"))) == 1
 
 
 def test_a_store_that_fits_its_journal_is_kept(opened):

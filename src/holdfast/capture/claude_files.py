@@ -111,33 +111,66 @@ def _walk(real: str, unreadable: list[Unreadable]) -> Iterator[SourceFile]:
             yield file
         return
 
-    def refused(error: OSError) -> None:
-        unreadable.append(Unreadable(str(error.filename), error.strerror or str(error)))
-
-    seen: set[tuple[int, int]] = set()
-    for directory, below, names in os.walk(real, onerror=refused, followlinks=True):
-        if not _first_visit(directory, seen):
-            below.clear()
+    visited = _Visited(real)
+    todo = [real]
+    while todo:
+        directory = todo.pop()
+        try:
+            with os.scandir(directory) as entries:
+                found = list(entries)
+        except OSError as exc:
+            unreadable.append(Unreadable(directory, exc.strerror or str(exc)))
             continue
-        for name in names:
+        for entry in found:
+            name = entry.name
+            if _is_directory(entry):
+                if visited.is_new(entry):
+                    todo.append(entry.path)
+                continue
             is_meta = name.endswith(".json") and _META_NAME.search(name) is not None
             if not is_meta and not name.endswith(".jsonl"):
                 continue
-            file = _look(f"{directory}/{name}", is_meta, unreadable)
+            file = _look(entry.path, is_meta, unreadable)
             if file and (is_meta or _TRANSCRIPT_NAME.match(name) or _is_transcript(file, unreadable)):
                 yield file
 
 
-def _first_visit(directory: str, seen: set[tuple[int, int]]) -> bool:
-    """Whether a directory was not walked yet; links may lead to it twice, or in a circle."""
+def _is_directory(entry: os.DirEntry[str]) -> bool:
     try:
-        found = os.stat(directory)  # noqa: PTH116
+        return entry.is_dir()
     except OSError:
         return False
-    mark = (found.st_dev, found.st_ino)
-    first = mark not in seen
-    seen.add(mark)
-    return first
+
+
+class _Visited:
+    """Directories that were met; links may lead to one twice, or in a circle.
+
+    Only links cost a look of their own: of other directories the listing tells the inode, and without links none comes twice.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._paths = {os.stat(root).st_ino: root}  # noqa: PTH116 - of directories that are no links
+        self._linked: set[tuple[int, int]] = set()
+
+    def is_new(self, entry: os.DirEntry[str]) -> bool:
+        """Whether a directory was not met before."""
+        try:
+            if not entry.is_symlink():
+                known = self._linked and _mark(entry.stat()) in self._linked
+                self._paths[entry.inode()] = entry.path
+                return not known
+            mark = _mark(entry.stat())
+            other = self._paths.get(mark[1])
+            if mark in self._linked or (other is not None and _mark(os.stat(other)) == mark):  # noqa: PTH116
+                return False
+        except OSError:
+            return False
+        self._linked.add(mark)
+        return True
+
+
+def _mark(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _look(path: str, is_meta: bool, unreadable: list[Unreadable]) -> SourceFile | None:  # noqa: FBT001 - a column
