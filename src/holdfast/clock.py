@@ -8,7 +8,8 @@ from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_US = 86_400_000_000
-_THREE_DIGITS = [f"{number:03d}" for number in range(1_000)]
+_SECONDS = [f"{number:02d}." for number in range(60)]
+_MILLISECONDS = [f"{number:03d}Z" for number in range(1_000)]
 _MAX_US = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z, the last moment datetime can show
 
 
@@ -37,9 +38,10 @@ def iso(time_us: int | None) -> str | None:
     """ISO 8601 in UTC with milliseconds ("2026-11-21T11:07:22.112Z"); None stays None."""
     if time_us is None:
         return None
-    minute, ms = divmod(min(max(time_us, 0), _MAX_US) // 1_000, 60_000)
-    second, ms = divmod(ms, 1_000)
-    return f"{_minute(minute)}{_THREE_DIGITS[second][1:]}.{_THREE_DIGITS[ms]}Z"
+    if not 0 <= time_us <= _MAX_US:
+        time_us = 0 if time_us < 0 else _MAX_US
+    second = time_us // 1_000_000
+    return _minute(second // 60) + _SECONDS[second % 60] + _MILLISECONDS[time_us // 1_000 % 1_000]
 
 
 @lru_cache(maxsize=4_096)

@@ -43,8 +43,8 @@ def tree(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
     growing = _Growing(summary["state"], _turn_standings(db, session, summary))
     spans_found: list[_Row] = db.execute(_SQL["span_nodes"], {"session_id": session}).fetchall()
     calls_found: list[_Row] = db.execute(_SQL["llm_nodes"], {"session_id": session}).fetchall()
-    growing.spans.update(row[2] for row in spans_found)
-    growing.work.update(growing.spans, (row[2] for row in calls_found))
+    growing.spans.update([row[2] for row in spans_found])
+    growing.calls.update([row[2] for row in calls_found])
     growing.add_agents(list(_agents(db, session, summary)))
     streams: dict[str, list[_Row]] = {}
     for found in (*spans_found, *calls_found):  # in the order of their ids, which sorting keeps among equals
@@ -63,8 +63,8 @@ class _Growing:
     """A tree that takes its nodes in order, each hung under its parent at once, or when the parent comes."""
 
     def __init__(self, session_state: str, turns: dict[str, state.Standing]) -> None:
-        self.spans: set[str] = set()  # every span's id, and
-        self.work: set[str] = set()  # with them every model call's
+        self.spans: set[str] = set()  # every span's id
+        self.calls: set[str] = set()  # and every model call's
         self._unfinished = state.of_span({"status": None, "kind": ""}, session_state)
         self._turns = turns
         self._nodes: dict[str, Json] = {}
@@ -75,7 +75,7 @@ class _Growing:
         """Agents come before all work; their (name, parent's name, node)."""
         self._nodes.update((name, node) for name, _, node in found)
         for _, parent, node in found:
-            if parent in self.work:
+            if parent in self.spans or parent in self.calls:
                 self._waiting.setdefault(parent, []).append(node)
             elif parent in self._nodes:
                 self._nodes[parent]["children"].append(node)
