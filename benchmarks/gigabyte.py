@@ -126,7 +126,6 @@ def _show(figures, repeats):
             0.8,
             at_most=False,
         ),
-        Budget("the same per CPU second", many["mb_per_cpu_s"] / once["mb_per_cpu_s"], 0.8, at_most=False),
         Budget("peak memory, MB", many["peak_mb"], 100),
         Budget(
             "appended line, CPU in the large archive / in the small one",
