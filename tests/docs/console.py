@@ -27,7 +27,8 @@ _VARIES = (
     (re.compile(r"01[0-9a-f]{6}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"), "<random id>"),
     (re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{3})?Z)?"), "<day>"),
     (re.compile(r"\d\d:\d\d:\d\d(\.\d{3})?"), "<time>"),
-    (re.compile(r"bytes \d+ to \d+|\d+\.\d [kM]B"), "<bytes>"),  # paths of this run stand in the journal
+    # Paths of this run stand in the journal.
+    (re.compile(r"bytes \d+ to \d+|\d+\.\d [kM]B|\b\d+:\d{3,}\b"), "<bytes>"),
 )
 
 
