@@ -191,9 +191,7 @@ def _refuse(home: Path, found: os.stat_result) -> None:
         why = "it is no directory"
     elif found.st_uid != os.geteuid():
         why = f"it belongs to user {found.st_uid}, not to you ({os.geteuid()})"
-    elif not premises.is_marked(home) and any(
-        home.iterdir()
-    ):  # an empty one is what a killed purge left last
+    elif not premises.is_marked(home) and not _is_emptied(home):
         why = f"it holds no {premises.MARK} of ours"
     if why is not None:
         raise HomeError(
@@ -227,10 +225,15 @@ def _sort(directory: Path, table: tuple[tuple[str, Any], ...], out: Purge) -> No
 
 
 def _is_sample(path: Path) -> bool:
-    """Whether this is the home of the bundled samples, inside another; an empty one is what a killed purge left of it."""
+    """Whether this is the home of the bundled samples, inside another, or what a killed purge left of it."""
     if path.name != "sample" or path.is_symlink() or not path.is_dir():
         return False
-    return premises.is_marked(path) or not any(path.iterdir())
+    return premises.is_marked(path) or _is_emptied(path)
+
+
+def _is_emptied(home: Path) -> bool:
+    """Whether this is what a killed purge leaves last: an empty home, or one with the lock that the next purge took."""
+    return {path.name for path in home.iterdir()} <= {lock.NAME}
 
 
 def _is_sort(path: Path, inside: object) -> bool:

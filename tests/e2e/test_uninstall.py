@@ -206,6 +206,19 @@ def test_checkpoints_in_a_workspace_are_told(run, used, tmp_path):
     assert (found["where"], "refs/holdfast/one" in found["what"]) == (str(repository), True)
 
 
+@pytest.mark.parametrize("left", [[], ["writer.lock"]], ids=["empty", "with a lock"])
+@pytest.mark.parametrize("where", [".", "sample"])
+def test_what_a_killed_purge_left_last_is_purged(used, run, where, left):
+    home = used / where
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir()
+    for name in left:
+        (home / name).touch()
+    done = run("uninstall", "--purge", "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not used.exists()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(points.missing() is not None, reason=points.missing() or "")
 def test_a_purge_killed_at_any_call_can_be_done_again_or_leaves_a_home_that_opens(used, run, tmp_path):
