@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import stat
 import subprocess
-import time
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -275,23 +273,10 @@ def _lock_segments(journal: Path, held: contextlib.ExitStack) -> None:
             continue
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         held.callback(os.close, fd)
-        if not _lock_within(fd, _WAIT_MS):
+        if not lock.lock_within(fd, _WAIT_MS):
             raise StoreBusy(
                 f"another process is recording: it writes {path}", hint="end it, then run this again"
             )
-
-
-def _lock_within(fd: int, wait_ms: int) -> bool:
-    deadline_ns = time.monotonic_ns() + wait_ms * 1_000_000
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic_ns() >= deadline_ns:
-                return False
-            time.sleep(0.02)
-        else:
-            return True
 
 
 def _remove(now: Purge) -> Purge:

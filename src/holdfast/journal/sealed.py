@@ -37,6 +37,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import zstandard
 
+from holdfast.journal.blobs import write_all
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -96,6 +98,11 @@ class Seal(msgspec.Struct, frozen=True, omit_defaults=True):
     def fits(self) -> bool:
         """Whether the link is that of the other members."""
         return self.link == self._link()
+
+    @property
+    def place(self) -> str:
+        """The link that the next segment names; rewriting a segment does not change it."""
+        return self.was[0].link if self.was else self.link
 
 
 _encode = msgspec.json.Encoder().encode
@@ -159,13 +166,13 @@ def write(
         frame = _compress(compressor, piece)
         group = marker(start, len(piece), frame) + frame
         stored.update(group)
-        _write_all(fd, group)
+        write_all(fd, group)
         groups.append(Group(at, len(group), start, len(piece)))
         at, start = at + len(group), start + len(piece)
     seal = Seal(
         FORMAT, host, segment, start, content.hexdigest(), at, stored.hexdigest(), previous, was
     ).linked()
-    _write_all(fd, trailer(seal, groups))
+    write_all(fd, trailer(seal, groups))
     return seal
 
 
@@ -208,12 +215,6 @@ def _frames(plain: Iterable[bytes]) -> Iterator[bytes]:
             del held[:cut]
     if held:
         yield bytes(held)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 # ── reading ──

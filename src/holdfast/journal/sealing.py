@@ -162,7 +162,7 @@ def previous_link(directory: Path, number: int) -> str:
         seal = last.seal or {s.segment: s for s in chain.seals(directory)}.get(before[-1])
     if seal is None:
         raise SealFailed(path, "its seal is damaged, nothing can be chained to it")
-    return seal.was[0].link if seal.was else seal.link
+    return seal.place
 
 
 class Beside:

@@ -151,11 +151,11 @@ class _Walk:
 
     def _before(self, number: int) -> str:
         """The link that a segment's seal must name; where the seal before it is unreadable, as the chain has it."""
-        read = {seal.segment: seal for seal in self._seals}
-        before = read.get(number - 1) or self._named_seals.get(number - 1)
+        before = next((seal for seal in reversed(self._seals) if seal.segment == number - 1), None)
+        before = before or self._named_seals.get(number - 1)
         if before is None and self._seals:
             before = self._seals[-1]
-        return sealed.NO_LINK if before is None else _place_in_chain(before)
+        return sealed.NO_LINK if before is None else before.place
 
     def _read(self, path: Path, segment: sealed.Sealed) -> tuple[str, bool]:
         """The SHA-256 of a sealed segment's content, and whether all of it could be read."""
@@ -208,16 +208,20 @@ class _Walk:
         try:
             plain = _sha256_of(segments.path(self._directory, number))
             with sealed.opened(path) as segment:
-                if segment.seal is None or segment.seal.sha256 != plain:
-                    self._found(path, "it differs from the plain segment beside it")
-                else:
-                    self._seals.append(segment.seal)
+                seal = segment.seal
         except FileNotFoundError:  # it was just finished
             self._sealed_segment(number)
             return
         except OSError as exc:
             self._found(path, f"{exc.strerror}")
-        self._plain_segment(number)
+            self._plain_segment(number)
+            return
+        if not self._plain_segment(number):  # it was finished while we looked: then the sealed one is proved
+            self._sealed_segment(number)
+        elif seal is None or seal.sha256 != plain:
+            self._found(path, "it differs from the plain segment beside it")
+        else:
+            self._seals.append(seal)
 
     # ── chain, blobs, anchor ──
 
@@ -271,11 +275,6 @@ def anchors(seals: list[sealed.Seal]) -> Iterator[str]:
     for seal in seals:
         held = hashlib.sha256(held.encode() + seal.line()).hexdigest()
         yield held
-
-
-def _place_in_chain(seal: sealed.Seal) -> str:
-    """The link that the next segment names; rewriting a segment does not change it."""
-    return seal.was[0].link if seal.was else seal.link
 
 
 def _sha256_of(path: Path) -> str:

@@ -122,10 +122,13 @@ class Writer:
         """Put the blob of a record just appended again, if somebody removed it before the record named it."""
         body = redact.body(body)
         if not blobs.stands(self._blobs, hashlib.sha256(body).hexdigest()):
-            try:
-                blobs.put(self._blobs, body)
-            except OSError as exc:
-                raise AppendFailed(self._blobs, exc.strerror or str(exc)) from exc
+            self._put(body)
+
+    def _put(self, body: bytes) -> fmt.BlobRef:
+        try:
+            return blobs.put(self._blobs, body)
+        except OSError as exc:
+            raise AppendFailed(self._blobs, exc.strerror or str(exc)) from exc
 
     def _append(self, line: bytes, *, durable: bool) -> None:
         with self._lock:
@@ -174,10 +177,7 @@ class Writer:
         body = redact.body(body)
         if len(body) <= self.inline_limit_bytes:
             return fmt.body_member(body)
-        try:
-            return fmt.blob_member(blobs.put(self._blobs, body))
-        except OSError as exc:
-            raise AppendFailed(self._blobs, exc.strerror or str(exc)) from exc
+        return fmt.blob_member(self._put(body))
 
     def line_of_stream(
         self,

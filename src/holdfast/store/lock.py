@@ -62,7 +62,7 @@ def held(home: Path, wait_ms: int) -> Iterator[bool]:
         raise StoreError(f"{home / NAME}: {exc.strerror}", hint=hint) from exc
     mine = False
     try:
-        mine = _lock_within(fd, wait_ms)
+        mine = lock_within(fd, wait_ms)
         yield mine
     finally:
         if mine:
@@ -71,7 +71,8 @@ def held(home: Path, wait_ms: int) -> Iterator[bool]:
         os.close(fd)
 
 
-def _lock_within(fd: int, wait_ms: int) -> bool:
+def lock_within(fd: int, wait_ms: int) -> bool:
+    """Try to lock an open file for this process alone; whether it worked."""
     deadline_ns = time.monotonic_ns() + wait_ms * 1_000_000
     while True:
         try:
