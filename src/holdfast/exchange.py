@@ -34,9 +34,9 @@ _WAIT_MS = 5_000
 
 
 def choose(
-    home: Home, sessions: tuple[str, ...], since_us: int | None = None, until_us: int | None = None
+    home: Home, sessions: tuple[str, ...], since_us: int | None = None, last_us: int | None = None
 ) -> outgoing.Choice:
-    """The choice that a person's words mean.
+    """The choice that a person's words mean: of these sessions, received from `since_us` to `last_us`, both included.
 
     Raises:
         NotFound, AmbiguousId: a session's id is no session's, or fits several.
@@ -52,7 +52,7 @@ def choose(
         keys,
         frozenset(workspaces),
         wide.since_us if since_us is None else since_us,
-        wide.until_us if until_us is None else until_us,
+        wide.until_us if last_us is None else last_us + 1,
     )
 
 

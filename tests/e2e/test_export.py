@@ -182,8 +182,12 @@ def test_a_time_chooses_records_by_when_they_were_received(home, into, tmp_path)
         return f"{clock.iso(us)[:-4]}{us % 1_000_000:06d}Z"
 
     file = tmp_path / "part.jsonl"
-    into(home, "export", file, "--since", iso(times[1]), "--until", iso(times[3]))
+    into(home, "export", file, "--since", iso(times[1]), "--until", iso(times[2]))
     assert [json.loads(line)["t"] for line in records(file)] == times[1:3]
+    day = clock.iso(times[0])[:10]
+    assert clock.iso(times[3])[:10] == day, "run over midnight"
+    into(home, "export", file, "--since", day, "--until", day)
+    assert len(records(file)) == 4
     assert into(home, "export", file, "--since", "soon").returncode == 2
 
 

@@ -101,6 +101,27 @@ def test_a_blob_that_changed_is_found(template):
     assert [f.path for f in findings(template)] == [path]
 
 
+def test_a_segment_whose_sealing_ends_while_it_is_looked_at_is_read_sealed(template, monkeypatch):
+    """The plain segment goes between two looks; what is left must be proved like any other."""
+    plain, path = (of(template / "journal", 1) for of in (segments.path, segments.sealed_path))
+    with sealed.opened(path) as segment:
+        plain.write_bytes(b"".join(item[1] for item in segment.read()))
+        middle = segment.groups[len(segment.groups) // 2]
+    assert not findings(template)
+    raw = bytearray(path.read_bytes())
+    raw[middle.at + middle.stored // 2] ^= 1
+    path.write_bytes(raw)
+    hashed = verify._sha256_of
+
+    def finished(file):
+        digest = hashed(file)
+        file.unlink()
+        return digest
+
+    monkeypatch.setattr(verify, "_sha256_of", finished)
+    assert (path, "it cannot be decompressed", middle.start, middle.end) in findings(template)
+
+
 def test_a_flipped_bit_in_the_segment_that_is_written_is_found(template):
     """What is not sealed yet has the checksum of each record."""
     path = segments.path(template / "journal", max(segments.numbers(template / "journal")))

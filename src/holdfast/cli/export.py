@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from holdfast import clock, exchange
-from holdfast.cli import answers, terminal
+from holdfast import exchange
+from holdfast.cli import answers, terminal, when
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.errors import TransferIncomplete, UsageError
 
@@ -36,9 +35,9 @@ _MOST_SHOWN = 20
 )
 @click.option("--session", "sessions", multiple=True, help="Only this session; may be given several times.")
 @click.option(
-    "--since", help="Only records received at or after this time: 2026-11-01, 2026-11-01T12:00:00Z, 7d."
+    "--since", help="First moment or day (UTC) of receipt: 2026-11-01, 2026-11-01T12:00:00Z, or 7d."
 )
-@click.option("--until", help="Only records received before this time, written alike.")
+@click.option("--until", help="Last moment or day (UTC) of receipt, written alike.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md); needs a FILE.")
 @click.pass_obj
 def command(
@@ -54,7 +53,7 @@ def command(
     _check_target(target, form, as_json=as_json)
     home = context.home
     now_us = home.now_us()
-    times = (_time_us(since, now_us, "--since"), _time_us(until, now_us, "--until"))
+    since_us, last_us = when.first_us(since, now_us, "--since"), when.last_us(until, now_us, "--until")
     answers.catch_up(home)
     if form == "parquet":
         assert target is not None
@@ -67,7 +66,9 @@ def command(
         return
     line = terminal.ProgressLine("exporting")
     try:
-        written = exchange.export(home, target, exchange.choose(home, sessions, *times), line.show_count)
+        written = exchange.export(
+            home, target, exchange.choose(home, sessions, since_us, last_us), line.show_count
+        )
     finally:
         line.done()
     _tell(written, target, as_json=as_json)
@@ -88,20 +89,6 @@ def _check_target(target: Path | None, form: str, *, as_json: bool) -> None:
         raise UsageError(
             "an export is no reading for a terminal", hint="name a file: holdfast export history.jsonl"
         )
-
-
-def _time_us(text: str | None, now_us: int, option: str) -> int | None:
-    if text is None:
-        return None
-    if found := re.fullmatch(r"(\d{1,5})d", text):
-        return now_us - int(found[1]) * clock.DAY_US
-    time_us = clock.parse_us(text)
-    if time_us is None:
-        raise UsageError(
-            f"{option} {text!r} is no time",
-            hint="write it as 2026-11-01, 2026-11-01T12:00:00Z, or 7d for seven days ago",
-        )
-    return time_us
 
 
 def _tell(written: Written, target: Path | None, *, as_json: bool) -> None:
