@@ -2,6 +2,7 @@
 
 home.json   format and redaction level of what lies here
 host-id     this host, a random UUID
+redaction-key  what the hashes in placeholders are keyed with: 32 random bytes in hexadecimal
 config.toml settings, written by the user
 journal/    segments; blobs/ large bodies
 store.db    link to the current store; writer.lock: held by the one process that captures and folds
@@ -33,12 +34,16 @@ if TYPE_CHECKING:
     from holdfast.capture.claude_files import SourceFile
     from holdfast.catch_up import ImportReport
     from holdfast.journal.sealed import Seal
+    from holdfast.redact import Redactor
     from holdfast.settings import Settings
     from holdfast.store.context import Recall
     from holdfast.store.project import Entry, Projector, Translation, Translator
     from holdfast.store.upkeep import Folding, Upkeep
 
 _SEAL_WAIT_MS = 5_000
+KEY = "redaction-key"
+_LEAST_KEY_BYTES = 16
+_KEY_HINT = "restore it from a backup, or delete it: equal secrets then get other placeholders than before"
 SAMPLE = "sample"  # a home of this name inside another holds the bundled samples, and nothing else is imported there
 
 
@@ -81,7 +86,24 @@ class Home:
             segment_size_bytes=s.segment_size_bytes,
             inline_limit_bytes=s.inline_body_size_bytes,
             fsync_interval_s=s.fsync_interval_s if fsync_interval_s is None else fsync_interval_s,
+            redactor=self.redactor,
         )
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """What every body passes before it is written into this home."""
+        from holdfast.redact import Redactor
+
+        path = self.path / KEY
+        try:
+            if not path.exists():
+                premises.write_new(path, f"{os.urandom(32).hex()}\n".encode())
+            key = bytes.fromhex(path.read_text("ascii"))
+        except (ValueError, OSError) as exc:
+            raise HomeError(f"{path}: is no key: {exc}", hint=_KEY_HINT) from exc
+        if len(key) < _LEAST_KEY_BYTES:
+            raise HomeError(f"{path}: is no key: it is too short", hint=_KEY_HINT)
+        return Redactor(key)
 
     def now_us(self) -> int:
         """The moment that answers are about."""

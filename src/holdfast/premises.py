@@ -42,7 +42,7 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 
 # Of `write_new`: ".home.json.", then in hexadecimal the writer's number (8), its start (16), and chance (16).
 TEMPORARY = re.compile(
-    r"\.(?:home\.json|host-id)\.(?:([0-9a-f]{8})([0-9a-f]{16})[0-9a-f]{16}|[0-9a-f]{32})\Z"
+    r"\.(?:home\.json|host-id|redaction-key)\.(?:([0-9a-f]{8})([0-9a-f]{16})[0-9a-f]{16}|[0-9a-f]{32})\Z"
 )
 _TEMPORARY_FOR_S = (
     60  # a file that is younger may be at work in a container whose processes cannot be seen from here

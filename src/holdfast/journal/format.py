@@ -12,6 +12,7 @@ left half-written; empty lines mean nothing. A record is one JSON object, its me
     s   source: who wrote it and which translator reads it
     p   optional position in the source: [file id, first byte, byte after the last one], line end included
     e   optional line end of the source line when it is not LF: "\r\n", or "" for a last line without one
+    r   optional, what was taken out of the body before it was written: {"kind of secret":number of places}
     exactly one of, the body as received after redaction:
     b   one line of valid UTF-8 JSON, byte for byte (it neither begins nor ends with white space, holds no CR,
         and is nested at most 200 deep)
@@ -38,16 +39,19 @@ import base64
 import binascii
 import codecs
 import zlib
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 VERSION = 1
 SUFFIX_BYTES = 16  # `,"c":"` + 8 hex digits + `"}`
 DEPTH_LIMIT = 200  # jq 1.6 stops at 256 levels, CPython's json between 1,000 and 100,000
 SEGMENT_SOURCE = "holdfast.segment"
 
-_MEMBERS = frozenset(("v", "id", "t", "s", "p", "e", "b", "x", "y", "f", "z", "c"))
+_MEMBERS = frozenset(("v", "id", "t", "s", "p", "e", "r", "b", "x", "y", "f", "z", "c"))
 _STRETCH_BYTES = 1 << 20  # large bodies are looked at in stretches of this size
 _OPENING = b"[{"
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -94,6 +98,7 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     s: str
     p: Position | None = None
     e: str = "\n"
+    r: dict[str, _Count] | None = None
     b: msgspec.Raw = msgspec.Raw(b"")
     x: str | None = None
     y: str | None = None
@@ -204,17 +209,24 @@ def removed_member(removed: Removed) -> bytes:
 
 
 def opening(
-    record_id: str, time_us: int, source: str, position: Position | None = None, line_end: str = "\n"
+    record_id: str,
+    time_us: int,
+    source: str,
+    position: Position | None = None,
+    line_end: str = "\n",
+    redacted: Mapping[str, int] | None = None,
 ) -> bytes:
     """What stands in a line before the member with the body.
 
-    `record_id` and `source` are ours and plain ASCII; the file id of a position too.
+    `record_id` and `source` are ours and plain ASCII; the file id of a position too. `redacted` is the member `r`.
     """
     head = f'{{"v":1,"id":"{record_id}","t":{time_us},"s":"{source}",'
     if position is not None:
         head += f'"p":["{position[0]}",{position[1]},{position[2]}],'
     if line_end != "\n":
         head += f'"e":{_text(line_end).decode()},'
+    if redacted:
+        head += f'"r":{_text(redacted).decode()},'
     return head.encode()
 
 
@@ -225,14 +237,30 @@ def encode(
     member: bytes,
     position: Position | None = None,
     line_end: str = "\n",
+    redacted: Mapping[str, int] | None = None,
     more: bytes = b"",
 ) -> bytes:
     """Write one record as a line without its LF. `member` comes from `body_member` or `blob_member`.
 
     `more` is what stands between body and checksum (`more_members`).
     """
-    sealed = opening(record_id, time_us, source, position, line_end) + member + more
+    sealed = opening(record_id, time_us, source, position, line_end, redacted) + member + more
     return b'%b,"c":"%08x"}' % (sealed, zlib.crc32(sealed))
+
+
+def encode_again(
+    line: bytes | bytearray, record: Record, member: bytes, redacted: Mapping[str, int] | None = None
+) -> bytes:
+    """Write an intact record (`line`, and `record` as it was read) with another body member; all else of it stays.
+
+    So do members that this version does not know. `redacted` is what was taken out besides what `r` names already.
+    """
+    told = {**(record.r or {})}
+    for kind, places in (redacted or {}).items():
+        told[kind] = told.get(kind, 0) + places
+    fields = (record.id, record.t, record.s, member, record.p, record.e, told)
+    same = encode(*fields)
+    return same if same == line else encode(*fields, more_members(line))
 
 
 def more_members(line: bytes | bytearray) -> bytes:

@@ -24,6 +24,7 @@ import hashlib
 import os
 import threading
 import weakref
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from holdfast import clock, redact
@@ -56,6 +57,7 @@ class Writer:
         host: the host id, written at the start of each segment this writer creates.
         segment_size_bytes: a segment at least this long is left for the next one.
         fsync_interval_s: group sync by a background thread; 0 leaves syncing to `sync` and `durable=True`.
+        redactor: what every body passes; None: one whose placeholders no other process can make.
     """
 
     def __init__(
@@ -67,10 +69,12 @@ class Writer:
         segment_size_bytes: int = 64 << 20,
         inline_limit_bytes: int = 256 << 10,
         fsync_interval_s: float = 1.0,
+        redactor: redact.Redactor | None = None,
     ) -> None:
         self._directory = directory
         self._blobs = blob_directory
         self._host = host
+        self._redactor = redact.Redactor() if redactor is None else redactor
         self._segment_size_bytes = segment_size_bytes
         self._look_every_bytes = min(_LOOK_BYTES, segment_size_bytes // 16)  # whether the segment is full
         self.inline_limit_bytes = min(inline_limit_bytes, LARGEST_INLINE_BYTES)
@@ -112,15 +116,16 @@ class Writer:
             AppendFailed: nothing was acknowledged; earlier records are intact.
         """
         record_id = record_id or uuid7()
-        line = self.line(source, body, record_id, position)
+        cleaned = self._redactor.clean(body)
+        member = self._member(cleaned.body)
+        line = fmt.encode(record_id, clock.now_us(), source, member, position, "\n", cleaned.kinds)
         self._append(line, durable=durable)
-        if len(body) > self.inline_limit_bytes:
-            self._keep_blob(body)
+        if len(cleaned.body) > self.inline_limit_bytes:
+            self._keep_blob(cleaned.body)
         return record_id
 
     def _keep_blob(self, body: bytes) -> None:
         """Put the blob of a record just appended again, if somebody removed it before the record named it."""
-        body = redact.body(body)
         if not blobs.stands(self._blobs, hashlib.sha256(body).hexdigest()):
             self._put(body)
 
@@ -158,23 +163,22 @@ class Writer:
         Raises:
             AppendFailed: the blob could not be written.
         """
-        return fmt.encode(record_id, clock.now_us(), source, self._member(body), position, line_end)
+        cleaned = self._redactor.clean(body)
+        member = self._member(cleaned.body)
+        return fmt.encode(record_id, clock.now_us(), source, member, position, line_end, cleaned.kinds)
 
     def taken_over(self, line: bytes | bytearray, record: fmt.Record, body: bytes) -> bytes:
         """Encode a record of another journal for this one: id, time received, source and position stay.
 
-        So do members that this version does not know. The body passes the redaction door again.
+        The body passes the redaction door again.
 
         Raises:
             AppendFailed: the blob could not be written.
         """
-        member = self._member(body)
-        told = (record.id, record.t, record.s, member, record.p, record.e)
-        same = fmt.encode(*told)
-        return same if same == line else fmt.encode(*told, more=fmt.more_members(line))
+        cleaned = self._redactor.clean(body)
+        return fmt.encode_again(line, record, self._member(cleaned.body), cleaned.kinds)
 
     def _member(self, body: bytes) -> bytes:
-        body = redact.body(body)
         if len(body) <= self.inline_limit_bytes:
             return fmt.body_member(body)
         return fmt.blob_member(self._put(body))
@@ -193,11 +197,12 @@ class Writer:
             AppendFailed: the blob could not be written.
             Exception: what the chunks raise, if it is no OSError; nothing is kept then.
         """
+        kinds: Counter[str] = Counter()
         try:
-            ref = blobs.put_stream(self._blobs, redact.stream(chunks))
+            ref = blobs.put_stream(self._blobs, self._redactor.stream(chunks, kinds))
         except OSError as exc:
             raise AppendFailed(self._blobs, exc.strerror or str(exc)) from exc
-        return fmt.encode(record_id, clock.now_us(), source, fmt.blob_member(ref), position, line_end)
+        return fmt.encode(record_id, clock.now_us(), source, fmt.blob_member(ref), position, line_end, kinds)
 
     def _write(self, data: bytes) -> None:
         """Append `data` whole, in one write."""

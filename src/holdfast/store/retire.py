@@ -155,9 +155,7 @@ class Retirement:
             problems=tuple(found.problems),
             events=tuple(msgspec.Raw(self._headed(event)) for event in found.events),
         )
-        member = fmt.removed_member(removed)
-        more = fmt.more_members(item.line)
-        return fmt.encode(record.id, record.t, record.s, member, record.p, record.e, more)
+        return fmt.encode_again(item.line, record, fmt.removed_member(removed))
 
     def _understand(self, item: reader.Found, body: Body) -> Translation:
         record = item.record

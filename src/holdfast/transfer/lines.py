@@ -58,9 +58,7 @@ def small(line: bytes, record: fmt.Record, body: bytes) -> bytes:
     """A record with an ordinary body as a line of an export, with its LF."""
     if fmt.has_no_body(record):
         return line + b"\n"
-    told = (record.id, record.t, record.s, fmt.body_member(body), record.p, record.e)
-    same = fmt.encode(*told)
-    return (same if same == line else fmt.encode(*told, more=fmt.more_members(line))) + b"\n"
+    return fmt.encode_again(line, record, fmt.body_member(body)) + b"\n"
 
 
 def large(line: bytes, record: fmt.Record, body: bytes) -> Iterator[bytes]:
@@ -73,7 +71,7 @@ def large(line: bytes, record: fmt.Record, body: bytes) -> Iterator[bytes]:
 
 
 def _sealed(line: bytes, record: fmt.Record, body: bytes) -> Iterator[bytes]:
-    yield fmt.opening(record.id, record.t, record.s, record.p, record.e)
+    yield fmt.opening(record.id, record.t, record.s, record.p, record.e, record.r)
     if fmt.is_plain_json(body):
         yield b'"b":'
         yield body
