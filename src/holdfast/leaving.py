@@ -48,8 +48,8 @@ _HOME: tuple[tuple[str, Any], ...] = (
     (r"run", ((re.escape(background.LOG), None),)),
     (migrate.BACKUPS, ((r"\.?store-schema-\d+\.db[a-z0-9.-]*", None),)),
     (r"inbox", ()),  # for later; removed when it is empty
-    (r"host-id|config\.toml", None),
-    (r"\.(?:host-id|home\.json)\.[0-9a-f]{32}", None),
+    (r"host-id|config\.toml|redaction-key", None),
+    (premises.TEMPORARY.pattern, None),
     (re.escape(lock.NAME), None),
     (premises.MARK, None),
 )

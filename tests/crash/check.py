@@ -40,7 +40,16 @@ if TYPE_CHECKING:
 AFTER_KEY = "after"
 NOW = "2026-11-25T12:00:00Z"  # what time the answers take it to be
 _GENERATION_FILE = re.compile(r"store-\d+\.db(-wal|-shm)?\Z")
-_HOME_NAMES = {"backups", "blobs", "home.json", "host-id", "journal", "store.db", "writer.lock"}
+_HOME_NAMES = {
+    "backups",
+    "blobs",
+    "home.json",
+    "host-id",
+    "journal",
+    "redaction-key",
+    "store.db",
+    "writer.lock",
+}
 
 
 def ask(*args: str) -> Any:
