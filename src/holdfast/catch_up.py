@@ -39,6 +39,7 @@ class ImportReport:
         deferred: the journal is folded again in the background first.
         folding: how far folding the journal anew is; None: that is not what is being done.
         unreadable: (path, why) of what could not be looked at.
+        left_out: source files that were passed over because their session was forgotten; not among `files_total`.
         unsealed: why full segments of the journal could not be sealed; None when they could, or nothing waits for it.
         done: nothing is left.
     """
@@ -53,6 +54,7 @@ class ImportReport:
     done: bool = True
     folding: Folding | None = None
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    left_out: int = 0
     unsealed: str | None = None
 
 
@@ -68,7 +70,9 @@ class Capture:
         out: ImportReport,
         report: Callable[[ImportReport], None] | None,
         limit_s: float | None,
+        is_left_out: Callable[[SourceFile], bool] = lambda _: False,
     ) -> None:
+        self._is_left_out = is_left_out
         self._db = db
         self._out = out
         self._report = report or (lambda _: None)
@@ -87,6 +91,9 @@ class Capture:
         try:
             for file in files:
                 if not unchanged(file, hints):
+                    if self._is_left_out(file):
+                        self._leave_out(file)
+                        continue
                     if (self._fresh or not self._out.done) and self._late():
                         self._out.done = False
                         break
@@ -100,6 +107,11 @@ class Capture:
             self._writer.close()
         failpoint("import.recorded")
         self._remember()
+
+    def _leave_out(self, file: SourceFile) -> None:
+        self._out.left_out += 1
+        self._out.files_total -= 1
+        self._out.bytes_total -= file.size_bytes
 
     def _read(self, reader: Reader, file: SourceFile, hints: dict[str, Hint]) -> bool:
         """Record what is new in one file; whether all of it is recorded now."""

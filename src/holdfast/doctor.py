@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from holdfast import background, premises
+from holdfast import background, forgotten, premises
 from holdfast.errors import HoldfastError
 from holdfast.journal import blobs, chain, reader, sealed, sealing, segments
 from holdfast.premises import file_system
@@ -72,7 +72,7 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
         home: the home.
         unreadable: sources that a catch-up just could not read, with the reason.
     """
-    findings = [*_modes(home.path), *_environment(home)]
+    findings = [*_modes(home.path), *_environment(home), *_unfinished(home)]
     records, named = 0, dict[str, int]()
     for number in _segments(home, findings):
         try:
@@ -155,6 +155,13 @@ def _modes(root: Path) -> Iterator[Finding]:
                 yield Finding(
                     "fault", f"it belongs to user {found.st_uid}", path, f"chown it to user {os.geteuid()}"
                 )
+
+
+def _unfinished(home: Home) -> Iterator[Finding]:
+    """Sessions that a person forgot, and of which the home may still hold something."""
+    if waiting := len(home.forgotten().unfinished):
+        what = f"sessions that are not wholly forgotten yet: {waiting}"
+        yield Finding("fault", what, str(home.path / forgotten.NAME), "holdfast forget")
 
 
 def _environment(home: Home) -> Iterator[Finding]:

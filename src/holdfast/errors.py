@@ -18,7 +18,9 @@
     │   ├── RetireRefused            exit 25  history was not retired (nothing was changed)
     │   ├── TransferIncomplete       exit 26  an export or its import lacks something; all else is there
     │   ├── ExportFromFuture         exit 27  an export was written by a newer Holdfast
-    │   └── TransferFailed           exit 28  an export could not be written, or read any further
+    │   ├── TransferFailed           exit 28  an export could not be written, or read any further
+    │   ├── SegmentHeld              exit 34  another process writes what had to be rewritten
+    │   └── RewriteRefused           exit 35  the journal is not what was written, so it was not rewritten
     ├── StoreError                   exit 30
     │   ├── StoreBusy                exit 31  another process holds the writer's lock
     │   ├── StoreFromFuture          exit 32  written by a newer Holdfast
@@ -182,6 +184,22 @@ class TransferFailed(JournalError):
     def __init__(self, place: object, why: str) -> None:
         super().__init__(f"{place}: {why}")
         self.hint = "make room or repair access, then run the same command again; nothing recorded is lost"
+
+
+class SegmentHeld(JournalError):
+    """What had to be rewritten is not, or not all of it: another process writes the segment that holds it. The message says what was done."""
+
+    exit_code = 34
+
+    def __init__(self, what: str, done: str) -> None:
+        super().__init__(f"{what}; {done}")
+        self.hint = "end that process, then run the same command again"
+
+
+class RewriteRefused(JournalError):
+    """The journal was not rewritten, because it is not what was written, or cannot be read. Nothing was changed."""
+
+    exit_code = 35
 
 
 class StoreError(HoldfastError):

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from holdfast.capture.claude_files import session_named
 from holdfast.errors import StoreBusy, TransferFailed, UsageError
 from holdfast.failpoints import failpoint
 from holdfast.home import translators
 from holdfast.ids import uuid7
 from holdfast.journal.blobs import sync_directory
-from holdfast.store import database, queries
+from holdfast.store import bodies, database, queries
 from holdfast.store.known import Known
+from holdfast.store.project import FILE_SOURCE, start_of, translated
 from holdfast.transfer import incoming, lines, outgoing, tables
 
 if TYPE_CHECKING:
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 
     from holdfast.catch_up import ImportReport
     from holdfast.home import Home
+    from holdfast.journal.format import Record
 
+_HEAD_CHARS = 300  # of texts, which say nothing about whose they are
 _SNIFF_BYTES = 1 << 20
 _WAIT_MS = 5_000
 
@@ -197,8 +201,12 @@ def take_in(
     home: Home,
     file: BinaryIO,
     report: Callable[[incoming.Taken], None] | None = None,
+    *,
+    also_forgotten: bool = False,
 ) -> incoming.Taken:
     """Append what is new in an export. It is folded by the next catch-up.
+
+    Records of sessions that were forgotten are left out; with `also_forgotten` they come too, and are not forgotten any more.
 
     Raises:
         StoreBusy: another process imports into this home.
@@ -210,7 +218,11 @@ def take_in(
                 "another process is importing into this home", hint="wait for it, then run this again"
             )
         with _told(getattr(file, "name", "the export")), Known(home.path) as known:
-            return _take_in(home, file, known, report)
+            barred = _Barred(home)
+            taken = _take_in(home, file, known, report, barred.look if also_forgotten else barred.holds)
+            if also_forgotten:
+                barred.remember()
+            return taken
 
 
 def opened(path: Path) -> BinaryIO:
@@ -220,14 +232,84 @@ def opened(path: Path) -> BinaryIO:
 
 
 def _take_in(
-    home: Home, file: BinaryIO, known: Known, report: Callable[[incoming.Taken], None] | None
+    home: Home,
+    file: BinaryIO,
+    known: Known,
+    report: Callable[[incoming.Taken], None] | None,
+    is_left_out: Callable[[Record], bool],
 ) -> incoming.Taken:
     incoming.fill(known, home.journal)
     writer = home.writer(fsync_interval_s=0)
     try:
-        return incoming.Import(writer, known, report).read(file)
+        return incoming.Import(writer, known, report, is_left_out).read(file)
     finally:
         writer.close()
+
+
+class _Barred:
+    """Tells which records of an export belong to sessions that were forgotten; it sees them in their order.
+
+    Of a file that speaks of such a session everything belongs to it from the first record that says so.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._blobs = home.blobs
+        self._forgotten = home.forgotten()
+        self._translators = translators()
+        self._paths: dict[str, str] = {}
+        self._files: set[str] = set()
+        self._met: tuple[set[str], set[str], set[str]] = (set(), set(), set())  # sessions, paths, records
+
+    def look(self, record: Record) -> bool:
+        """Notes whose a record is; none is left out."""
+        self.holds(record)
+        return False
+
+    def remember(self) -> None:
+        """Take what was met off the list."""
+        self._forgotten.remember(*self._met)
+
+    def holds(self, record: Record) -> bool:
+        """Whether a record belongs to a forgotten session."""
+        if not self._forgotten:
+            return False
+        if self._forgotten.holds_record(record.id):
+            self._met[2].add(record.id)
+            return True
+        if record.s == FILE_SOURCE:
+            return self._declared(record)
+        if record.p is not None and record.p.file in self._files:
+            return True
+        sessions = {key for key in self._sessions(record) if self._forgotten.holds_session(key)}
+        self._met[0].update(sessions)
+        if sessions and record.p is not None:
+            self._files.add(record.p.file)
+        return bool(sessions)
+
+    def _declared(self, record: Record) -> bool:
+        found = outgoing.declared(record.body_bytes() or b"")
+        if found is None:
+            return False
+        name = found[0]
+        self._paths[name] = found[1]
+        if not self._forgotten.holds_path(found[1]):
+            return False
+        self._files.add(name)
+        self._met[1].add(found[1])
+        if (session := session_named(found[1])) is not None:
+            self._met[0].add(f"claude:{session}")
+        return True
+
+    def _sessions(self, record: Record) -> set[str]:
+        translator = self._translators.get(record.s)
+        if translator is None:
+            return set()
+        body = bodies.read(record, self._blobs, _HEAD_CHARS)
+        path = self._paths.get(record.p.file if record.p else "")
+        return {
+            event.session
+            for event in translated(translator, record, body, path, start_of(record, 0, 0)).events
+        }
 
 
 def fold(home: Home, report: Callable[[ImportReport], None] | None = None) -> ImportReport:

@@ -2,7 +2,8 @@
 
 home.json   format and redaction level of what lies here
 host-id     this host, a random UUID
-redaction-key  what the hashes in placeholders are keyed with: 32 random bytes in hexadecimal
+redaction-key  what the hashes in placeholders and in `forgotten` are keyed with: 32 random bytes in hexadecimal
+forgotten   what was forgotten and is left out when it comes again (`forgotten.py`)
 config.toml settings, written by the user
 journal/    segments; blobs/ large bodies
 store.db    link to the current store; writer.lock: held by the one process that captures and folds
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from holdfast.capture.claude_files import SourceFile
     from holdfast.catch_up import ImportReport
+    from holdfast.forgotten import Forgotten
     from holdfast.journal.sealed import Seal
     from holdfast.redact import Redactor
     from holdfast.settings import Settings
@@ -43,21 +45,27 @@ if TYPE_CHECKING:
 _SEAL_WAIT_MS = 5_000
 KEY = "redaction-key"
 _LEAST_KEY_BYTES = 16
-_KEY_HINT = "restore it from a backup, or delete it: equal secrets then get other placeholders than before"
+_KEY_HINT = "restore it from a backup, or delete it together with `forgotten`: equal secrets then get other placeholders than before"
 SAMPLE = "sample"  # a home of this name inside another holds the bundled samples, and nothing else is imported there
 
 
 class Home:
-    """One home. Opening it creates what is missing; nothing else is written until something is recorded."""
+    """One home. Opening it creates what is missing; nothing else is written until something is recorded.
 
-    def __init__(self, settings: Settings, *, sample: bool = False) -> None:
+    Args:
+        settings: say where it is.
+        sample: the home of the bundled samples inside it.
+        outdated: open one, too, that was written when less was taken out of bodies.
+    """
+
+    def __init__(self, settings: Settings, *, sample: bool = False, outdated: bool = False) -> None:
         self.settings = settings
         self.path = settings.home / SAMPLE if sample else settings.home
         self.is_sample = self.path.name == SAMPLE and (sample or (self.path.parent / premises.MARK).exists())
         self.journal = self.path / "journal"
         self.blobs = self.path / "blobs"
         self._looked_at: list[SourceFile] | None = None  # what the last look at the default roots found
-        premises.prepare(self.path)
+        premises.prepare(self.path, outdated=outdated)
         for directory in (self.journal, self.blobs):
             try:
                 directory.mkdir(mode=0o700, exist_ok=True)
@@ -94,6 +102,11 @@ class Home:
         """What every body passes before it is written into this home."""
         from holdfast.redact import Redactor
 
+        return Redactor(self.key)
+
+    @cached_property
+    def key(self) -> bytes:
+        """What this home's keyed hashes are made with; made once."""
         path = self.path / KEY
         try:
             if not path.exists():
@@ -103,7 +116,17 @@ class Home:
             raise HomeError(f"{path}: is no key: {exc}", hint=_KEY_HINT) from exc
         if len(key) < _LEAST_KEY_BYTES:
             raise HomeError(f"{path}: is no key: it is too short", hint=_KEY_HINT)
-        return Redactor(key)
+        return key
+
+    def forgotten(self) -> Forgotten:
+        """What was forgotten, as it is listed now.
+
+        Raises:
+            HomeError: the list cannot be read.
+        """
+        from holdfast.forgotten import Forgotten
+
+        return Forgotten(self.path, lambda: self.key)
 
     def now_us(self) -> int:
         """The moment that answers are about."""
@@ -225,6 +248,7 @@ class Home:
         wait_ms: int | None = None,
         defer: bool = False,
         seal_all: bool = False,
+        also_forgotten: bool = False,
     ) -> ImportReport:
         """Record what is new in the sources and fold the journal; newest sessions first.
 
@@ -236,10 +260,12 @@ class Home:
             defer: leave it to a process in the background to fold a long journal again for this version; nothing new is recorded
                 until it is done.
             seal_all: seal every segment that waits for it; otherwise only what can be sealed meanwhile.
+            also_forgotten: record files of forgotten sessions too, which are not forgotten then any more.
 
         Raises:
             NotFound: a given path does not exist.
             StoreFromFuture: a newer Holdfast made the store.
+            UsageError: one of the sessions is just being forgotten.
         """
         import apsw
 
@@ -253,7 +279,7 @@ class Home:
         out = ImportReport(
             files_total=len(files),
             bytes_total=sum(file.size_bytes for file in files),
-            unreadable=[(u.path, u.why) for u in unreadable],
+            unreadable=[(u.path, u.why) for u in unreadable if not self.forgotten().holds_path(u.path)],
         )
         wait_ms = self.settings.catch_up_wait_ms if wait_ms is None else wait_ms
         with database.writer_lock(self.path, wait_ms=wait_ms) as mine:
@@ -265,6 +291,8 @@ class Home:
             try:
                 db = self.upkeep().open(told, defer=defer)
                 out.folding = None
+                if also_forgotten:
+                    self.forgotten().remember_files(files)
                 again = db is not None and self._capture(db, files, out, report, limit_s, seal_all=seal_all)
                 if again and (db := self.upkeep().open(told, defer=defer)) is not None:
                     db.close()
@@ -293,7 +321,8 @@ class Home:
         beside = Beside(self.journal, lambda: self.host_id)
         try:
             projector = self._projector(db)
-            Capture(db, self.writer(fsync_interval_s=0), projector, beside, out, report, limit_s).run(files)
+            writer, forgotten = self.writer(fsync_interval_s=0), self.forgotten()
+            Capture(db, writer, projector, beside, out, report, limit_s, forgotten.holds).run(files)
         finally:
             beside.close(finish=seal_all)
             out.unsealed = str(beside.failed) if beside.failed else None
@@ -350,13 +379,14 @@ class Home:
         within_days = self.settings.sweep_warning_days
         due = []
         if after_days is not None:
+            forgotten = self.forgotten()
             horizon_ns = (now_us + (within_days - after_days) * clock.DAY_US + 1) * 1_000
             files = claude_files.find(self.default_roots())[0] if self._looked_at is None else self._looked_at
             old = [file for file in files if file.mtime_ns < horizon_ns]
             hints = hints_of(db) if old else {}
             for file in old:
                 session = claude_files.session_of(file)
-                if session is not None:
+                if session is not None and not forgotten.holds(file):
                     swept_us = file.mtime_ns // 1000 + after_days * clock.DAY_US
                     due.append(
                         {"id": session, "swept_at": clock.iso(swept_us), "recorded": unchanged(file, hints)}

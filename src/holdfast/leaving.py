@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from holdfast import background, premises
+from holdfast import background, forgotten, premises
 from holdfast.errors import HomeError, StoreBusy
 from holdfast.journal.blobs import sync_directory
 from holdfast.store import database, lock, migrate
@@ -48,6 +48,7 @@ _HOME: tuple[tuple[str, Any], ...] = (
     (r"run", ((re.escape(background.LOG), None),)),
     (migrate.BACKUPS, ((r"\.?store-schema-\d+\.db[a-z0-9.-]*", None),)),
     (r"inbox", ()),  # for later; removed when it is empty
+    (rf"{re.escape(forgotten.TEMPORARY)}|{forgotten.NAME}", None),
     (r"host-id|config\.toml|redaction-key", None),
     (premises.TEMPORARY.pattern, None),
     (re.escape(lock.NAME), None),

@@ -54,8 +54,8 @@ class _Mark(msgspec.Struct):
     redaction: int
 
 
-def prepare(path: Path) -> None:
-    """Make the home, or check the one there is."""
+def prepare(path: Path, *, outdated: bool = False) -> None:
+    """Make the home, or check the one there is; with `outdated`, one of a lower redaction level too."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()
@@ -72,7 +72,7 @@ def prepare(path: Path) -> None:
         raise unusable(
             path, f"it lies on a network file system ({kind}), where locks and appends are not safe"
         )
-    _check_mark(path)
+    _check_mark(path, outdated=outdated)
     if found.st_mode & 0o077:
         path.chmod(0o700)
 
@@ -96,7 +96,7 @@ def unusable(path: Path, why: str) -> HomeError:
     )
 
 
-def _check_mark(path: Path) -> None:
+def _check_mark(path: Path, *, outdated: bool) -> None:
     mark = path / MARK
     try:
         found = msgspec.json.decode(mark.read_bytes(), type=_Mark)
@@ -113,11 +113,40 @@ def _check_mark(path: Path) -> None:
         made = f"{MARK}: format {found.format}, redaction {found.redaction}"
         what = f"home {path} was written by a newer Holdfast ({made}; this one knows {FORMAT} and {redact.LEVEL})"
         raise HomeFromFuture(what, hint=hint)
-    if found.redaction < redact.LEVEL:
-        hint = f"move {path} away and run `holdfast import` again"
-        raise HomeOutdated(
-            f"home {path} was written before redaction existed; it may hold secrets", hint=hint
+    if found.redaction < redact.LEVEL and not outdated:
+        since = (
+            "existed"
+            if found.redaction <= 0
+            else f"was what it is now (level {found.redaction}, now {redact.LEVEL})"
         )
+        what = f"home {path} was written before redaction {since}; it may hold secrets"
+        raise HomeOutdated(what, hint="run `holdfast redact apply`: it takes them out of what is stored")
+
+
+def level(home: Path) -> int:
+    """The redaction level that a home's mark says.
+
+    Raises:
+        OSError, msgspec.DecodeError: it cannot be read.
+    """
+    return msgspec.json.decode((home / MARK).read_bytes(), type=_Mark).redaction
+
+
+def raise_level(home: Path) -> None:
+    """Let the mark say that all in the home is clean by today's rules; when this returns, it survives a power cut.
+
+    Raises:
+        OSError: it could not be written; the old mark stands.
+    """
+    mark = home / MARK
+    temporary = mark.with_name(f".{MARK}.{_owner()}{os.urandom(8).hex()}")
+    try:
+        _write_whole(temporary, msgspec.json.encode(_Mark(FORMAT, redact.LEVEL)) + b"\n")
+        failpoint("home.naming")
+        temporary.replace(mark)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_directory(home)
 
 
 def _sync_above(path: Path) -> None:

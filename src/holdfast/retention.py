@@ -5,26 +5,23 @@ See `store/retire.py` for what stays.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import apsw
-
-from holdfast import clock
-from holdfast.errors import RetireRefused, SealFailed, StoreBusy, StoreError
-from holdfast.failpoints import failpoint
+from holdfast import clock, rewriting
+from holdfast.errors import RetireRefused, SealFailed
 from holdfast.home import translators
-from holdfast.journal import blobs, reader, sealed, sealing, segments, verify
-from holdfast.store import database
+from holdfast.journal import reader, segments
 from holdfast.store.retire import WHY, Candidate, Retirement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    import apsw
 
     from holdfast.home import Home
 
-_WAIT_MS = 5_000
 _VERIFY_HINT = "`holdfast journal verify` lists what is wrong; nothing was retired"
 
 
@@ -127,23 +124,10 @@ def carry_out(
     if planned.share > most_share:
         hint = "if that is what you want, say so with --most; a clock that is wrong looks like this too"
         raise RetireRefused(f"{planned.share:.0%} of the journal would be retired at once", hint=hint)
-    with database.writer_lock(home.path, wait_ms=_WAIT_MS) as mine:
-        if not mine:
-            raise StoreBusy("another process is importing", hint="wait for it, then run this again")
-        try:
-            _verify(home)
-            return _retire(home, _still(home, planned), report)
-        except (apsw.Error, OSError) as exc:
-            place = exc.filename if isinstance(exc, OSError) and exc.filename else home.path
-            hint = "what was retired stays so; the next command folds the store again"
-            raise StoreError(f"{place}: {getattr(exc, 'strerror', None) or exc}", hint=hint) from exc
-
-
-def _verify(home: Home) -> None:
-    sealing.finish_rewriting(home.journal)
-    bad = verify.verify(home.journal, home.blobs).findings
-    if bad:
-        raise RetireRefused(f"{bad[0].path}: {bad[0].what}", hint=_VERIFY_HINT)
+    with rewriting.alone(home, "what was retired stays so; the next command folds the store again"):
+        if (bad := rewriting.first_fault(home)) is not None:
+            raise RetireRefused(f"{bad.path}: {bad.what}", hint=_VERIFY_HINT)
+        return _retire(home, _still(home, planned), report)
 
 
 def _still(home: Home, planned: Plan) -> Plan:
@@ -154,55 +138,8 @@ def _still(home: Home, planned: Plan) -> Plan:
 
 
 def _retire(home: Home, planned: Plan, report: Callable[[int], None]) -> Done:
-    before = after = done_bytes = 0
-    db = home.upkeep().open()
-    assert db is not None, "nothing was deferred"
-    database.fold_again(db)  # from here on the rows are older than the journal they came from
-    retirement = _retirement(home, db)
-    for candidate in planned.going:
-        number = candidate.segment
-        made = sealing.rewrite(home.journal, number, home.host_id, retirement.lines(number), WHY)
-        failpoint("retire.rewritten")
-        database.moved(db, number, made.size)
-        before += candidate.stored_size
-        after += segments.sealed_path(home.journal, number).stat().st_size
-        done_bytes += candidate.size
-        report(done_bytes)
-    db.close()
-    removed = _remove_blobs(home)
-    if (folded := home.upkeep().open()) is not None:
-        folded.close()
-    return Done([c.segment for c in planned.going], before, after, removed)
-
-
-class _Names:
-    """The SHA-256 of every blob that records name, also records of a newer format and damaged ones: looked for in the raw bytes."""
-
-    def __init__(self, journal: Path) -> None:
-        self._journal = journal
-        self._read_bytes: dict[int, int] = {}
-
-    def more(self) -> set[str]:
-        """What is named in what was not read yet; a name may stand across the place where reading ended."""
-        found: set[str] = set()
-        for number in segments.numbers(self._journal):
-            start = max(0, self._read_bytes.get(number, 0) - verify.OVERLAP_BYTES)
-            if 0 < reader.size(self._journal, number) <= self._read_bytes.get(number, 0):
-                continue
-            rest, at = b"", start
-            for piece in reader.pieces(self._journal, number, start):
-                if isinstance(piece, sealed.Hole):
-                    raise RetireRefused(f"segment {number} cannot be read", hint=_VERIFY_HINT)
-                found.update(name.decode() for name, _ in verify.NAMED_BLOB.findall(rest + piece))
-                rest, at = (rest + piece)[-verify.OVERLAP_BYTES :], at + len(piece)
-            self._read_bytes[number] = at
-        return found
-
-
-def _remove_blobs(home: Home) -> int:
-    """Remove what no record names any more, also what an earlier run that was killed left."""
-    blobs.restore_aside(home.blobs)
-    names = _Names(home.journal)
-    wanted = blobs.unnamed(home.blobs, names.more())
-    failpoint("retire.removing")
-    return blobs.remove(home.blobs, wanted, names.more)
+    with contextlib.closing(home.reader()) as db:
+        retirement = _retirement(home, db)
+    numbers = [candidate.segment for candidate in planned.going]
+    made = rewriting.anew(home, numbers, retirement.lines, WHY, report)
+    return Done(numbers, made.stored_before, made.stored_after, made.blob_bytes)

@@ -103,7 +103,7 @@ def test_retired_history_is_searched_as_before(home, small):
 
 def test_a_retirement_that_was_killed_is_ended_by_the_next(home, small, run):
     """Blobs that nothing names any more go with the next run, also when no segment is left to be retired."""
-    env = {"HOLDFAST_FAILPOINTS": "retire.removing=kill"}
+    env = {"HOLDFAST_FAILPOINTS": "rewrite.removing=kill"}
     args = (
         "--now",
         LATER,

@@ -7,6 +7,7 @@ advance are one act.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -14,6 +15,7 @@ import stat
 import zlib
 from base64 import b64encode
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -35,6 +37,7 @@ _BATCH_BYTES = 4 << 20
 _SNIFF_BYTES = 64 << 10
 _META_LIMIT_BYTES = 1 << 20
 _TRANSCRIPT_NAME = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|agent-[^/]*)\.jsonl\Z")
+_SESSION_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _META_NAME = re.compile(r"agent-[^/]*\.meta\.json\Z")
 _encode = msgspec.json.Encoder().encode
 
@@ -103,6 +106,23 @@ def session_of(file: SourceFile) -> str | None:
     name = file.path.rsplit("/", 1)[-1]
     found = None if file.is_meta or name.startswith("agent-") else _TRANSCRIPT_NAME.match(name)
     return name.removesuffix(".jsonl") if found else None
+
+
+def session_named(path: str) -> str | None:
+    """The session that a source file's path names: of its main transcript, or of the directory with its subagents' files."""
+    *above, name = path.split("/")
+    names = [name.removesuffix(".jsonl"), *(one for one, below in pairwise(above) if below == "subagents")]
+    return next((one for one in names if _SESSION_NAME.match(one)), None)
+
+
+def session_told(file: SourceFile) -> str | None:
+    """The session that the first lines of a transcript name; None: they name none, or cannot be read."""
+    try:
+        with open(file.path, "rb") as opened:  # noqa: PTH123
+            head = opened.read(_SNIFF_BYTES)
+    except OSError:
+        return None
+    return next((looked.sessionId for looked in _sniffed(head) if looked.sessionId), None)
 
 
 def _walk(real: str, unreadable: list[Unreadable]) -> Iterator[SourceFile]:
@@ -192,14 +212,13 @@ def _is_transcript(file: SourceFile, unreadable: list[Unreadable]) -> bool:
     except OSError as exc:
         unreadable.append(Unreadable(file.path, exc.strerror or str(exc)))
         return False
+    return any(looked.type and looked.sessionId for looked in _sniffed(head))
+
+
+def _sniffed(head: bytes) -> Iterator[_Sniffed]:
     for line in head.split(b"\n"):
-        try:
-            looked = msgspec.json.decode(line, type=_Sniffed)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
-        if looked.type and looked.sessionId:
-            return True
-    return False
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            yield msgspec.json.decode(line, type=_Sniffed)
 
 
 class _Sniffed(msgspec.Struct):

@@ -49,6 +49,7 @@ COMMANDS = {
     "journal verify": ("journal", "Prove that the journal is what was written: read every byte and compare."),
     "journal seal": ("journal", "Compress and chain the segments that nobody writes any more."),
     "journal retire": ("journal", "Drop the full texts of old history; every answer stays."),
+    "forget": ("forget", "Remove all of a session from the home, for good; it does not come back."),
     "uninstall": ("uninstall", "Remove what was put outside the home; with --purge the home too."),
 }
 GROUPS = {
@@ -134,7 +135,7 @@ def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     cls=_Lazy,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-28 journal, 30-33 store, "
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-28, 34 and 35 journal, 30-33 store, "
     "40 doctor found faults, 70 a bug, 130 interrupted. Every setting of `holdfast config` can also be given here, "
     "as --NAME VALUE before the command.",
 )

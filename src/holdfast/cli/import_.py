@@ -29,9 +29,12 @@ _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"BZh", b"\xfd7z
     + "\n\nA PATH may be an export made by `holdfast export`; - is one on standard input.",
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
+@click.option(
+    "--forgotten", is_flag=True, help="Also sessions that were forgotten; from now on they are not any more."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 @click.pass_obj
-def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001
+def command(context: Context, paths: tuple[Path, ...], forgotten: bool, as_json: bool) -> None:  # noqa: FBT001
     home = context.home
     if not paths and not home.default_roots():
         looked = context.settings.claude_config_dir / "projects"
@@ -40,10 +43,16 @@ def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  
     sources = [path for path in paths if path not in exports and str(path) not in unreadable]
     for path in sources:
         _refuse_compressed(path)
-    taken = {str(path): _take_in(context, path) for path in exports}
+    taken = {str(path): _take_in(context, path, also_forgotten=forgotten) for path in exports}
     line = terminal.ProgressLine("importing")
     try:
-        report = home.catch_up(sources if paths else None, report=line.show, wait_ms=_WAIT_MS, seal_all=True)
+        report = home.catch_up(
+            sources if paths else None,
+            report=line.show,
+            wait_ms=_WAIT_MS,
+            seal_all=True,
+            also_forgotten=forgotten,
+        )
     finally:
         line.done()
     if report.busy:
@@ -54,6 +63,9 @@ def command(context: Context, paths: tuple[Path, ...], as_json: bool) -> None:  
         _print_json(report, taken)
     else:
         _print(report, taken, sources=bool(sources) or not paths)
+        if report.left_out and paths:
+            what = terminal.some(report.left_out, "file")
+            click.echo(f"{what} left out: their session was forgotten (--forgotten imports them)")
     _complain(taken, unreadable)
 
 
@@ -80,15 +92,17 @@ def _refuse_compressed(path: Path) -> None:
         raise UsageError(f"{path}: it is compressed", hint="unpack it first, then import what was in it")
 
 
-def _take_in(context: Context, path: Path) -> Taken:
+def _take_in(context: Context, path: Path, *, also_forgotten: bool) -> Taken:
     line = terminal.ProgressLine("importing")
     try:
         if str(path) == "-":
             if sys.stdin is None:
                 raise UsageError("standard input is closed", hint="pipe an export into it")
-            return exchange.take_in(context.home, sys.stdin.buffer, line.show_count)
+            return exchange.take_in(
+                context.home, sys.stdin.buffer, line.show_count, also_forgotten=also_forgotten
+            )
         with exchange.opened(path) as file:
-            return exchange.take_in(context.home, file, line.show_count)
+            return exchange.take_in(context.home, file, line.show_count, also_forgotten=also_forgotten)
     finally:
         line.done()
 
@@ -101,6 +115,7 @@ def _print_json(report: ImportReport, taken: dict[str, Taken]) -> None:
             "bytes_total": report.bytes_total,
             "records": report.records,
             "unreadable": [{"path": path, "why": why} for path, why in report.unreadable],
+            "left_out": report.left_out,
             "unsealed": report.unsealed,
             "exports": [{"path": path, **asdict(one)} for path, one in taken.items()],
         }
@@ -115,6 +130,9 @@ def _print(report: ImportReport, taken: dict[str, Taken], *, sources: bool) -> N
                 f"{terminal.some(one.new, 'new record')}"
             )
         )
+        if one.left_out:
+            what = terminal.some(one.left_out, "record")
+            click.echo(f"{what} left out: their session was forgotten (--forgotten imports them)")
     if report.unsealed:
         terminal.note(f"note: {report.unsealed}")
     if not sources:

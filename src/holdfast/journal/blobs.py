@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -72,6 +73,7 @@ def put_stream(directory: Path, chunks: Iterable[bytes]) -> BlobRef:
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         try:
+            fcntl.flock(fd, fcntl.LOCK_SH)  # says that somebody is at it
             failpoint("blob.created")
             digest, size = hashlib.sha256(), 0
             for chunk in chunks:
@@ -81,10 +83,10 @@ def put_stream(directory: Path, chunks: Iterable[bytes]) -> BlobRef:
             ref = BlobRef(digest.hexdigest(), size)
             failpoint("blob.written")
             os.fsync(fd)
+            failpoint("blob.synced")
+            temporary.replace(directory / ref.sha256)
         finally:
             os.close(fd)
-        failpoint("blob.synced")
-        temporary.replace(directory / ref.sha256)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -175,6 +177,22 @@ def restore_aside(directory: Path) -> None:
     """
     for path in directory.glob(f"{ASIDE_PREFIX}*") if directory.is_dir() else ():
         path.replace(directory / path.name.removeprefix(ASIDE_PREFIX))
+
+
+def remove_temporaries(directory: Path) -> int:
+    """Remove blobs in the making whose writers are gone; gives how many bytes that were. An empty one may have a writer."""
+    removed_bytes = 0
+    for path in directory.glob(f"{TEMPORARY_PREFIX}*") if directory.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError, BlockingIOError):
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if size_bytes := os.fstat(fd).st_size:
+                    path.unlink()
+                    removed_bytes += size_bytes
+            finally:
+                os.close(fd)
+    return removed_bytes
 
 
 def remove(directory: Path, wanted: dict[str, int], named_since: Callable[[], set[str]]) -> int:

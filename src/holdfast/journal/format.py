@@ -21,7 +21,8 @@ left half-written; empty lines mean nothing. A record is one JSON object, its me
     f   {"sha256":"...","size":n}: the bytes are in blobs/<sha256>
     z   {"sha256":"...","size":n,"crc":n,"why":"...",...}: a body that was removed, and what is kept of it: its SHA-256 and
         size, the CRC-32 of the source line, line end included, why it was removed, and where they were kept
-        "events", "kept" and "problems": what its translator understood, texts cut
+        "events", "kept" and "problems": what its translator understood, texts cut. Of a record that was forgotten
+        nothing is kept, {"why":"forgotten"}, and its id and time say nothing of it (`tombstone`)
     c   CRC-32 (zlib) of every byte of the line before `,"c":"`, eight lower-case hex digits
 
 A line that is not empty and does not end in a `c` that fits is damage: readers skip to the next line, report the
@@ -42,6 +43,8 @@ import zlib
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
+
+from holdfast.ids import uuid7
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,12 +72,15 @@ class BlobRef(msgspec.Struct, frozen=True):
     size: _Count
 
 
-class Removed(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is kept of a body that was removed. `events` are those of `events.codec`, in JSON."""
+class Removed(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What is kept of a body that was removed. `events` are those of `events.codec`, in JSON.
 
-    sha256: str
-    size: _Count
-    crc: _Count
+    Hash, size and CRC are absent where they would tell too much.
+    """
+
+    sha256: str = ""
+    size: _Count = 0
+    crc: _Count = 0
     why: str
     kept: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
@@ -269,6 +275,31 @@ def more_members(line: bytes | bytearray) -> bytes:
     return b"".join(
         b",%b:%b" % (_text(name), bytes(value)) for name, value in members.items() if name not in _MEMBERS
     )
+
+
+FORGOTTEN = "forgotten"  # `why` of a tombstone
+_TOMBSTONE_STEP_US = 3_600_000_000
+
+
+def tombstone(record: Record, *, in_place: bool = False) -> bytes:
+    """The line that stands in the place of a record that was forgotten.
+
+    Nothing in it can be compared with a guess: the id is made now, the time is that of the hour, and there is no hash, size or
+    position. The source stays.
+
+    Args:
+        record: what is forgotten.
+        in_place: it is a line in a file of others, who go on: id, time and position stay.
+    """
+    member = removed_member(Removed(why=FORGOTTEN))
+    if in_place:
+        return encode(record.id, record.t, record.s, member, record.p, record.e)
+    return encode(uuid7(), record.t - record.t % _TOMBSTONE_STEP_US, record.s, member)
+
+
+def is_tombstone(record: Record) -> bool:
+    """Whether a record was forgotten."""
+    return record.z is not None and record.z.why == FORGOTTEN
 
 
 def has_no_body(record: Record) -> bool:

@@ -137,6 +137,34 @@ def _lines(pieces: Iterator[bytes | sealed.Hole], offset: int) -> Iterator[tuple
         held, length = [last], len(last)
 
 
+class Lost(Exception):
+    """Bytes of a segment cannot be decompressed."""
+
+    def __init__(self, segment: int, hole: sealed.Hole) -> None:
+        super().__init__(f"plain bytes {hole.start} to {hole.end} cannot be decompressed")
+        self.segment = segment
+
+
+def every_line(directory: Path, number: int) -> Iterator[tuple[int, bytes, bool]]:
+    """(offset, line without its LF, whether it has one) of all that stands in a segment: joined again, they are its bytes.
+
+    Raises:
+        Lost: some of it cannot be decompressed.
+    """
+    held, at = b"", 0
+    for piece in pieces(directory, number, 0):
+        if isinstance(piece, sealed.Hole):
+            raise Lost(number, piece)
+        *complete, rest = piece.split(b"\n")
+        for part in complete:
+            line, held = held + part, b""
+            yield at, line, True
+            at += len(line) + 1
+        held += rest
+    if held:
+        yield at, held, False
+
+
 def sealed_sizes(directory: Path) -> dict[int, int]:
     """The bytes of the plain segment, for each sealed one that `chain.jsonl` names: one small file tells of all.
 

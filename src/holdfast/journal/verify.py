@@ -269,6 +269,12 @@ class _Walk:
             )
 
 
+def anchor(directory: Path) -> str | None:
+    """What stands for the chain as it is now; None: nothing is sealed."""
+    *_, last = [None, *anchors(chain.seals(directory))]
+    return last
+
+
 def anchors(seals: list[sealed.Seal]) -> Iterator[str]:
     """For each seal, what stands for it and all before it: SHA-256 over the anchor before (hex) and the seal's line."""
     held = sealed.NO_LINK

@@ -17,7 +17,7 @@ from holdfast.errors import BlobDamaged
 from holdfast.events import codec
 from holdfast.failpoints import failpoint
 from holdfast.journal import reader
-from holdfast.journal.format import SEGMENT_SOURCE
+from holdfast.journal.format import SEGMENT_SOURCE, is_tombstone
 from holdfast.store import bodies, database, passages
 from holdfast.store.bodies import Body
 from holdfast.store.condense import CONDENSED_LIMIT_BYTES
@@ -158,6 +158,9 @@ class Projector:
         if record.s == FILE_SOURCE:
             self._declare(record)
             return
+        if is_tombstone(record):
+            self._pass(record, batch)
+            return
         try:
             body = bodies.read(record, self._blobs, self._text_chars)
         except BlobDamaged as exc:
@@ -174,6 +177,15 @@ class Projector:
         except Exception as exc:  # noqa: BLE001 - one record no translator was ready for must not stop all others
             why = f"could not be folded: {type(exc).__name__}: {exc}"
             self._problem(f"journal segment {item.segment}", item.start, item.end, why[:300])
+
+    def _pass(self, record: Record, batch: _Batch) -> None:
+        """Move the cursor of a file over a line that was forgotten in it. The next reading has nothing to compare."""
+        position = record.p
+        if position is None or not position.start <= self._consumed.get(position.file, 0) < position.end:
+            return
+        self._consumed[position.file] = position.end
+        nothing = position._replace(start=position.end)
+        batch.files.setdefault(position.file, _FileRead(record.s)).saw(nothing, Body(b"", 0, None), "")
 
     def _advance(self, record: Record, position: Position, body: Body, batch: _Batch) -> bool:
         """Move a file's cursor if this record continues it; whether it holds bytes not counted before.

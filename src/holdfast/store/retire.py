@@ -108,7 +108,7 @@ class Retirement:
         path = segments.sealed_path(self._journal, number)
         with sealed.opened(path) as segment:
             size, stored_size, was = segment.size, segment.file_size, segment.seal and segment.seal.was
-        why = "it is retired already" if was and was[-1].why == WHY else None
+        why = "it is retired already" if any(one.why == WHY for one in was or ()) else None
         return Candidate(number, size, stored_size, why or self._obstacle(number, before_us, active))
 
     def _obstacle(self, number: int, before_us: int, active: frozenset[str]) -> str | None:

@@ -52,6 +52,7 @@ class Taken:
         new: appended now.
         known: in the journal already.
         differing: in the journal already with another content, which stays.
+        left_out: passed over because their session was forgotten.
         size_bytes: read so far.
         whole: the export has its first and last line, and as many between them as it says.
         skipped: what was not taken.
@@ -61,6 +62,7 @@ class Taken:
     new: int = 0
     known: int = 0
     differing: int = 0
+    left_out: int = 0
     size_bytes: int = 0
     whole: bool = False
     skipped: list[Skipped] = field(default_factory=list)
@@ -110,9 +112,17 @@ class Import:
         writer: the journal's.
         known: every id that the journal holds.
         report: told about progress after each batch.
+        is_left_out: whether a record is passed over; asked for each new one, in the order of the export.
     """
 
-    def __init__(self, writer: Writer, known: Known, report: Callable[[Taken], None] | None = None) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        known: Known,
+        report: Callable[[Taken], None] | None = None,
+        is_left_out: Callable[[fmt.Record], bool] = lambda _: False,
+    ) -> None:
+        self._is_left_out = is_left_out
         self._writer = writer
         self._known = known
         self._report = report or (lambda _: None)
@@ -183,6 +193,9 @@ class Import:
         _check(record)
         self._ended = False  # something behind the last line: there must be another one
         self._out.records += 1
+        if fmt.is_tombstone(record) or self._is_left_out(record):
+            self._out.left_out += 1
+            return
         body = record.body_bytes() or b""
         sight = self._known.add(record.id, _digest(body) if record.z is None else _digest_of(record))
         if sight is not Sight.NEW:

@@ -15,7 +15,7 @@ import msgspec
 from holdfast.errors import BlobDamaged
 from holdfast.events import WorkspaceMoved
 from holdfast.journal import blobs, reader
-from holdfast.journal.format import SEGMENT_SOURCE
+from holdfast.journal.format import SEGMENT_SOURCE, is_tombstone
 from holdfast.store import bodies
 from holdfast.store.known import Known, Sight
 from holdfast.store.project import FILE_SOURCE, start_of, translated
@@ -126,7 +126,7 @@ class Export:
             for item in reader.read(self._journal):
                 if isinstance(item, reader.Damage):
                     self._out.lost.append(Lost(item.segment, item.start, item.end, item.why))
-                elif item.record.s in {SEGMENT_SOURCE, lines.SOURCE}:
+                elif item.record.s in {SEGMENT_SOURCE, lines.SOURCE} or is_tombstone(item.record):
                     continue
                 elif known.add(item.record.id) is not Sight.NEW:
                     self._out.repeated += 1
@@ -174,7 +174,7 @@ class Export:
     def _declare(self, item: reader.Found) -> None:
         """Keep a file's declaration until a record of the file is written."""
         body = item.record.body_bytes() or b""
-        if file := _declared(body):
+        if file := declared(body):
             self._declared.setdefault(file[0], lines.small(item.line, item.record, body))
 
     def _wanted(self, record: Record) -> bool:
@@ -194,7 +194,7 @@ class Export:
                 continue
             record = item.record
             if record.s == FILE_SOURCE:
-                if file := _declared(record.body_bytes() or b""):
+                if file := declared(record.body_bytes() or b""):
                     self._paths[file[0]] = file[1]
             elif record.p is None or record.p.file not in self._files:
                 speaks = self._speaks_of_them(record)
@@ -233,7 +233,7 @@ class _Declaration(msgspec.Struct):
     path: str
 
 
-def _declared(body: bytes) -> tuple[str, str] | None:
+def declared(body: bytes) -> tuple[str, str] | None:
     """(file id, path) of a file's declaration."""
     try:
         found = msgspec.json.decode(body, type=_Declaration)

@@ -302,6 +302,9 @@ UPDATE session SET forked_from = :origin WHERE id = :session_id AND forked_from 
 -- name: hint_kept
 INSERT OR REPLACE INTO scan_hint (path, size_bytes, mtime_ns, inode, digest) VALUES (?, ?, ?, ?, ?);
 
+-- name: hint_dropped
+DELETE FROM scan_hint WHERE path = ?;
+
 -- name: workspace_moved
 -- The first record with an id is the move, whichever is folded first.
 INSERT INTO workspace_move (id, segment, offset_bytes, time_us, old, new)

@@ -225,3 +225,6 @@ SELECT time_us, old, new FROM workspace_move ORDER BY segment, offset_bytes;
 
 -- name: session_origin
 SELECT key, cwd FROM session WHERE id = :session_id;
+
+-- name: forks_of
+SELECT native FROM session WHERE forked_from = :session_id ORDER BY native;

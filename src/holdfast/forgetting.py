@@ -1,0 +1,487 @@
+"""Forget sessions: look what is theirs, show it, and write the journal and everything made from it anew without it.
+
+What is a session's: every record of a source file of which some record speaks of it, or whose path names it; records of programs and of
+agents' meta files that speak of it; moves of workspaces that concern no other session; titles of its lines in the files of others. In
+the place of each stays a tombstone (`journal.format.tombstone`).
+
+Before anything is rewritten, `forgotten` names what goes, by keyed hashes. So it is left out from that moment on when it comes again,
+and work that was cut can be ended without knowing a name (`docs/decisions/0014-forgotten-history.md`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from holdfast import rewriting
+from holdfast.capture.claude_files import session_named
+from holdfast.capture.claude_transcripts import META_SOURCE
+from holdfast.errors import BlobDamaged, SegmentHeld
+from holdfast.events import SessionNoted, WorkspaceMoved
+from holdfast.failpoints import failpoint
+from holdfast.forgotten import Entry
+from holdfast.home import translators
+from holdfast.journal import format as fmt
+from holdfast.journal import reader, segments, verify
+from holdfast.store import bodies
+from holdfast.store.project import FILE_SOURCE, start_of, translated
+from holdfast.store.statements import statements
+from holdfast.transfer.outgoing import declared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import apsw
+
+    from holdfast.events import Event
+    from holdfast.forgotten import Forgotten, Hashes
+    from holdfast.home import Home
+    from holdfast.journal.format import Record
+
+WHY = fmt.FORGOTTEN
+_HEAD_CHARS = 300  # of texts, which say nothing about whose they are
+_HINT = "nothing of it comes back meanwhile; `holdfast forget` ends it"
+# What of a line that is no record tells whose it was.
+_TELLING = re.compile(
+    rb'"p":\["(?P<file>[0-9a-f]{16})"'
+    rb"|(?P<id>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+    rb'|"session":"(?P<sdk>[^"\\]{1,300})"'
+)
+
+
+@dataclass(slots=True)
+class _File:
+    """What the journal holds of one source file; sizes in bytes."""
+
+    path: str | None = None
+    records: int = 0
+    size_bytes: int = 0
+    segments: set[int] = field(default_factory=set)
+    sessions: set[str] = field(default_factory=set)  # keys
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    """A single record that may go by itself: where it stands, its size with its blob, and what it is about."""
+
+    record_id: str
+    segment: int
+    size_bytes: int
+    about: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Belongings:
+    """What of the journal belongs to sessions, as far as it was read.
+
+    Attributes:
+        files: every source file by its id; `chosen` are the ids of those that go.
+        own: ids of records without a file that go. `noted`: of single ones in places that go on, moves among them.
+        records, size_bytes: what goes, blobs and declarations included.
+        segments: where all this stands.
+        others: keys of other sessions of which files hold something that go.
+    """
+
+    files: dict[str, _File] = field(default_factory=dict)
+    chosen: set[str] = field(default_factory=set)
+    own: set[str] = field(default_factory=set)
+    noted: set[str] = field(default_factory=set)
+    records: int = 0
+    size_bytes: int = 0
+    segments: set[int] = field(default_factory=set)
+    others: set[str] = field(default_factory=set)
+
+    @property
+    def paths(self) -> set[str]:
+        """The paths of the source files that go."""
+        return {path for name in self.chosen if (path := self.files[name].path) is not None}
+
+
+class _Theirs:
+    """Whether something belongs to the sessions that are to be forgotten, which may be known by their hashes only."""
+
+    def __init__(self, hashes: Hashes, entries: Iterable[Entry]) -> None:
+        self.entries = list(entries)
+        self._hashes = hashes
+        self._sessions = {entry.session for entry in self.entries}
+        self._files = {name for entry in self.entries for name in entry.files}
+        self._records = {name for entry in self.entries for name in entry.records}
+
+    def session(self, key: str) -> bool:
+        return self._hashes.session(key) in self._sessions
+
+    def file(self, name: str) -> bool:
+        return self._hashes.file(name) in self._files
+
+    def record(self, name: str) -> bool:
+        return bool(self._records) and self._hashes.record(name) in self._records
+
+    def path(self, path: str | None) -> str | None:
+        """The key of their session that a path names."""
+        named = session_named(path or "")
+        return f"claude:{named}" if named is not None and self.session(f"claude:{named}") else None
+
+    def mentioned(self, line: bytes) -> bool:
+        """Whether a line that is no record tells of them."""
+        for found in _TELLING.finditer(line):
+            if (file := found["file"]) and self.file(file.decode()):
+                return True
+            if (name := found["id"]) and self.session(f"claude:{name.decode()}"):
+                return True
+            if (name := found["sdk"]) and self.session(f"sdk:{name.decode('utf-8', 'replace')}"):
+                return True
+        return False
+
+
+class _Look:
+    """Reads journal segments and sorts out what belongs to sessions."""
+
+    def __init__(self, home: Home, theirs: _Theirs) -> None:
+        self._home = home
+        self._theirs = theirs
+        self._translators = translators()
+        self._lines: set[str] = set()  # ids of the sessions' transcript lines, by which titles name them
+        self._titles: list[tuple[str, _One]] = []  # each with its file
+        self._moves: list[tuple[str, str, _One]] = []
+        self._places: tuple[set[str], set[str]] = (set(), set())  # directories of other sessions, of theirs
+        self.out = Belongings()
+
+    def run(self, numbers: Iterable[int]) -> Belongings:
+        """Read these segments, in order.
+
+        Raises:
+            reader.Lost: some of one cannot be decompressed.
+        """
+        for number in numbers:
+            for at, line, _ in reader.every_line(self._home.journal, number):
+                if line:
+                    self._line(number, at, line)
+        self._choose()
+        return self.out
+
+    def _line(self, number: int, at: int, line: bytes) -> None:
+        try:
+            record = fmt.decode(line)
+        except (fmt.Damaged, fmt.Newer):
+            if self._theirs.mentioned(line):
+                self._goes(number, len(line))
+            return
+        if record.s == fmt.SEGMENT_SOURCE or fmt.is_tombstone(record):
+            return
+        size_bytes = len(line) + (record.f.size if record.f else 0)
+        if record.s == FILE_SOURCE:
+            self._declared(number, record, size_bytes)
+            return
+        events = self._events(number, at, record)
+        sessions = {event.session for event in events} - {"claude:"}
+        one = _One(record.id, number, size_bytes, ())
+        if record.p is not None:
+            self._of_file(record.p.file, events, sessions, one)
+        else:
+            self._by_itself(record, events, sessions, one)
+        for event in events:
+            self._note(event)
+
+    def _goes(self, number: int, size_bytes: int, records: int = 1) -> None:
+        self.out.records += records
+        self.out.size_bytes += size_bytes
+        self.out.segments.add(number)
+
+    def _file(self, name: str, number: int, size_bytes: int) -> _File:
+        file = self.out.files.setdefault(name, _File())
+        file.records += 1
+        file.size_bytes += size_bytes
+        file.segments.add(number)
+        return file
+
+    def _declared(self, number: int, record: Record, size_bytes: int) -> None:
+        found = declared(record.body_bytes() or b"")
+        if found is None:
+            return
+        file = self._file(found[0], number, size_bytes)
+        file.path = found[1]
+        if (named := self._theirs.path(found[1])) is not None:
+            file.sessions.add(named)
+
+    def _events(self, number: int, at: int, record: Record) -> list[Event]:
+        translator = self._translators.get(record.s)
+        if translator is None:
+            return []
+        try:
+            body = bodies.read(record, self._home.blobs, _HEAD_CHARS)
+        except BlobDamaged:
+            return []
+        file = self.out.files.get(record.p.file) if record.p else None
+        return translated(
+            translator, record, body, file.path if file else None, start_of(record, number, at)
+        ).events
+
+    def _of_file(self, name: str, events: list[Event], sessions: set[str], one: _One) -> None:
+        self._file(name, one.segment, one.size_bytes).sessions |= sessions
+        about = tuple(e.data.about for e in events if isinstance(e.data, SessionNoted) and e.data.about)
+        if about or self._theirs.record(one.record_id):
+            self._titles.append((name, _One(one.record_id, one.segment, one.size_bytes, about)))
+
+    def _by_itself(self, record: Record, events: list[Event], sessions: set[str], one: _One) -> None:
+        moved = next((event.data for event in events if isinstance(event.data, WorkspaceMoved)), None)
+        named = self._theirs.path(_meta_path(record)) if record.s == META_SOURCE else None
+        if moved is not None:
+            self._moves.append((moved.old, moved.new, one))
+        elif named is not None or any(map(self._theirs.session, sessions)):
+            self.out.own.add(one.record_id)
+            self._goes(one.segment, one.size_bytes)
+
+    def _note(self, event: Event) -> None:
+        """Keep what decides about titles and moves: the lines of their sessions, and where every session was started."""
+        theirs = self._theirs.session(event.session)
+        if isinstance(event.data, SessionNoted) and event.data.line and theirs:
+            self._lines.add(event.data.line)
+        if cwd := getattr(event.data, "cwd", None):
+            self._places[theirs].add(str(cwd))
+
+    def _choose(self) -> None:
+        """Decide about files, then about single records in those that stay."""
+        for name, file in self.out.files.items():
+            theirs = {key for key in file.sessions if self._theirs.session(key)}
+            if theirs or self._theirs.file(name):
+                self.out.chosen.add(name)
+                self.out.others |= file.sessions - theirs
+                self.out.records += file.records
+                self.out.size_bytes += file.size_bytes
+                self.out.segments |= file.segments
+        for name, title in self._titles:
+            if name not in self.out.chosen and (
+                self._lines.intersection(title.about) or self._theirs.record(title.record_id)
+            ):
+                self._single(title)
+        others, theirs_ = (_Places(places) for places in self._places)
+        for old, new, one in self._moves:
+            moves_others, moves_theirs = others.move(old, new), theirs_.move(old, new)
+            if (moves_theirs and not moves_others) or self._theirs.record(one.record_id):
+                self._single(one)
+
+    def _single(self, one: _One) -> None:
+        self.out.noted.add(one.record_id)
+        self._goes(one.segment, one.size_bytes)
+
+
+class _Places:
+    """Directories, led through moves of workspaces in their order."""
+
+    def __init__(self, places: set[str]) -> None:
+        self._places = set(places)
+
+    def move(self, old: str, new: str) -> bool:
+        """Whether the move concerned one of them."""
+        base = PurePosixPath(old)
+        moved = {place for place in self._places if PurePosixPath(place).is_relative_to(base)}
+        self._places |= {str(PurePosixPath(new, PurePosixPath(place).relative_to(base))) for place in moved}
+        return bool(moved)
+
+
+class _Meta(msgspec.Struct):
+    path: str = ""
+
+
+def _meta_path(record: Record) -> str | None:
+    try:
+        return msgspec.json.decode(record.body_bytes() or b"", type=_Meta).path
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+# ── what a person is shown ──
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session that would be forgotten: its key, how many agents it had, and the ids of forks that stay."""
+
+    key: str
+    native: str
+    title: str | None
+    agents: int
+    forks: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be forgotten; `unfinished` is how many forgotten sessions of earlier runs wait to be ended with it."""
+
+    sessions: list[Session]
+    unfinished: int
+    belongings: Belongings
+
+    @property
+    def transcripts(self) -> list[str]:
+        """Source files of theirs that stand outside the home, and stay."""
+        return sorted(path for path in self.belongings.paths if os.path.exists(path))  # noqa: PTH110 - foreign text
+
+
+def plan(home: Home, sessions: Iterable[Session]) -> Plan:
+    """Look at what belongs to these sessions, and to those that are not wholly forgotten yet; changes nothing.
+
+    Raises:
+        RewriteRefused: the journal cannot be read.
+    """
+    wanted, forgotten = list(sessions), home.forgotten()
+    entries = [Entry(session=forgotten.hashes.session(one.key)) for one in wanted]
+    unfinished = forgotten.unfinished
+    found = _look(home, _Theirs(forgotten.hashes, [*entries, *unfinished]))
+    return Plan(wanted, len({one.session for one in unfinished} - {one.session for one in entries}), found)
+
+
+def _look(home: Home, theirs: _Theirs, numbers: Iterable[int] | None = None) -> Belongings:
+    try:
+        return _Look(home, theirs).run(segments.numbers(home.journal) if numbers is None else numbers)
+    except reader.Lost as exc:
+        raise rewriting.unreadable(home.journal, exc) from exc
+
+
+def described(db: apsw.Connection, session_id: int, key: str, row: dict[str, object]) -> Session:
+    """What the store says of a session that is to be forgotten."""
+    forks = [
+        str(name) for (name,) in db.execute(statements("queries")["forks_of"], {"session_id": session_id})
+    ]
+    title = row["title"]
+    return Session(
+        key, str(row["native"]), None if title is None else str(title), int(str(row["agents"])), forks
+    )
+
+
+# ── doing it ──
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was forgotten.
+
+    Attributes:
+        records, size_bytes, files: what went of the journal, blobs included, and of how many source files it was.
+        segments: how many were rewritten.
+        blob_bytes, copies_bytes: of blobs that nothing names any more; of copies of older stores and leftovers.
+        transcripts: source files outside the home that stay.
+        anchor: stands for the journal as it is now.
+    """
+
+    records: int
+    size_bytes: int
+    files: int
+    segments: int
+    blob_bytes: int
+    copies_bytes: int
+    transcripts: list[str]
+    anchor: str | None
+
+
+def carry_out(home: Home, planned: Plan, report: Callable[[int], None] = lambda _: None) -> Done:
+    """Forget what was planned, and what earlier runs did not end.
+
+    Raises:
+        StoreBusy: another process imports.
+        SegmentHeld: another process holds a segment that must be rewritten, or records for such a session right now.
+        RewriteRefused: sealed history is not what was sealed; nothing was changed.
+        SealFailed, StoreError: the disk refused. What was rewritten stays so; the next run ends it.
+    """
+    with rewriting.alone(home, _HINT):
+        rewriting.seal(home, planned.belongings.segments)
+        forgotten = home.forgotten()
+        found, theirs = _found_now(home, planned, forgotten)
+        if found.segments & set(segments.plain_numbers(home.journal)):  # it came since it was planned
+            rewriting.seal(home, found.segments)
+            found = _look(home, theirs)
+        _refuse_held(home, found, "nothing is forgotten")
+        rewriting.check_sealed(home, found.segments)
+        _list(forgotten, found, theirs)
+        failpoint("forget.listed")
+        made = rewriting.anew(
+            home,
+            sorted(found.segments),
+            lambda number: rewriting.changed(home, number, partial(_changed, found, theirs)),
+            WHY,
+            report,
+            lambda db: _drop_hints(db, home.forgotten()),
+        )
+        copies_bytes = rewriting.drop_copies(home)
+        now = _Theirs(forgotten.hashes, home.forgotten().unfinished)
+        still = _look(home, now, segments.plain_numbers(home.journal))
+        _refuse_held(home, still, "all else of it is forgotten")
+        failpoint("forget.ending")
+        _end(home.forgotten())
+    return Done(
+        found.records,
+        found.size_bytes,
+        len(found.chosen),
+        made.segments,
+        made.blob_bytes,
+        copies_bytes,
+        planned.transcripts,
+        verify.anchor(home.journal),
+    )
+
+
+def _found_now(home: Home, planned: Plan, forgotten: Forgotten) -> tuple[Belongings, _Theirs]:
+    """What belongs to them now that nobody else imports."""
+    known = {entry.session: entry for entry in forgotten.entries}
+    wanted = [forgotten.hashes.session(one.key) for one in planned.sessions]
+    entries = {name: known.get(name, Entry(session=name)) for name in wanted}
+    entries |= {entry.session: entry for entry in forgotten.unfinished}
+    theirs = _Theirs(forgotten.hashes, entries.values())
+    return _look(home, theirs), theirs
+
+
+def _refuse_held(home: Home, found: Belongings, done: str) -> None:
+    plain = found.segments & set(segments.plain_numbers(home.journal))
+    if plain:
+        path = segments.path(home.journal, min(plain))
+        raise SegmentHeld(f"another process is recording for such a session right now, into {path}", done)
+
+
+def _list(forgotten: Forgotten, found: Belongings, theirs: _Theirs) -> None:
+    """Enter what goes into the list, before it goes."""
+    hashes = forgotten.hashes
+    listed = {entry.session: entry for entry in forgotten.entries}
+    records = {hashes.record(name) for name in found.noted}
+    for entry in theirs.entries:
+        chosen = {
+            name: found.files[name]
+            for name in found.chosen
+            if len(theirs.entries) == 1
+            or any(hashes.session(key) == entry.session for key in found.files[name].sessions)
+        }
+        paths = {hashes.path(file.path) for file in chosen.values() if file.path is not None}
+        files = {hashes.file(name) for name in chosen}
+        listed[entry.session] = entry.with_more(paths, records, files)
+    forgotten.save(listed.values())
+
+
+def _end(forgotten: Forgotten) -> None:
+    forgotten.save(entry.finished() for entry in forgotten.entries)
+
+
+def _drop_hints(db: apsw.Connection, forgotten: Forgotten) -> None:
+    """Hints about source files are carried into the next store: not those of files that are left out."""
+    paths = [path for (path, *_) in db.execute(statements("queries")["hints"]) if forgotten.holds_path(path)]
+    db.executemany(statements("fold")["hint_dropped"], [(path,) for path in paths])
+
+
+def _changed(found: Belongings, theirs: _Theirs, at: int, line: bytes) -> bytes:  # noqa: ARG001 - every change gets it
+    """What stands in a line's place."""
+    try:
+        record = fmt.decode(line)
+    except (fmt.Damaged, fmt.Newer):
+        return b"" if theirs.mentioned(line) else line
+    if fmt.is_tombstone(record):
+        return line
+    if record.id in found.noted:
+        return fmt.tombstone(record, in_place=record.p is not None)
+    file = record.p.file if record.p else None
+    if record.s == FILE_SOURCE:
+        file = (declared(record.body_bytes() or b"") or (None,))[0]
+    return fmt.tombstone(record) if record.id in found.own or file in found.chosen else line

@@ -1,0 +1,445 @@
+"""`holdfast forget`: nothing of a session stays below the home, all else stays as it was, and it does not come back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import apsw
+import pytest
+
+from holdfast.journal import format as fmt
+from holdfast.journal import reader, segments
+from tests import old_layouts
+from tests.e2e.conftest import CAPTURED, ask, everything
+from tests.old_layouts import BESIDE, PARALLEL, POINTER
+
+ASYNC = "1a163ba8-73d3-4f4b-bfc8-18d368e10cb5"  # has subagents with files and meta files of their own
+SMALL = ["--segment-size-bytes", "40000", "--inline-body-size-bytes", "2000"]
+MINE = "99999999-9999-4999-8999-999999999999"
+TEXTS = ("umbrella-of-mine", "/srv/only-mine", "A title of mine", MINE)
+
+
+def line(session=MINE, **more):
+    record = {
+        "type": "user",
+        "sessionId": session,
+        "cwd": "/srv/only-mine",
+        "version": "2.1.40",
+        "uuid": f"u-{session}-{len(str(more))}",
+        "timestamp": "2026-11-20T10:00:00.000Z",
+        "message": {"role": "user", "content": "umbrella-of-mine"},
+    }
+    return json.dumps(record | more).encode() + b"\n"
+
+
+def mine():
+    """A transcript with a title, a long body, and lines that name no session."""
+    return b"".join(
+        [
+            b'{"type":"file-history-snapshot","snapshot":{"umbrella-of-mine":1}}\n',
+            line(),
+            json.dumps({"type": "ai-title", "sessionId": MINE, "aiTitle": "A title of mine"}).encode()
+            + b"\n",
+            line(message={"role": "user", "content": "umbrella-of-mine " * 40_000}),
+            b"no JSON, but umbrella-of-mine\n",
+        ]
+    )
+
+
+def holds(home, *needles):
+    """Which of the texts stand anywhere below the home: in names, raw, decompressed, in the pages of databases and their logs."""
+    found = set()
+    for path in [home, *home.rglob("*")]:
+        contents = [str(path.relative_to(home.parent)).encode()]
+        if path.is_file():
+            contents.append(path.read_bytes())
+        if path.name.endswith(".zst"):
+            contents.append(plain(path))
+        found |= {needle for needle in needles for content in contents if needle.encode() in content}
+    return found
+
+
+def plain(path):
+    number = int(path.name.partition(".")[0])
+    return b"".join(text for _, text, _ in reader.every_line(path.parent, number))
+
+
+def verified(run):
+    done = run("journal", "verify", "--json")
+    assert done.returncode == 0, done.stdout
+    return json.loads(done.stdout)
+
+
+def answer(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def project(tmp_path, history):
+    """The agents' own history: every captured session, those of old layouts, and one of mine with a directory of its own."""
+    old_layouts.write(history)
+    place = history / "projects" / "-srv-only-mine"
+    place.mkdir()
+    (place / f"{MINE}.jsonl").write_bytes(mine())
+    below = place / MINE / "subagents"
+    below.mkdir(parents=True)
+    (below / "agent-abc.jsonl").write_bytes(line(agentId="abc", isSidechain=True))
+    (below / "agent-abc.meta.json").write_text(json.dumps({"agentType": "umbrella-of-mine"}))
+    return history / "projects"
+
+
+@pytest.fixture
+def filled(home, project, run):
+    """A home with all of it, spread over many segments, bodies in blobs; the last segments are not sealed."""
+    assert run(*SMALL, "import").returncode == 0
+    assert len(segments.sealed_numbers(home / "journal")) > 8
+    return home
+
+
+def without(answers, *sessions):
+    """Every answer about other sessions."""
+    views = {name: text for name, text in answers.items() if not any(one in name for one in sessions)}
+    views["sessions"] = [s for s in json.loads(views["sessions"])["sessions"] if s["id"] not in sessions]
+    return {name: text for name, text in views.items() if name != "stats"}
+
+
+def test_nothing_of_a_forgotten_session_is_left(filled, run):
+    """Neither its id, its path, its directory, its title nor its words, in segments, blobs, and the store; others answer as before."""
+    before = everything(filled)
+    assert holds(filled, *TEXTS) == set(TEXTS)
+    done = answer(run("forget", MINE[:8], "--yes", "--json"))
+    assert done["done"]
+    assert done["files"] == 2
+    assert done["records"] > 7
+    assert done["others"] == []
+    assert len(done["transcripts"]) == 2
+    assert holds(filled, *TEXTS) == set()
+    assert without(everything(filled), MINE) == without(before, MINE)
+    assert verified(run)["anchor"] == done["anchor"]
+    assert run("show", MINE).returncode == 3
+    assert json.loads(run("search", "umbrella", "--json").stdout)["hits"] == []
+
+
+def test_a_real_session_with_subagents_is_forgotten(filled, run):
+    """Its subagents' files and meta files go with it."""
+    before = everything(filled)
+    agents = [path.name.split(".")[0] for path in CAPTURED.rglob("agent-*.jsonl") if ASYNC in path.parts]
+    assert holds(filled, ASYNC, *agents) == {ASYNC, *agents}
+    done = answer(run("forget", ASYNC, "--yes", "--json"))
+    assert done["sessions"][0]["agents"] == len(agents) + 1
+    assert holds(filled, ASYNC, *agents) == set()
+    assert without(everything(filled), ASYNC) == without(before, ASYNC)
+    verified(run)
+    assert run("doctor").returncode == 0
+
+
+def test_it_stays_forgotten_when_its_transcript_is_there_and_grows(filled, project, run):
+    """Catching up, importing, and naming the file leave it out; `--forgotten` imports it all the same."""
+    answer(run("forget", MINE, "--yes", "--json"))
+    file = project / "-srv-only-mine" / f"{MINE}.jsonl"
+    file.write_bytes(file.read_bytes() + line(more="grown"))
+    (file.parent / MINE / "subagents" / "agent-new.jsonl").write_bytes(line(agentId="new", isSidechain=True))
+    moved = project / "-moved" / file.name
+    moved.parent.mkdir()
+    shutil.copy(file, moved)
+    first = run("--json")
+    assert MINE not in first.stdout
+    assert first.stderr == ""
+    assert run("import").stderr == ""
+    named = run("import", file)
+    assert "1 file left out" in named.stdout
+    assert holds(filled, *TEXTS) == set()
+    assert run("doctor").returncode == 0
+    assert run("doctor").stderr == ""
+    assert answer(run("import", "--json"))["left_out"] == 5
+    back = answer(run("import", file, "--forgotten", "--json"))
+    assert back["records"] == 7
+    assert MINE in run("sessions", "--json").stdout
+    assert answer(run("import", "--json"))["left_out"] == 0
+
+
+def test_the_sweep_of_a_forgotten_transcript_is_no_concern(filled, project, run):
+    """The first screen does not warn that it will be swept unrecorded."""
+    file = project / "-srv-only-mine" / f"{MINE}.jsonl"
+    os.utime(file, (1, 1))
+    assert MINE in json.dumps(json.loads(run("--json").stdout)["sweep"])
+    answer(run("forget", MINE, "--yes", "--json"))
+    assert MINE not in run("--json").stdout
+
+
+def test_it_is_left_out_of_an_export_that_comes_later(filled, run, tmp_path):
+    """Records of it in an export are counted and not appended; with `--forgotten` they come, and it is off the list."""
+    export = tmp_path / "export.jsonl"
+    assert run("export", export).returncode == 0
+    answer(run("forget", MINE, "--yes", "--json"))
+    taken = answer(run("import", export, "--json"))["exports"][0]
+    assert taken["new"] == 0
+    assert taken["left_out"] > 6
+    assert holds(filled, *TEXTS) == set()
+    taken = answer(run("import", export, "--forgotten", "--json"))["exports"][0]
+    assert taken["new"] > 6
+    assert MINE in run("sessions", "--json").stdout
+    again = tmp_path / "again.jsonl"
+    assert run("export", again).returncode == 0
+    assert sorted(again.read_bytes().split(b"\n")) == sorted(export.read_bytes().split(b"\n"))
+
+
+def test_older_layouts_go_with_their_files_beside_and_their_titles_elsewhere(filled, project, run):
+    """A subagent's file beside the session's, and the title that another session's file holds; what grows there goes on."""
+    before = everything(filled)
+    pointer = project / "-home-dev-old" / f"{POINTER}.jsonl"
+    assert holds(filled, BESIDE, "d00d1234", "Where the door is") == {BESIDE, "d00d1234", "Where the door is"}
+    answer(run("forget", BESIDE, "--yes", "--json"))
+    assert holds(filled, BESIDE, "d00d1234", "Where the door is") == set()
+    assert without(everything(filled), BESIDE) == without(before, BESIDE)
+    agents = old_layouts.lines(old_layouts.beside_agent())
+    (pointer.parent / "agent-0000ffff.jsonl").write_bytes(agents.replace(b"d00d1234", b"0000ffff"))
+    pointer.write_bytes(pointer.read_bytes() + line(POINTER, cwd="/home/dev/old"))
+    assert run("import").returncode == 0
+    assert holds(filled, BESIDE, "0000ffff", "Where the door is") == set()
+    shown = json.loads(run("show", POINTER, "--json").stdout)
+    assert shown["session"]["turns"] == 1
+    assert answer(run("import", "--json"))["records"] == 0
+
+
+def test_forks_stay_and_are_named(filled, run):
+    """A fork holds copies of lines under its own id: it stays, and the person is told."""
+    forked = [s for s in json.loads(run("sessions", "--json").stdout)["sessions"] if s["forked_from"]]
+    original = forked[0]["forked_from"]
+    shown = run("forget", original)
+    assert f"stays: {forked[0]['id']}, a fork" in shown.stdout
+    answer(run("forget", original, "--yes", "--json"))
+    assert forked[0]["id"] in run("sessions", "--json").stdout
+    verified(run)
+
+
+def test_it_only_tells_where_nobody_can_be_asked(filled, run):
+    """Without --yes nothing is changed."""
+    before = {path: path.read_bytes() for path in (filled / "journal").iterdir()}
+    done = run("forget", MINE, stdin="y\n")
+    assert done.returncode == 0
+    assert "nothing was changed" in done.stdout
+    assert "to go: " in done.stdout
+    assert "A title of mine" in done.stdout
+    assert not answer(run("forget", MINE, "--json"))["done"]
+    assert {path: path.read_bytes() for path in (filled / "journal").iterdir()} == before
+    assert not (filled / "forgotten").exists()
+
+
+@pytest.mark.parametrize(("reply", "gone"), [("n", False), ("y", True)])
+def test_on_a_terminal_it_asks(reply, gone, filled):
+    pty = pytest.importorskip("pty")
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "holdfast", "forget", MINE],
+        stdin=child,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    os.close(child)
+    os.write(parent, reply.encode() + b"\n")
+    process.communicate(timeout=60)
+    os.close(parent)
+    assert (process.returncode == 0) is gone
+    assert (holds(filled, MINE) == set()) is gone
+
+
+def test_names_that_are_none(filled, run):
+    """No name, an unknown one, and one that is forgotten already."""
+    assert run("forget").returncode == 2
+    assert run("forget", "nothing").returncode == 3
+    answer(run("forget", MINE, "--yes", "--json"))
+    done = run("forget", MINE, "--yes")
+    assert done.returncode == 0
+    assert "is forgotten already" in done.stdout
+    assert run("forget").returncode == 2
+
+
+def test_events_of_a_program_are_forgotten(filled, run):
+    """Records without a file, and a workspace's move that concerns no other session; keys say nothing afterwards."""
+    events = [
+        {"kind": "session.started", "session": "nightly", "fields": {"cwd": "/srv/nightly"}},
+        {
+            "kind": "message.sent",
+            "session": "nightly",
+            "key": "k",
+            "fields": {"role": "user", "text": "parasol " * 900},
+        },
+        {"kind": "message.sent", "session": "daily", "fields": {"role": "user", "text": "sunshade"}},
+    ]
+    run("record", stdin="".join(json.dumps(event) + "\n" for event in events))
+    run("workspace", "move", "/srv/only-mine", "/srv/elsewhere-mine")
+    run("workspace", "move", "/home/dev", "/home/moved")
+    answer(run("forget", MINE, "--yes", "--json"))
+    answer(run("forget", "nightly", "--yes", "--json"))
+    assert holds(filled, "nightly", "parasol", "sunshade", "elsewhere-mine", "/home/moved") == {
+        "sunshade",
+        "/home/moved",
+    }
+    verified(run)
+    ids = {item.record.id for item in reader.read(filled / "journal") if isinstance(item, reader.Found)}
+    from holdfast.ids import derived
+
+    assert derived("sdk", "nightly", "k") not in ids
+    assert derived("sdk", "sdk:nightly", "k") not in ids
+
+
+def test_a_tombstone_tells_nothing_that_a_guess_could_be_compared_with(filled, run):
+    answer(run("forget", MINE, "--yes", "--json"))
+    stones = [
+        item
+        for item in reader.read(filled / "journal")
+        if isinstance(item, reader.Found) and fmt.is_tombstone(item.record)
+    ]
+    assert len(stones) > 6
+    for item in stones:
+        members = json.loads(item.line)
+        assert set(members) == {"v", "id", "t", "s", "z", "c"}
+        assert members["z"] == {"why": "forgotten"}
+        assert members["t"] % 3_600_000_000 == 0
+        assert members["id"][14] == "7"
+    assert (filled / "forgotten").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_retired_session_is_forgotten(filled, run):
+    """What was kept of its bodies goes too, and what is retired stays so."""
+    late = ["--now", "2027-03-01T00:00:00Z", "journal", "retire", "--keep-days", "5", "--json"]
+    run("journal", "seal", "--all")
+    retired = answer(run(*late, "--yes", "--without-backup", "--most", "100"))["retired"]
+    assert len(retired) > 8
+    assert holds(filled, *TEXTS) == set(TEXTS)
+    answer(run("forget", MINE, "--yes", "--json"))
+    assert holds(filled, *TEXTS) == set()
+    verified(run)
+    assert {c["kept_because"] for c in answer(run(*late))["segments"] if c["segment"] in retired} == {
+        "it is retired already"
+    }
+
+
+def test_copies_of_older_stores_and_leftovers_go(filled, run):
+    """A store that was set aside, a backup of one, what a killed importer left: all may hold it."""
+    (filled / "backups").mkdir(mode=0o700)
+    shutil.copy(filled / "store.db", filled / "backups" / "store-schema-3.db")
+    shutil.copy(filled / "store.db", filled / "store-0001.db.damaged")
+    (filled / "blobs" / ".writing-0190-x").write_text("umbrella-of-mine")
+    (filled / "journal" / ".sealing-00000077").write_text("umbrella-of-mine")
+    (filled / "run").mkdir(exist_ok=True)
+    (filled / "run" / "rebuild.log").write_text("umbrella-of-mine")
+    answer(run("forget", MINE, "--yes", "--json"))
+    assert holds(filled, *TEXTS) == set()
+
+
+def test_damage_that_tells_of_it_goes_other_damage_stays(filled, run):
+    """A record that is no record any more holds its words all the same."""
+    newest = segments.path(filled / "journal", max(segments.numbers(filled / "journal")))
+    torn = (
+        b'\n{"v":1,"id":"x","t":1,"s":"claude.transcript","p":["0123456789abcdef",0,9],"b":{"sessionId":"%b","x":"umbrella-of-mine\n'
+        % MINE.encode()
+    )
+    with newest.open("ab") as file:
+        file.write(torn + b"\nother damage\n")
+    answer(run("forget", MINE, "--yes", "--json"))
+    assert holds(filled, *TEXTS, "other damage") == {"other damage"}
+
+
+def test_a_program_that_holds_a_segment_is_named_and_nothing_is_done(home, project, run):
+    """A segment that somebody writes is not rewritten under his hands; when he is gone, the same command does it."""
+    assert run("import").returncode == 0
+    code = "import holdfast, sys\nholdfast.record('of.my.own', session='x')\nprint('held', flush=True)\nsys.stdin.read()\n"
+    program = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert program.stdout.readline() == b"held\n"
+        done = run("forget", MINE, "--yes")
+        assert done.returncode == 34
+        assert "00000001.jsonl" in done.stderr
+        assert "hint: " in done.stderr
+        assert MINE in run("sessions", "--json").stdout
+        assert not (home / "forgotten").exists()
+    finally:
+        program.communicate()
+    answer(run("forget", MINE, "--yes", "--json"))
+    assert holds(home, *TEXTS) == set()
+
+
+def test_sealed_history_that_was_changed_is_not_written_anew(filled, run):
+    """What is not as it was sealed would pass for it afterwards."""
+    numbers = [
+        item.segment
+        for item in reader.read(filled / "journal")
+        if isinstance(item, reader.Found) and b"umbrella" in item.line
+    ]
+    sealed = [n for n in numbers if n in segments.sealed_numbers(filled / "journal")] or [1]
+    run("journal", "seal", "--all")
+    path = segments.sealed_path(filled / "journal", (numbers or sealed)[0])
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(bytes(raw))
+    done = run("forget", MINE, "--yes")
+    assert done.returncode == 35
+    assert str(path) in done.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "forget.listed",
+        "forget.naming",
+        "rewrite.rewritten",
+        "seal.rewritten",
+        "rewrite.removing",
+        "store.rebuilt",
+        "rewrite.copies",
+        "forget.ending",
+    ],
+)
+@pytest.mark.parametrize("argument", [[], [MINE]], ids=["no name", "its name"])
+def test_what_was_cut_is_ended_by_the_next(name, argument, filled, run):
+    """Killed anywhere, it does not come back meanwhile, `doctor` says that it is unfinished, and the next run ends it."""
+    done = run("forget", MINE, "--yes", env={"HOLDFAST_FAILPOINTS": f"{name}=kill"})
+    assert done.returncode == -signal.SIGKILL
+    listed = name != "forget.naming"
+    doctor = run("doctor")
+    assert ("not wholly forgotten" in doctor.stdout) is listed
+    verified(run)
+    if not listed:
+        argument = [MINE]
+    answer(run("forget", *argument, "--yes", "--json"))
+    assert holds(filled, *TEXTS) == set()
+    verified(run)
+    assert run("doctor").returncode == 0
+    assert answer(run("import", "--json"))["records"] == 0
+
+
+def test_a_list_that_cannot_be_read_is_never_an_empty_one(filled, run):
+    """Nothing is recorded while it is not known what was forgotten."""
+    answer(run("forget", MINE, "--yes", "--json"))
+    path = filled / "forgotten"
+    kept = path.read_bytes()
+    for content in (b"", b"{", kept[: len(kept) // 2]):
+        path.write_bytes(content)
+        done = run("import")
+        assert done.returncode == 10
+        assert "hint: " in done.stderr
+    path.write_bytes(kept)
+    key = (filled / "redaction-key").read_text()
+    (filled / "redaction-key").write_text("00" * 32)
+    assert run("sessions").returncode == 10
+    (filled / "redaction-key").write_text(key)
+    assert run("sessions").returncode == 0
+    assert holds(filled, *TEXTS) == set()
+
+
+def test_a_search_that_finds_nothing_would_be_noticed(filled):
+    """Negative control: what stands compressed, in a blob, and in a page of the store is found."""
+    assert holds(filled, MINE, "no such thing") == {MINE}
+    db = apsw.Connection(str(filled / "store.db"))
+    db.execute("CREATE TABLE elsewhere (x)")
+    db.execute("INSERT INTO elsewhere VALUES ('parasol of the page')")
+    assert holds(filled, "parasol of the page") == {"parasol of the page"}
+    assert PARALLEL in ask(filled, ["sessions", "--json"])[0]
