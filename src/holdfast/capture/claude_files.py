@@ -14,8 +14,9 @@ import re
 import stat
 import zlib
 from base64 import b64encode
+from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -278,7 +279,7 @@ class Reader:
             cursor = self._cursors(shown)
             start, generation = 0, 0
             if cursor is not None:
-                if _continues(fd, cursor):
+                if _continues(fd, cursor, self._writer):
                     start, generation = cursor.consumed_bytes, cursor.generation
                 else:
                     generation = cursor.generation + 1
@@ -322,17 +323,36 @@ class Reader:
             raise OSError(errno.EIO, str(exc)) from exc
 
 
-def _continues(fd: int, cursor: Cursor) -> bool:
-    """Whether the file is still the one the cursor is about: the last recorded line stands where it stood."""
+def _continues(fd: int, cursor: Cursor, writer: Writer) -> bool:
+    """Whether the file is still the one the cursor is about: the last recorded line stands where it stood.
+
+    If something was taken out of the line when it was recorded, it is compared without it.
+    """
     if os.fstat(fd).st_size < cursor.consumed_bytes:
         return False
-    at, crc = cursor.last_start, 0
-    while at < cursor.consumed_bytes:
-        chunk = os.pread(fd, min(CHUNK_BYTES, cursor.consumed_bytes - at), at)
-        if not chunk:
-            return False
-        at, crc = at + len(chunk), zlib.crc32(chunk, crc)
-    return crc == cursor.last_crc
+    if _crc(_stretch(fd, cursor.last_start, cursor.consumed_bytes)) == cursor.last_crc:
+        return True
+    size = cursor.consumed_bytes - cursor.last_start
+    tail = os.pread(fd, min(size, 2), cursor.consumed_bytes - min(size, 2))
+    line_end = b"\r\n" if tail == b"\r\n" else b"\n" if tail.endswith(b"\n") else b""
+    body = _stretch(fd, cursor.last_start, cursor.consumed_bytes - len(line_end))
+    if size > max(LONG_LINE_BYTES, writer.inline_limit_bytes):
+        return _crc(chain(writer.redactor.stream(body, Counter()), [line_end])) == cursor.last_crc
+    return _crc([writer.redactor.clean(b"".join(body)).body, line_end]) == cursor.last_crc
+
+
+def _stretch(fd: int, start: int, end: int) -> Iterator[bytes]:
+    at = start
+    while at < end and (chunk := os.pread(fd, min(CHUNK_BYTES, end - at), at)):
+        yield chunk
+        at += len(chunk)
+
+
+def _crc(chunks: Iterable[bytes]) -> int:
+    crc = 0
+    for chunk in chunks:
+        crc = zlib.crc32(chunk, crc)
+    return crc
 
 
 def file_id(path: str, generation: int) -> str:

@@ -74,7 +74,7 @@ class Writer:
         self._directory = directory
         self._blobs = blob_directory
         self._host = host
-        self._redactor = redact.Redactor() if redactor is None else redactor
+        self.redactor = redact.Redactor() if redactor is None else redactor
         self._segment_size_bytes = segment_size_bytes
         self._look_every_bytes = min(_LOOK_BYTES, segment_size_bytes // 16)  # whether the segment is full
         self.inline_limit_bytes = min(inline_limit_bytes, LARGEST_INLINE_BYTES)
@@ -116,7 +116,7 @@ class Writer:
             AppendFailed: nothing was acknowledged; earlier records are intact.
         """
         record_id = record_id or uuid7()
-        cleaned = self._redactor.clean(body)
+        cleaned = self.redactor.clean(body)
         member = self._member(cleaned.body)
         line = fmt.encode(record_id, clock.now_us(), source, member, position, "\n", cleaned.kinds)
         self._append(line, durable=durable)
@@ -163,7 +163,7 @@ class Writer:
         Raises:
             AppendFailed: the blob could not be written.
         """
-        cleaned = self._redactor.clean(body)
+        cleaned = self.redactor.clean(body)
         member = self._member(cleaned.body)
         return fmt.encode(record_id, clock.now_us(), source, member, position, line_end, cleaned.kinds)
 
@@ -175,7 +175,7 @@ class Writer:
         Raises:
             AppendFailed: the blob could not be written.
         """
-        cleaned = self._redactor.clean(body)
+        cleaned = self.redactor.clean(body)
         return fmt.encode_again(line, record, self._member(cleaned.body), cleaned.kinds)
 
     def _member(self, body: bytes) -> bytes:
@@ -199,7 +199,7 @@ class Writer:
         """
         kinds: Counter[str] = Counter()
         try:
-            ref = blobs.put_stream(self._blobs, self._redactor.stream(chunks, kinds))
+            ref = blobs.put_stream(self._blobs, self.redactor.stream(chunks, kinds))
         except OSError as exc:
             raise AppendFailed(self._blobs, exc.strerror or str(exc)) from exc
         return fmt.encode(record_id, clock.now_us(), source, fmt.blob_member(ref), position, line_end, kinds)
