@@ -27,7 +27,7 @@ from holdfast.journal import blobs, chain, reader, sealed, sealing, segments, ve
 from holdfast.store import database, migrate, upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from holdfast.home import Home
@@ -111,11 +111,11 @@ def check_sealed(home: Home, wanted: Iterable[int]) -> None:
 
 def anew(
     home: Home,
-    numbers: Iterable[int],
+    numbers: Sequence[int],
     lines: Callable[[int], Iterable[bytes]],
     why: str,
     report: Callable[[int], None] = lambda _: None,
-    prepare: Callable[[apsw.Connection], None] = lambda _: None,
+    prepare: Callable[[apsw.Connection], None] | None = None,
 ) -> Anew:
     """Steps 1 to 4. The caller holds the writer's lock.
 
@@ -125,7 +125,8 @@ def anew(
         lines: the new plain bytes of one.
         why: what their seals say.
         report: called with the number of plain bytes dealt with.
-        prepare: changes the store before it is folded anew, in what is carried over.
+        prepare: changes in the store, before it is folded anew, what is carried over. Without it and without segments it is
+            folded only when an earlier run left that undone.
 
     Raises:
         SealFailed: the disk refused; what was rewritten until then stays so.
@@ -134,8 +135,10 @@ def anew(
     db = home.upkeep().open()
     assert db is not None, "nothing was deferred"
     with contextlib.closing(db):
-        database.fold_again(db)  # from here on the rows are older than the journal they came from
-        prepare(db)
+        if numbers or prepare:
+            database.fold_again(db)  # from here on the rows are older than the journal they came from
+        if prepare:
+            prepare(db)
         for number in numbers:
             path = segments.sealed_path(home.journal, number)
             before += path.stat().st_size

@@ -50,11 +50,13 @@ COMMANDS = {
     "journal seal": ("journal", "Compress and chain the segments that nobody writes any more."),
     "journal retire": ("journal", "Drop the full texts of old history; every answer stays."),
     "forget": ("forget", "Remove all of a session from the home, for good; it does not come back."),
+    "redact apply": ("redact", "Take secrets out of everything that is stored, by the rules of today."),
     "uninstall": ("uninstall", "Remove what was put outside the home; with --purge the home too."),
 }
 GROUPS = {
     "workspace": "The directories that agents worked in: list, move.",
     "journal": "Prove and care for the journal: verify, seal, retire.",
+    "redact": "Secrets: apply takes them out of what is stored.",
 }
 
 
@@ -105,6 +107,12 @@ class Context:
 
             self._home = Home(self.settings)
         return self._home
+
+    def outdated_home(self) -> Home:
+        """The home, also when it was written before redaction was what it is."""
+        from holdfast.home import Home
+
+        return Home(self.settings, outdated=True)
 
     def sample_home(self) -> Home:
         """The home of the bundled samples, inside the user's own."""
