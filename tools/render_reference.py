@@ -42,6 +42,8 @@ EXITS = {
     "journal verify": (*_HOME, 24),
     "journal seal": (*_HOME, 21, 23, 30, 31),
     "journal retire": (*_ANSWERS, 23, 25, 31),
+    "forget": (3, *_ANSWERS, 21, 23, 34, 35),
+    "redact apply": (10, 12, 21, 23, 30, 31, 32, 34, 35),
     "export": (3, *_ANSWERS, 26, 28),
     "workspace list": _ANSWERS,
     "workspace move": (3, *_ANSWERS, 21),

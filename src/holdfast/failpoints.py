@@ -36,6 +36,7 @@ NAMES = {
     "home.made": "the home's directory is there, its mark is not",
     "home.naming": "a small file is whole under a temporary name",
     "home.named": "it has its name, and its temporary one too",
+    "home.raising": "a mark with a higher redaction level is whole under a temporary name",
     "journal.unlocked": "a segment was created; nobody holds it",
     "journal.created": "a segment was created; it is empty",
     "journal.appending": "a record is about to be written",

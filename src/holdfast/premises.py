@@ -142,7 +142,7 @@ def raise_level(home: Path) -> None:
     temporary = mark.with_name(f".{MARK}.{_owner()}{os.urandom(8).hex()}")
     try:
         _write_whole(temporary, msgspec.json.encode(_Mark(FORMAT, redact.LEVEL)) + b"\n")
-        failpoint("home.naming")
+        failpoint("home.raising")
         temporary.replace(mark)
     finally:
         temporary.unlink(missing_ok=True)

@@ -41,6 +41,7 @@ AFTER_KEY = "after"
 NOW = "2026-11-25T12:00:00Z"  # what time the answers take it to be
 _GENERATION_FILE = re.compile(r"store-\d+\.db(-wal|-shm)?\Z")
 _HOME_NAMES = {
+    "forgotten",
     "backups",
     "blobs",
     "home.json",
@@ -195,7 +196,7 @@ def leftovers(home: Home) -> tuple[list[str], list[str]]:
     for path in sorted(home.blobs.iterdir()):
         if path.name.startswith(blobs.TEMPORARY_PREFIX):
             harmless.append(f"blobs/{path.name}")
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != path.name:
+        elif hashlib.sha256(path.read_bytes()).hexdigest() != path.name.removeprefix(blobs.ASIDE_PREFIX):
             wrong.append(f"blob {path.name} is not what its name says")
     wrong += [
         f"unexpected file journal/{p.name}"
@@ -241,6 +242,33 @@ def look_at_export(home: Home, *, finished: bool) -> list[str]:
     return [f"the export's home answers otherwise: {', '.join(different)}"] if different else []
 
 
+def look_at_what_goes(home: Home, operation: str, *, finished: bool) -> list[str]:
+    """Nothing is rewritten before it is noted; when all is done, nothing of it stands anywhere below the home."""
+    if operation == "forget" and not finished:
+        stones = any(
+            isinstance(i, reader.Found) and fmt.is_tombstone(i.record) for i in reader.read(home.journal)
+        )
+        return ["something is forgotten, and nothing says what"] if stones and not home.forgotten() else []
+    if not finished or operation not in ("forget", "redact"):
+        return []
+    names = (
+        b"|".join(re.escape(name.encode()) for name in child.FORGOTTEN[1:])
+        + b'|"session":"%b"' % child.SESSION.encode()
+    )
+    looked_for = child.SUM if operation == "redact" else re.compile(names)
+    wrong = [
+        f"{path.name} still holds {found[0].decode()}"
+        for path in home.path.rglob("*")
+        if path.is_file() and (found := looked_for.search(path.read_bytes()))
+    ]
+    for number in segments.numbers(home.journal):
+        for _, line, _ in reader.every_line(home.journal, number):
+            wrong += [
+                f"segment {number} still holds {found[0].decode()}" for found in looked_for.finditer(line)
+            ]
+    return wrong + (["the list says that it is not done"] if home.forgotten().unfinished else [])
+
+
 @contextlib.contextmanager
 def in_home(path: Path) -> Iterator[None]:
     """Commands of this process use another home for a while."""
@@ -257,6 +285,8 @@ def check(job: dict[str, Any]) -> dict[str, Any]:
     operation, seed = job["operation"], job["seed"]
     tree = Path(job["tree"]) if job["tree"] else None
     acknowledged = [(record_id, number) for record_id, number in job["acknowledged"]]
+    if operation == "redact":  # every other command asks for it
+        child.run(operation, seed)
     untouched = look_at_tables(child.open_home().path)
     after = holdfast.record("probe.after", key=AFTER_KEY, session="after", time=NOW, text="carried on")
     assert after == derived("sdk", "after", AFTER_KEY)
@@ -274,12 +304,14 @@ def check(job: dict[str, Any]) -> dict[str, Any]:
     harmless, wrong = leftovers(home)
     violations += wrong
 
+    violations += look_at_what_goes(home, operation, finished=False)
     if operation == "export":
         violations += look_at_export(home, finished=False)
     child.run(
         operation, seed, tree
     )  # the killed program is started again; doing it twice must have one effect
     home.catch_up([tree] if tree else [])
+    violations += look_at_what_goes(home, operation, finished=True)
     ids = look_at_journal(home, operation, seed, acknowledged)["ids"]
     more, before = look_at_store(home, acknowledged, ids)
     violations += more

@@ -6,6 +6,9 @@ An acknowledgement is one line "<record id> <number>" on standard output, writte
 unless ACK_FIRST is set: then it is written before, which is the mistake that the harness must notice.
 Records have keys and times, so that running an operation twice must have one effect.
 
+With UNLISTED, it begins to forget before it noted what: a mistake that the harness must notice. With DOOR, it is of a
+later version that takes the member `sum` out of bodies.
+
 With SQL, a directory, the process is of a later version, whose schema and steps are those. With SPLIT_MIGRATION it takes each
 statement of a step by itself instead of all in one transaction: another mistake that the harness must notice.
 """
@@ -17,6 +20,7 @@ import hashlib
 import io
 import os
 import random
+import re
 import sys
 import time
 from pathlib import Path
@@ -24,7 +28,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import holdfast
-from holdfast import door, exchange, retention
+from holdfast import cleaning, door, exchange, forgetting, redact, retention
 from holdfast.cli.app import cli
 from holdfast.home import Home
 from holdfast.ids import derived
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
 ACK_FIRST = "CRASH_ACK_FIRST"
 SQL = "CRASH_SQL"
 SPLIT_MIGRATION = "CRASH_SPLIT_MIGRATION"
+UNLISTED = "CRASH_UNLISTED"
+DOOR = "CRASH_DOOR"
 SESSION = "crash"
 KIND = "probe.noted"
 EXPORT = "export.jsonl"
@@ -52,6 +58,11 @@ RECORDS = {
     "rotate": (8, 200, 900),
     "group-sync": (6, 1, 2_000),
     "seal": (8, 200, 900),
+}
+_SMALL = {
+    "HOLDFAST_FSYNC_INTERVAL_S": "0",
+    "HOLDFAST_SEGMENT_SIZE_BYTES": "1500",
+    "HOLDFAST_INLINE_BODY_SIZE_BYTES": "700",
 }
 ENVIRONMENT = {
     "append": {"HOLDFAST_FSYNC_INTERVAL_S": "0"},
@@ -70,6 +81,8 @@ ENVIRONMENT = {
     "refold": {},
     "export": {},
     "import-export": {"HOLDFAST_INLINE_BODY_SIZE_BYTES": "4096"},
+    "forget": _SMALL,
+    "redact": _SMALL | {DOOR: "1"},
 }
 OPERATIONS = tuple(ENVIRONMENT)
 
@@ -127,8 +140,21 @@ def become() -> None:
     """Be the version that the environment says, with the mistake that it says."""
     if os.environ.get(SQL):
         version.become({"sql": os.environ[SQL]})
+    if os.environ.get(DOOR):
+        redact.Redactor, redact.LEVEL = _Door, redact.LEVEL + 1
+    if os.environ.get(UNLISTED):
+        forgetting._list = lambda *_: None
     if os.environ.get(SPLIT_MIGRATION):
         migrate.database = SimpleNamespace(**vars(database) | {"transaction": _none})
+
+
+SUM = re.compile(rb'(?<="sum":")[0-9a-f]{64}')
+
+
+class _Door(redact.Redactor):
+    def clean(self, body: bytes) -> redact.Cleaned:
+        clean, places = SUM.subn(b"[REDACTED:sum:0000]", body)
+        return redact.Cleaned(clean, {"sum": places}) if places else redact.Cleaned(body, {})
 
 
 @contextlib.contextmanager
@@ -156,6 +182,34 @@ def open_home() -> Home:
     return Home(load(None, os.environ, {}))
 
 
+FORGOTTEN = (SESSION, "fc3f569b-af39-439b-a2d6-233ca13391b9")
+
+
+def forget(tree: Path | None) -> None:
+    """Forget a program's session and one with a transcript, as far as they are there, and what was not ended before."""
+    home = open_home()
+    home.catch_up([tree] if tree else [])
+    with contextlib.closing(home.reader()) as db:
+        found = [
+            forgetting.Session(key, native, None, 0, [])
+            for key, native in db.execute("SELECT key, native FROM session ORDER BY key")
+            if native in FORGOTTEN
+        ]
+    planned = forgetting.plan(home, found)
+    if found or planned.unfinished:
+        forgetting.carry_out(home, planned)
+
+
+def clean(tree: Path | None) -> None:
+    """Take secrets out of a home that was written before there was a door."""
+    home = Home(load(None, os.environ, {}), outdated=True)
+    cleaning.carry_out(home, cleaning.plan(home))
+
+
+_COMMANDS = {"migrate": ("sessions",), "refold": ("rebuild", "--background")}
+_REWRITING = {"forget": forget, "redact": clean}
+
+
 def run(operation: str, seed: str, tree: Path | None = None) -> None:
     """Do the whole operation once; doing it again changes nothing."""
     if operation == "project":
@@ -169,10 +223,11 @@ def run(operation: str, seed: str, tree: Path | None = None) -> None:
         home.catch_up([])
         if planned := retention.plan(home, keep_days=1):
             retention.carry_out(home, planned, most_share=1.0)
-    elif operation == "migrate":
-        command("sessions")
-    elif operation == "refold":
-        command("rebuild", "--background")
+    elif operation in _REWRITING:
+        door.close()
+        _REWRITING[operation](tree)
+    elif operation in _COMMANDS:
+        command(*_COMMANDS[operation])
     elif operation == "export":
         home = open_home()
         out_of(home).mkdir(exist_ok=True)

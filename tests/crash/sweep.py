@@ -44,6 +44,7 @@ _TREES = {
     "refold": ("max-turns",),
     "export": ("api-error-400",),
     "import-export": (),
+    "forget": ("api-error-400", "max-turns"),
 }
 _GOLDEN = points.REPO_ROOT / "tests" / "golden" / "store-1"
 _OUTDATE = "UPDATE meta SET value = '0' WHERE key = 'projection_version'"
@@ -124,8 +125,10 @@ class Bench:
         """The home that the operation begins with: none, or one that was used before."""
         if self.operation == "group-sync":
             self._run_clean("append", "before")
-        if self.operation == "retire":
+        if self.operation in ("retire", "forget", "redact"):
             self._run_clean("seal", self.seed)
+        if self.operation == "forget":
+            self._run_clean("project", self.seed, self.tree)
         if self.operation == "migrate":
             shutil.copytree(_GOLDEN, self._template, symlinks=True)
             self._template.chmod(0o700)
@@ -145,6 +148,7 @@ class Bench:
         command = [sys.executable, "-m", "tests.crash.child", operation, seed, *([str(tree)] if tree else [])]
         env = self._environment(home or self._template) | child.ENVIRONMENT[operation]
         env.pop(self._mistake or "", None)
+        env.pop(child.DOOR, None)
         subprocess.run(command, env=env, cwd=points.REPO_ROOT, check=True, capture_output=True)
 
     def _command(self) -> list[str]:

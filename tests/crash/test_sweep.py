@@ -67,6 +67,20 @@ EXPECTED = {
         ("pwrite64", "store-0001.db-wal"),
         ("unlink", ".known-*"),
     },
+    "forget": {
+        ("fsync", ".forgotten.new"),
+        ("rename", ".forgotten.new"),
+        ("rename", "journal/.sealing-00000001"),
+        ("rename", "journal/.sealing-chain"),
+        ("rename", "blobs/*"),
+        ("rename", ".store.db.new"),
+    },
+    "redact": {
+        ("rename", ".home.json.*"),
+        ("rename", "journal/.sealing-00000001"),
+        ("rename", "journal/.sealing-chain"),
+        ("rename", ".store.db.new"),
+    },
 }
 
 
@@ -109,6 +123,12 @@ def test_the_sweep_notices_a_migration_in_more_than_one_transaction(tmp_path):
     writes = [p for p in bench.points if p.syscall == "pwrite64" and p.file == "store-0001.db-wal"]
     trial = bench.trial(0, writes[len(writes) // 2])
     assert any("is between two versions" in violation for violation in trial.violations), str(trial)
+
+
+def test_the_sweep_notices_that_something_is_forgotten_before_it_is_noted(tmp_path):
+    """Negative control: what is rewritten and on no list comes back with the next look at the sources."""
+    with pytest.raises(AssertionError, match="nothing says what"):
+        sweep.Bench(tmp_path, "forget", "control", child.UNLISTED)
 
 
 def test_a_point_that_is_not_hit_is_a_violation(tmp_path):

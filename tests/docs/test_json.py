@@ -18,6 +18,7 @@ import pytest
 from holdfast.cli.app import COMMANDS
 from holdfast.journal import segments
 from tests import old_layouts
+from tests.e2e.test_redact_apply import DOOR
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "reference" / "json.md"
@@ -127,7 +128,7 @@ def answers(tmp_path_factory):
             check=False,
         )
         assert done.returncode == code, done.stderr
-        words = args[:2] if args[:1] in (("journal",), ("workspace",)) else args[:1]
+        words = args[:2] if args and args[0] in ("journal", "workspace", "redact") else args[:1]
         name = shape or f"holdfast {' '.join(words)}"
         many = done.stdout.splitlines() if name == "holdfast record" else [done.stdout]
         out.extend((name, json.loads(text)) for text in many)
@@ -220,7 +221,34 @@ def answers(tmp_path_factory):
     ask(*late, "--most", "100", shape="holdfast journal retire")
     ask(*late, "--most", "100", shape="holdfast journal retire")
     ask("journal", "verify")
+    _ask_about_forgetting(ask, place, environment)
     return out
+
+
+def _ask_about_forgetting(ask, place, environment):
+    """A session with forks, one that shares its file with another, secrets, and a blob that cannot be read."""
+    mixed = "77777777-7777-4777-8777-777777777777"
+    said = {"type": "user", "cwd": "/srv/mixed", "message": {"role": "user", "content": "hunter2-Abc"}}
+    lines = [json.dumps(said | {"sessionId": one, "uuid": one}) for one in (mixed, mixed.replace("7", "6"))]
+    transcript = place / "mixed" / f"{mixed}.jsonl"
+    transcript.parent.mkdir()
+    transcript.write_text("\n".join(lines) + "\n")
+    ask("import", str(SCENARIOS), str(transcript))
+    original = next(s["forked_from"] for s in ask("sessions")["sessions"] if s["forked_from"])
+    ask("forget", original, mixed)
+    ask("forget", original, mixed, "--yes")
+    ask("forget", original, "--yes")
+    ask("record", stdin=json.dumps({"kind": "of.my.own", "text": "hunter2-Abc " + "x" * 5_000}) + "\n")
+    ask("record", stdin=json.dumps({"kind": "of.my.own", "text": "hunter2-Abc"}) + "\n")
+    ask("import", str(SCENARIOS / "max-turns"))
+    blob = next((place / "small" / "blobs").iterdir())
+    blob.write_bytes(b"damage")
+    door = place / "door"
+    door.mkdir()
+    (door / "sitecustomize.py").write_text(DOOR.format(level=0))
+    environment["PYTHONPATH"] = str(door)
+    ask("redact", "apply")
+    ask("redact", "apply", "--yes")
 
 
 def _ask_about_moving(ask, place):
