@@ -35,7 +35,7 @@ from holdfast.store.statements import statements
 from holdfast.transfer.outgoing import declared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
 
     import apsw
 
@@ -49,8 +49,8 @@ _HEAD_CHARS = 300  # of texts, which say nothing about whose they are
 _HINT = "nothing of it comes back meanwhile; `holdfast forget` ends it"
 # What of a line that is no record tells whose it was.
 _TELLING = re.compile(
-    rb'"p":\["(?P<file>[0-9a-f]{16})"'
-    rb"|(?P<id>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+    rb'"(?:p":\[|id":)"(?P<file>[0-9a-f]{16})"'
+    rb"|(?P<claude>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
     rb'|"session":"(?P<sdk>[^"\\]{1,300})"'
 )
 
@@ -127,16 +127,18 @@ class _Theirs:
         named = session_named(path or "")
         return f"claude:{named}" if named is not None and self.session(f"claude:{named}") else None
 
-    def mentioned(self, line: bytes) -> bool:
-        """Whether a line that is no record tells of them."""
-        for found in _TELLING.finditer(line):
-            if (file := found["file"]) and self.file(file.decode()):
-                return True
-            if (name := found["id"]) and self.session(f"claude:{name.decode()}"):
-                return True
-            if (name := found["sdk"]) and self.session(f"sdk:{name.decode('utf-8', 'replace')}"):
-                return True
-        return False
+    def told(self, names: Iterable[tuple[str, str]], files: Container[str]) -> bool:
+        """Whether what a line tells names one of them, or one of these files."""
+        return any(
+            name in files or self.file(name) if sort == "file" else self.session(f"{sort}:{name}")
+            for sort, name in names
+        )
+
+
+def tells(line: bytes) -> list[tuple[str, str]]:
+    """What a line that is no record names: ids of files, and of sessions of either source."""
+    found = _TELLING.finditer(line)
+    return [(str(one.lastgroup), one[one.lastindex or 0].decode("utf-8", "replace")) for one in found]
 
 
 class _Look:
@@ -146,6 +148,9 @@ class _Look:
         self._home = home
         self._theirs = theirs
         self._translators = translators()
+        self._damaged: list[
+            tuple[int, int, list[tuple[str, str]]]
+        ] = []  # segment, size in bytes, what it names
         self._lines: set[str] = set()  # ids of the sessions' transcript lines, by which titles name them
         self._titles: list[tuple[str, _One]] = []  # each with its file
         self._moves: list[tuple[str, str, _One]] = []
@@ -169,8 +174,7 @@ class _Look:
         try:
             record = fmt.decode(line)
         except (fmt.Damaged, fmt.Newer):
-            if self._theirs.mentioned(line):
-                self._goes(number, len(line))
+            self._damaged.append((number, len(line), tells(line)))
             return
         if record.s == fmt.SEGMENT_SOURCE or fmt.is_tombstone(record):
             return
@@ -260,6 +264,9 @@ class _Look:
                 self._lines.intersection(title.about) or self._theirs.record(title.record_id)
             ):
                 self._single(title)
+        for number, size_bytes, names in self._damaged:
+            if self._theirs.told(names, self.out.chosen):
+                self._goes(number, size_bytes)
         others, theirs_ = (_Places(places) for places in self._places)
         for old, new, one in self._moves:
             moves_others, moves_theirs = others.move(old, new), theirs_.move(old, new)
@@ -476,7 +483,7 @@ def _changed(found: Belongings, theirs: _Theirs, at: int, line: bytes) -> bytes:
     try:
         record = fmt.decode(line)
     except (fmt.Damaged, fmt.Newer):
-        return b"" if theirs.mentioned(line) else line
+        return b"" if theirs.told(tells(line), found.chosen) else line
     if fmt.is_tombstone(record):
         return line
     if record.id in found.noted:

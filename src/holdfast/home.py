@@ -65,7 +65,7 @@ class Home:
         self.journal = self.path / "journal"
         self.blobs = self.path / "blobs"
         self._looked_at: list[SourceFile] | None = None  # what the last look at the default roots found
-        premises.prepare(self.path, outdated=outdated)
+        premises.prepare(self.path, outdated=outdated or self.is_sample)  # the samples hold no secrets
         for directory in (self.journal, self.blobs):
             try:
                 directory.mkdir(mode=0o700, exist_ok=True)

@@ -12,6 +12,7 @@ import sys
 import apsw
 import pytest
 
+from holdfast.capture.claude_files import file_id
 from holdfast.journal import format as fmt
 from holdfast.journal import reader, segments
 from tests import old_layouts
@@ -322,6 +323,46 @@ def test_a_retired_session_is_forgotten(filled, run):
     }
 
 
+def test_other_sessions_in_the_same_file_are_named(filled, project, run):
+    """A file is one piece: who else stands in it loses records too, and the person is told before."""
+    other = "88888888-8888-4888-8888-888888888888"
+    file = project / "-srv-only-mine" / f"{other}.jsonl"
+    file.write_bytes(line(other) + line())
+    shown = answer(run("forget", MINE, "--json"))
+    assert shown["others"] == [f"claude:{other}"]
+    assert f"loses records: claude:{other}" in run("forget", MINE).stdout
+    answer(run("forget", MINE, "--yes", "--json"))
+    file.write_bytes(file.read_bytes() + line(other))
+    assert answer(run("import", "--json"))["records"] == 0
+    assert holds(filled, *TEXTS, other) == set()
+
+
+def test_two_sessions_at_once_and_one_of_them_comes_back(filled, project, run):
+    answer(run("forget", MINE, ASYNC, "--yes", "--json"))
+    assert holds(filled, MINE, ASYNC) == set()
+    assert run("import", project / "-srv-only-mine", "--forgotten").returncode == 0
+    assert holds(filled, MINE, ASYNC) == {MINE}
+    answer(run("import", "--json"))
+    assert holds(filled, MINE, ASYNC) == {MINE}
+
+
+def test_purging_removes_the_list(filled, run):
+    answer(run("forget", MINE, "--yes", "--json"))
+    assert run("uninstall", "--purge", "--yes").returncode == 0
+    assert not filled.exists()
+
+
+def test_a_session_that_is_being_forgotten_is_not_imported(filled, project, run):
+    """First what was begun is ended."""
+    run("forget", MINE, "--yes", env={"HOLDFAST_FAILPOINTS": "forget.listed=kill"})
+    done = run("import", project, "--forgotten")
+    assert done.returncode == 2
+    assert "holdfast forget" in done.stderr
+    answer(run("forget", "--yes", "--json"))
+    assert run("import", project, "--forgotten").returncode == 0
+    assert MINE in run("sessions", "--json").stdout
+
+
 def test_copies_of_older_stores_and_leftovers_go(filled, run):
     """A store that was set aside, a backup of one, what a killed importer left: all may hold it."""
     (filled / "backups").mkdir(mode=0o700)
@@ -335,7 +376,7 @@ def test_copies_of_older_stores_and_leftovers_go(filled, run):
     assert holds(filled, *TEXTS) == set()
 
 
-def test_damage_that_tells_of_it_goes_other_damage_stays(filled, run):
+def test_damage_that_tells_of_it_goes_other_damage_stays(filled, project, run):
     """A record that is no record any more holds its words all the same."""
     newest = segments.path(filled / "journal", max(segments.numbers(filled / "journal")))
     torn = (
@@ -344,8 +385,13 @@ def test_damage_that_tells_of_it_goes_other_damage_stays(filled, run):
     )
     with newest.open("ab") as file:
         file.write(torn + b"\nother damage\n")
+        of_file = file_id(os.path.realpath(project / "-srv-only-mine" / f"{MINE}.jsonl"), 0).encode()
+        file.write(
+            b'\n{"v":1,"id":"x","t":1,"s":"claude.transcript","p":["%b",0,9],"b":"half an umbrella\n'
+            % of_file
+        )
     answer(run("forget", MINE, "--yes", "--json"))
-    assert holds(filled, *TEXTS, "other damage") == {"other damage"}
+    assert holds(filled, *TEXTS, "half an umbrella", "other damage") == {"other damage"}
 
 
 def test_a_program_that_holds_a_segment_is_named_and_nothing_is_done(home, project, run):

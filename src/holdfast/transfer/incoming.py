@@ -193,7 +193,7 @@ class Import:
         _check(record)
         self._ended = False  # something behind the last line: there must be another one
         self._out.records += 1
-        if fmt.is_tombstone(record) or self._is_left_out(record):
+        if self._is_left_out(record):
             self._out.left_out += 1
             return
         body = record.body_bytes() or b""

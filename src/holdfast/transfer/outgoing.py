@@ -126,7 +126,7 @@ class Export:
             for item in reader.read(self._journal):
                 if isinstance(item, reader.Damage):
                     self._out.lost.append(Lost(item.segment, item.start, item.end, item.why))
-                elif item.record.s in {SEGMENT_SOURCE, lines.SOURCE} or is_tombstone(item.record):
+                elif item.record.s in {SEGMENT_SOURCE, lines.SOURCE} or _says_nothing(item.record):
                     continue
                 elif known.add(item.record.id) is not Sight.NEW:
                     self._out.repeated += 1
@@ -226,6 +226,11 @@ class Export:
             str(PurePosixPath(move.new, PurePosixPath(place).relative_to(old))) for place in moved
         }
         return bool(moved)
+
+
+def _says_nothing(record: Record) -> bool:
+    """Whether this is a tombstone, and none that stands for a line of a file that goes on."""
+    return is_tombstone(record) and record.p is None
 
 
 class _Declaration(msgspec.Struct):
