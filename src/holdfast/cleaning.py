@@ -74,9 +74,12 @@ def plan(home: Home, report: Callable[[int], None] = lambda _: None) -> Plan:
     """Look through everything that is stored; changes nothing.
 
     Raises:
-        RewriteRefused: the journal cannot be read.
+        RewriteRefused: some of the journal cannot be decompressed.
+        StoreError: the system refused to read it.
     """
-    return Plan(_look(home, segments.numbers(home.journal), report), premises.level(home.path), redact.LEVEL)
+    with rewriting.told(home, rewriting.UNCHANGED):
+        found = _look(home, segments.numbers(home.journal), report)
+        return Plan(found, premises.level(home.path), redact.LEVEL)
 
 
 def carry_out(home: Home, planned: Plan, report: Callable[[int], None] = lambda _: None) -> Done:

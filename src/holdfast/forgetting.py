@@ -335,12 +335,14 @@ def plan(home: Home, sessions: Iterable[Session]) -> Plan:
     """Look at what belongs to these sessions, and to those that are not wholly forgotten yet; changes nothing.
 
     Raises:
-        RewriteRefused: the journal cannot be read.
+        RewriteRefused: some of the journal cannot be decompressed.
+        StoreError: the system refused to read it.
     """
     wanted, forgotten = list(sessions), home.forgotten()
     entries = [Entry(session=forgotten.hashes.session(one.key)) for one in wanted]
     unfinished = forgotten.unfinished
-    found = _look(home, _Theirs(forgotten.hashes, [*entries, *unfinished]))
+    with rewriting.told(home, rewriting.UNCHANGED):
+        found = _look(home, _Theirs(forgotten.hashes, [*entries, *unfinished]))
     return Plan(wanted, len({one.session for one in unfinished} - {one.session for one in entries}), found)
 
 

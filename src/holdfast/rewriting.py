@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from holdfast.home import Home
 
 WAIT_MS = 5_000
+UNCHANGED = "nothing was changed; make room or repair access, then run this again"
 HINT = "`holdfast journal verify` lists what is wrong; nothing was changed"
 _ASIDE = re.compile(
     rf"store-\d+\.db(?:{'|'.join(re.escape(end) for end in (upkeep.AHEAD, upkeep.DAMAGED, upkeep.NEWER))})(?:-wal|-shm)?\Z"
@@ -60,11 +61,22 @@ def alone(home: Home, hint: str) -> Iterator[None]:
     with database.writer_lock(home.path, wait_ms=WAIT_MS) as mine:
         if not mine:
             raise StoreBusy("another process is importing", hint="wait for it, then run this again")
-        try:
+        with told(home, hint):
             yield
-        except (apsw.Error, OSError) as exc:
-            place = exc.filename if isinstance(exc, OSError) and exc.filename else home.path
-            raise StoreError(f"{place}: {getattr(exc, 'strerror', None) or exc}", hint=hint) from exc
+
+
+@contextlib.contextmanager
+def told(home: Home, hint: str) -> Iterator[None]:
+    """What the system refuses, in words.
+
+    Raises:
+        StoreError: something; `hint` says what that leaves.
+    """
+    try:
+        yield
+    except (apsw.Error, OSError) as exc:
+        place = exc.filename if isinstance(exc, OSError) and exc.filename else home.path
+        raise StoreError(f"{place}: {getattr(exc, 'strerror', None) or exc}", hint=hint) from exc
 
 
 def first_fault(home: Home) -> verify.Finding | None:

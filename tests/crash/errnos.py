@@ -82,6 +82,12 @@ OPERATIONS = {
     "retire": Operation(
         _RETIRE, 0, (_RECORD, ("import", _TREE), _SEAL), _SMALL_SEGMENTS | _SMALL_BODIES | _MUCH_LATER
     ),
+    "forget": Operation(
+        ("forget", child.FORGOTTEN[1], "--yes"),
+        0,
+        (_RECORD, ("import", _TREE), ("import", _OTHER_TREE)),
+        _SMALL_SEGMENTS | _SMALL_BODIES,
+    ),
     "migrate": Operation(("sessions", "--json"), home=_GOLDEN),
     "export": Operation(("export", EXPORT), 0, (_RECORD, ("import", _TREE)), _SMALL_BODIES),
     "import-export": Operation(

@@ -125,3 +125,21 @@ def test_file_is_synced_before_its_name_and_the_name_before_it_is_returned(tmp_p
     blobs.put(tmp_path, b"content")
     assert steps[2:] == [tmp_path.name], "its writer may have died before the name was durable"
     assert blobs.get(tmp_path, ref) == b"content"
+
+
+def test_what_killed_writers_left_is_removed_and_no_blob_in_the_making(tmp_path):
+    """Somebody who is at it holds a lock; who died does not."""
+    (tmp_path / ".writing-dead").write_bytes(b"left")
+    (tmp_path / ".writing-empty").write_bytes(b"")
+    removed = []
+
+    def chunks():
+        yield b"alive"
+        removed.append(blobs.remove_temporaries(tmp_path))
+        yield b" and well"
+
+    ref = blobs.put_stream(tmp_path, chunks())
+    assert removed == [4]
+    assert blobs.get(tmp_path, ref) == b"alive and well"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".writing-empty", ref.sha256])
+    assert blobs.remove_temporaries(tmp_path / "absent") == 0

@@ -239,3 +239,19 @@ def test_a_tombstone_can_be_read():
 def test_base64_is_plain_base64():
     """Bytes that are no text can be got back with any base64 decoder."""
     assert base64.b64decode(json.loads(line_of(b"\xff\x00\xfe"))["y"]) == b"\xff\x00\xfe"
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_tombstone_keeps_nothing_of_the_record_but_its_place_among_others(in_place):
+    position = fmt.Position("0123456789abcdef", 3, 9)
+    line = fmt.encode("an-id", 1_795_259_242_112_345, "test", b'"b":{}', position, "\r\n", {"kind": 2})
+    stone = fmt.decode(fmt.tombstone(fmt.decode(line), in_place=in_place))
+    assert fmt.is_tombstone(stone)
+    assert not fmt.is_tombstone(fmt.decode(line))
+    assert fmt.has_no_body(stone)
+    assert (stone.s, stone.r, stone.z) == ("test", None, fmt.Removed(why="forgotten"))
+    if in_place:
+        assert (stone.id, stone.t, stone.p, stone.e) == ("an-id", 1_795_259_242_112_345, position, "\r\n")
+    else:
+        assert stone.id != "an-id"
+        assert (stone.t, stone.p, stone.e) == (1_795_258_800_000_000, None, "\n")

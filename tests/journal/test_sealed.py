@@ -340,3 +340,31 @@ def test_what_a_sealer_beside_lacks_is_kept_for_the_end(journal, monkeypatch, la
     assert found(journal) == before
     assert sealing.seal_all(journal, HOST)
     assert found(journal) == before
+
+
+def test_every_line_of_a_segment_makes_up_its_bytes(journal):
+    """Empty lines, damage and a last line without its end too; what cannot be decompressed is no line."""
+    plain = b"\n{}\n\n\nhalf a rec\n" + b"x" * 3_000_000 + b"\n\nno end"
+    segments.path(journal, 1).write_bytes(plain)
+    lines = list(reader.every_line(journal, 1))
+    assert b"".join(text + b"\n" * ended for _, text, ended in lines) == plain
+    assert [plain[at : at + len(text)] for at, text, _ in lines] == [text for _, text, _ in lines]
+    (journal / "00000002.jsonl").touch()
+    assert sealing.seal(journal, 1, HOST)
+    assert list(reader.every_line(journal, 1)) == lines
+    assert list(reader.every_line(journal, 2)) == []
+    path = segments.sealed_path(journal, 1)
+    raw = bytearray(path.read_bytes())
+    raw[40] ^= 1
+    path.write_bytes(bytes(raw))
+    with pytest.raises(reader.Lost, match="cannot be decompressed"):
+        list(reader.every_line(journal, 1))
+
+
+def test_the_anchor_of_the_chain_is_that_of_verify(journal):
+    assert verify.anchor(journal) is None
+    journal_of(journal, bodies_for(30), segment_bytes=600)
+    sealing.seal_all(journal, HOST)
+    found = verify.verify(journal, journal.parent / "blobs").anchor
+    assert found is not None
+    assert verify.anchor(journal) == found
