@@ -210,6 +210,7 @@ def take_in(
 
     Raises:
         StoreBusy: another process imports into this home.
+        UsageError: with `also_forgotten`, some session is just being forgotten.
         TransferFailed: the export cannot be read any further, or the system refused something else.
     """
     with database.writer_lock(home.path, wait_ms=_WAIT_MS) as mine:
@@ -219,6 +220,8 @@ def take_in(
             )
         with _told(getattr(file, "name", "the export")), Known(home.path) as known:
             barred = _Barred(home)
+            if also_forgotten:
+                home.forgotten().refuse_unfinished()
             taken = _take_in(home, file, known, report, barred.look if also_forgotten else barred.holds)
             if also_forgotten:
                 barred.remember()

@@ -148,9 +148,7 @@ class _Look:
         self._home = home
         self._theirs = theirs
         self._translators = translators()
-        self._damaged: list[
-            tuple[int, int, list[tuple[str, str]]]
-        ] = []  # segment, size in bytes, what it names
+        self._damaged: list[tuple[int, int, list[tuple[str, str]]]] = []  # segment, bytes, what it names
         self._lines: set[str] = set()  # ids of the sessions' transcript lines, by which titles name them
         self._titles: list[tuple[str, _One]] = []  # each with its file
         self._moves: list[tuple[str, str, _One]] = []
@@ -192,8 +190,8 @@ class _Look:
         for event in events:
             self._note(event)
 
-    def _goes(self, number: int, size_bytes: int, records: int = 1) -> None:
-        self.out.records += records
+    def _goes(self, number: int, size_bytes: int) -> None:
+        self.out.records += 1
         self.out.size_bytes += size_bytes
         self.out.segments.add(number)
 
@@ -222,9 +220,11 @@ class _Look:
         except BlobDamaged:
             return []
         file = self.out.files.get(record.p.file) if record.p else None
-        return translated(
-            translator, record, body, file.path if file else None, start_of(record, number, at)
-        ).events
+        path, start = file.path if file else None, start_of(record, number, at)
+        try:
+            return translated(translator, record, body, path, start).events
+        except Exception:  # noqa: BLE001 - one record no translator was ready for must not keep all others; folding it tells of it
+            return []
 
     def _of_file(self, name: str, events: list[Event], sessions: set[str], one: _One) -> None:
         self._file(name, one.segment, one.size_bytes).sessions |= sessions

@@ -206,11 +206,13 @@ class Forgotten:
         hashes = self.hashes
         named = {*map(hashes.session, sessions)}, {*map(hashes.path, paths)}, {*map(hashes.record, records)}
         hit = [e for e in self.entries if e.session in named[0] or e.paths & named[1] or e.records & named[2]]
-        if any(entry.unfinished for entry in hit):
-            hint = "`holdfast forget` ends it; import it again after that"
-            raise UsageError("a session that is to be imported is not wholly forgotten yet", hint=hint)
+        _refuse_unfinished(hit)
         if hit:
             self.save(entry for entry in self.entries if entry not in hit)
+
+    def refuse_unfinished(self) -> None:
+        """Raises UsageError when the journal may still hold something of any session on the list."""
+        _refuse_unfinished(self.entries)
 
     def remember_files(self, files: Iterable[SourceFile]) -> None:
         """Take off the list what these source files are of; raises as `remember`."""
@@ -221,3 +223,9 @@ class Forgotten:
             for path, file in zip(paths, given, strict=True)
         ]
         self.remember([f"claude:{session}" for session in told if session is not None], paths)
+
+
+def _refuse_unfinished(entries: Iterable[Entry]) -> None:
+    if any(entry.unfinished for entry in entries):
+        hint = "`holdfast forget` ends it; import it again after that"
+        raise UsageError("a session that is to be imported is not wholly forgotten yet", hint=hint)

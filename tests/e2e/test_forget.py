@@ -354,10 +354,13 @@ def test_purging_removes_the_list(filled, run):
 
 def test_a_session_that_is_being_forgotten_is_not_imported(filled, project, run):
     """First what was begun is ended."""
+    export = project.parent / "export.jsonl"
+    assert run("export", export).returncode == 0
     run("forget", MINE, "--yes", env={"HOLDFAST_FAILPOINTS": "forget.listed=kill"})
     done = run("import", project, "--forgotten")
     assert done.returncode == 2
     assert "holdfast forget" in done.stderr
+    assert run("import", export, "--forgotten").returncode == 2
     answer(run("forget", "--yes", "--json"))
     assert run("import", project, "--forgotten").returncode == 0
     assert MINE in run("sessions", "--json").stdout
@@ -411,6 +414,31 @@ def test_a_program_that_holds_a_segment_is_named_and_nothing_is_done(home, proje
         program.communicate()
     answer(run("forget", MINE, "--yes", "--json"))
     assert holds(home, *TEXTS) == set()
+
+
+def test_what_a_program_records_meanwhile_is_not_said_to_be_forgotten(home, run):
+    """The command ends with a code of its own, says what is done, and the next one ends it."""
+    event = json.dumps({"kind": "of.my.own", "session": "nightly", "fields": {"text": "parasol"}}) + "\n"
+    run("record", stdin=event)
+    program = subprocess.Popen(
+        [sys.executable, "-m", "holdfast", "forget", "nightly", "--yes"],
+        env=os.environ | {"HOLDFAST_FAILPOINTS": "rewrite.copies=stop"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        os.waitid(os.P_PID, program.pid, os.WSTOPPED)
+        run("record", stdin=event)
+    finally:
+        os.kill(program.pid, signal.SIGCONT)
+    _, said = program.communicate(timeout=60)
+    assert program.returncode == 34
+    assert "all else of it is forgotten" in said
+    assert holds(home, "parasol", "nightly") == {"parasol", "nightly"}
+    assert "not wholly forgotten" in run("doctor").stdout
+    assert answer(run("forget", "--yes", "--json"))["records"] == 1
+    assert holds(home, "parasol", "nightly") == set()
+    assert run("doctor").returncode == 0
 
 
 def test_sealed_history_that_was_changed_is_not_written_anew(filled, run):

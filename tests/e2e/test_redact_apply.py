@@ -167,6 +167,15 @@ def test_a_home_of_a_lower_level_is_refused_until_it_is_clean(leaky, run, door):
     assert run("sessions", env=door(2)).returncode == 11
 
 
+def test_the_samples_are_shown_after_an_upgrade(home, run, door):
+    """They hold no secrets: their home needs no cleaning."""
+    assert "33333333" in run().stdout
+    answer(run("redact", "apply", "--yes", "--json", env=door(1)))
+    done = run(env=door(1))
+    assert done.returncode == 0, done.stderr
+    assert "33333333" in done.stdout
+
+
 def test_an_empty_home_is_raised_too(home, run, door):
     assert run("record", stdin="").returncode == 0
     assert answer(run("redact", "apply", "--yes", "--json", env=door(1)))["records"] == 0
