@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,23 @@ if TYPE_CHECKING:
 REPO_ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPO_ROOT.parent / "shared" / "data"
 RUN_LIMIT_S = 120
+_CACHE = (
+    Path(tempfile.gettempdir()) / f"holdfast-tests-{os.getuid()}"
+)  # compiled gates; shared by all tests and runs
 
 # A property is true or not, however busy the machine; the seed of a failure is printed.
 settings.register_profile("holdfast", deadline=None, print_blob=True)
 settings.load_profile("holdfast")
+
+
+def pytest_sessionstart() -> None:
+    """Compile the gate of redaction once: tests that count system calls must not meet the process that does it."""
+    from holdfast.home import KeptGates
+    from holdfast.redact import Redactor
+
+    os.environ["XDG_CACHE_HOME"] = str(_CACHE)
+    kept = KeptGates()
+    Redactor(b"", load=kept.load, keep=kept.keep)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +57,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(user))
     monkeypatch.setenv("HOLDFAST_HOME", str(path))
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(_CACHE))
     monkeypatch.setenv("NO_COLOR", "1")
     for forcing_colour in ("FORCE_COLOR", "CLICOLOR_FORCE"):
         monkeypatch.delenv(forcing_colour, raising=False)

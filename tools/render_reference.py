@@ -47,6 +47,13 @@ EXITS = {
     "export": (3, *_ANSWERS, 26, 28),
     "workspace list": _ANSWERS,
     "workspace move": (3, *_ANSWERS, 21),
+    "redact check": (3, 41),
+    "redact stats": (10, 12, 20, 30, 31, 32),
+    "redact rules": (),
+    "redact add": (10, 12),
+    "redact allow": (10, 12),
+    "redact remove": (3, 10, 12),
+    "redact emails": (10, 12),
     "uninstall": (10, 31),
 }
 # Codes that stand for no error class of ours, or for more than one.

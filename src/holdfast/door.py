@@ -134,7 +134,9 @@ def _open(name: str) -> Writer:
 
         if name not in _writers:
             flags = {"home": name} if name else {}
-            _writers[name] = Home(load(None, os.environ, flags)).writer()
+            writer = Home(load(None, os.environ, flags)).writer()
+            assert writer.redactor is not None  # made here, for the same reason
+            _writers[name] = writer
         return _writers[name]
 
 

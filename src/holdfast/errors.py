@@ -3,6 +3,7 @@
     HoldfastError                    exit 1   base of all; carries a `hint`: what to do next
     ├── UsageError                   exit 2   the command or call was written wrongly
     │   ├── SettingError             exit 2   a setting has an unknown name or a bad value
+    │   ├── RuleError                exit 2   a rule of redaction cannot be used
     │   ├── InvalidEvent             exit 2   an event does not fit its kind (strict mode)
     │   ├── IllegalTransition        exit 2   a status may not follow another
     │   └── AmbiguousId              exit 2   a prefix fits more than one id
@@ -11,6 +12,7 @@
     │   ├── HomeOutdated             exit 11  written by an earlier development version
     │   └── HomeFromFuture           exit 12  written by a newer Holdfast
     ├── JournalError                 exit 20
+    │   ├── ReadingStopped           exit 20  the process that reads source files was ended
     │   ├── AppendFailed             exit 21  the record was not written (nothing was acknowledged)
     │   ├── BlobDamaged              exit 22  a blob's content does not match its name
     │   ├── SealFailed               exit 23  a segment could not be sealed (nothing is lost)
@@ -25,7 +27,8 @@
     │   ├── StoreBusy                exit 31  another process holds the writer's lock
     │   ├── StoreFromFuture          exit 32  written by a newer Holdfast
     │   └── StoreDamaged             exit 33  its file cannot be read; it can be folded anew from the journal
-    └── DoctorFoundFaults            exit 40  `holdfast doctor` found something to act on
+    ├── DoctorFoundFaults            exit 40  `holdfast doctor` found something to act on
+    └── SecretsFound                 exit 41  `holdfast redact check` found something that would be taken out
 
 Exit code 0 is success, 130 an interrupt (Ctrl-C). `docs/reference/exit-codes.md` lists them; a test compares.
 """
@@ -62,6 +65,14 @@ class SettingError(UsageError):
     def __init__(self, key: str, value: object, origin: str, why: str) -> None:
         super().__init__(f"setting {key} = {value!r} (from {origin}): {why}")
         self.hint = "`holdfast config` lists every setting, its unit and its accepted values"
+
+
+class RuleError(UsageError):
+    """A rule of redaction cannot be read, or cannot be used."""
+
+    def __init__(self, place: object, why: str) -> None:
+        super().__init__(f"{place}: {why}")
+        self.hint = "docs/reference/redaction.md describes the file and its rules"
 
 
 class InvalidEvent(UsageError):
@@ -119,6 +130,14 @@ class JournalError(HoldfastError):
     """The journal could not be read or written."""
 
     exit_code = 20
+
+
+class ReadingStopped(JournalError):
+    """The process that reads source files was ended from outside. What it recorded is kept."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(f"the process that reads source files ended early ({how})")
+        self.hint = "what it recorded is kept; run the command again to go on"
 
 
 class AppendFailed(JournalError):
@@ -234,6 +253,12 @@ class DoctorFoundFaults(HoldfastError):
     """`holdfast doctor` found something to act on."""
 
     exit_code = 40
+
+
+class SecretsFound(HoldfastError):
+    """`holdfast redact check` found something that would be taken out."""
+
+    exit_code = 41
 
 
 def tree() -> list[type[HoldfastError]]:

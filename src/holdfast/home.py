@@ -3,6 +3,7 @@
 home.json   format and redaction level of what lies here
 host-id     this host, a random UUID
 redaction-key  what the hashes in placeholders and in `forgotten` are keyed with: 32 random bytes in hexadecimal
+redact.toml rules of redaction, written by the user
 forgotten   what was forgotten and is left out when it comes again (`forgotten.py`)
 config.toml settings, written by the user
 journal/    segments; blobs/ large bodies
@@ -14,6 +15,8 @@ inbox/      for later
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import uuid
 from functools import cached_property
@@ -26,6 +29,7 @@ import msgspec
 from holdfast import clock, premises
 from holdfast.errors import HomeError, JournalError, StoreBusy, StoreError
 from holdfast.journal.writer import Writer
+from holdfast.settings import cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
 
 _SEAL_WAIT_MS = 5_000
 KEY = "redaction-key"
+_GATE = "redaction-gate-"
+_KEPT_GATES = 4  # of other rules and versions too
 _LEAST_KEY_BYTES = 16
 _KEY_HINT = "restore it from a backup, or delete it together with `forgotten`: equal secrets then get other placeholders than before"
 SAMPLE = "sample"  # a home of this name inside another holds the bundled samples, and nothing else is imported there
@@ -94,15 +100,17 @@ class Home:
             segment_size_bytes=s.segment_size_bytes,
             inline_limit_bytes=s.inline_body_size_bytes,
             fsync_interval_s=s.fsync_interval_s if fsync_interval_s is None else fsync_interval_s,
-            redactor=self.redactor,
+            redactor=lambda: self.redactor,
         )
 
     @cached_property
     def redactor(self) -> Redactor:
         """What every body passes before it is written into this home."""
-        from holdfast.redact import Redactor
+        from holdfast.redact import Redactor, rules
 
-        return Redactor(self.key)
+        kept = KeptGates()
+        own = rules.load(self.path / rules.FILE_NAME)
+        return Redactor(self.key, own, load=kept.load, keep=kept.keep, environment=os.environ)
 
     @cached_property
     def key(self) -> bytes:
@@ -393,6 +401,50 @@ class Home:
                     )
         due.sort(key=lambda s: (str(s["swept_at"]), str(s["id"])))
         return {"after_days": after_days, "within_days": within_days, "sessions": due}
+
+
+class KeptGates:
+    """Compiled gates of redaction in the user's cache, for every home; whatever is wrong with one, it is made again.
+
+    Compiling takes a third of a second, and depends on the rules, the engine and the processor only.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = cache_directory() if directory is None else directory
+
+    def load(self, name: str) -> bytes | None:
+        """A gate, if it is whole and nobody else could have written it."""
+        path = self._directory / f"{_GATE}{name}"
+        try:
+            with path.open("rb") as file:
+                for found in (self._directory.stat(), os.fstat(file.fileno())):
+                    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+                        return None
+                digest, _, gate = file.read().partition(b"\n")
+        except OSError:
+            return None
+        return gate if hashlib.sha256(gate).hexdigest().encode() == digest else None
+
+    def keep(self, name: str, gate: bytes) -> None:
+        """Keep one; not for sure: nothing is lost with it, and its digest tells whether it is whole."""
+        path = self._directory / f"{_GATE}{name}"
+        temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+        with contextlib.suppress(OSError):
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            kept = sorted(self._directory.glob(f"*{_GATE}*"), key=lambda old: old.stat().st_mtime)
+            for old in kept[: -_KEPT_GATES + 1]:
+                old.unlink(missing_ok=True)
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                file.write(hashlib.sha256(gate).hexdigest().encode() + b"\n" + gate)
+            temporary.replace(path)
+
+    def remove(self) -> None:
+        """Remove what is kept, and the directory if nothing else is in it."""
+        with contextlib.suppress(OSError):
+            for kept in self._directory.glob(f"*{_GATE}*"):
+                kept.unlink(missing_ok=True)
+            self._directory.rmdir()
 
 
 def _folding_in(

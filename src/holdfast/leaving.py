@@ -25,6 +25,7 @@ import msgspec
 
 from holdfast import background, forgotten, premises
 from holdfast.errors import HomeError, StoreBusy
+from holdfast.home import KeptGates
 from holdfast.journal.blobs import sync_directory
 from holdfast.store import database, lock, migrate
 
@@ -49,7 +50,8 @@ _HOME: tuple[tuple[str, Any], ...] = (
     (migrate.BACKUPS, ((r"\.?store-schema-\d+\.db[a-z0-9.-]*", None),)),
     (r"inbox", ()),  # for later; removed when it is empty
     (rf"{re.escape(forgotten.TEMPORARY)}|{forgotten.NAME}", None),
-    (r"host-id|config\.toml|redaction-key", None),
+    (r"host-id|config\.toml|redact\.toml|redaction-key", None),
+    (r"\.redact\.toml\.[0-9a-f]{32}", None),
     (premises.TEMPORARY.pattern, None),
     (re.escape(lock.NAME), None),
     (premises.MARK, None),
@@ -300,6 +302,7 @@ def _remove(now: Purge) -> Purge:
             continue  # somebody began to record in this moment: the mark will stay too
         done.remove.append(path)
     if not now.home.exists():
+        KeptGates().remove()
         sync_directory(now.home.parent)
     return done
 

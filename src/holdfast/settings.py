@@ -237,6 +237,13 @@ def _platform_home() -> Path:
     return platformdirs.user_state_path("holdfast")
 
 
+def cache_directory() -> Path:
+    """Where what can be made again is kept for this user, whatever the home."""
+    import platformdirs  # noqa: PLC0415 - as above
+
+    return platformdirs.user_cache_path("holdfast")
+
+
 def _read_file(path: Path) -> Mapping[str, Any]:
     """Read the file's values; a file that is not there sets nothing."""
     origin = f"file {path}"

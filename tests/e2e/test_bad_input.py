@@ -312,10 +312,10 @@ def test_a_home_this_version_cannot_use_is_refused_and_kept(mark, code, run, hom
 def test_a_home_written_before_redaction_is_refused_with_the_remedy(run, home, tmp_path):
     run("import", GOOD)
     later = tmp_path / "sitecustomize.py"
-    later.write_text("import holdfast.redact\nholdfast.redact.LEVEL = 1\n")
+    later.write_text("import holdfast.redact\nholdfast.redact.LEVEL = 2\n")
     done = run("sessions", env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 11
-    assert "before redaction existed" in done.stderr
+    assert "was written before" in done.stderr
     assert "holdfast redact apply" in done.stderr
 
 

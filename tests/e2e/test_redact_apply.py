@@ -61,7 +61,7 @@ def leaky(home, run, history):
     (place / f"{MINE}.jsonl").write_bytes(
         b"".join(
             [
-                line(message={"role": "user", "content": f"the password is {SECRET}, really {SECRET}"}),
+                line(message={"role": "user", "content": f"the word is {SECRET}, really {SECRET}"}),
                 line(message={"role": "user", "content": f"{OTHER} " + "x" * 30_000}),
                 line(message={"role": "user", "content": f"{OTHER} " + "y" * 3_000_000}),
                 f"no JSON but {SECRET}\n".encode(),
@@ -92,7 +92,7 @@ def untouched(home):
 
 def test_what_is_stored_passes_the_door_of_today(leaky, run, door):
     """Counts by kind first; then no file holds a secret, and whatever held none is byte for byte what it was."""
-    env, before, answers = door(0), untouched(leaky), everything(leaky)
+    env, before, answers = door(1), untouched(leaky), everything(leaky)
     shown = answer(run("redact", "apply", "--json", env=env))
     assert (shown["records"], shown["kinds"], shown["done"]) == (7, {"password": 8}, False)
     assert holds(leaky, SECRET, OTHER) == {SECRET, OTHER}
@@ -118,7 +118,7 @@ def test_what_is_stored_passes_the_door_of_today(leaky, run, door):
 
 
 def test_a_second_run_changes_nothing_and_says_so(leaky, run, door):
-    env = door(0)
+    env = door(1)
     answer(run("redact", "apply", "--yes", "--json", env=env))
 
     def files():
@@ -134,7 +134,7 @@ def test_a_second_run_changes_nothing_and_says_so(leaky, run, door):
 
 def test_importing_goes_on_after_it(leaky, run, door, history):
     """The line that was recorded last is known again, though the file holds the secret and the home does not."""
-    env = door(0)
+    env = door(1)
     answer(run("redact", "apply", "--yes", "--json", env=env))
     assert answer(run("import", "--json", env=env))["records"] == 0
     file = history / "projects" / "-srv-only-mine" / f"{MINE}.jsonl"
@@ -146,40 +146,40 @@ def test_importing_goes_on_after_it(leaky, run, door, history):
 
 def test_a_home_of_a_lower_level_is_refused_until_it_is_clean(leaky, run, door):
     """Every command names the one that helps; that one cleans, and then raises the mark."""
-    env = door(1)
+    env = door(2)
     for command in (["sessions"], ["import"], ["forget", MINE], ["doctor"], ["record"]):
         done = run(*command, env=env)
         assert done.returncode == 11
-        assert "before redaction existed" in done.stderr
+        assert "was written before" in done.stderr
         assert "holdfast redact apply" in done.stderr
     shown = answer(run("redact", "apply", "--json", env=env))
-    assert (shown["level_before"], shown["level"]) == (0, 1)
+    assert (shown["level_before"], shown["level"]) == (1, 2)
     assert run("sessions", env=env).returncode == 11
     done = run("redact", "apply", "--yes", env=env)
     assert done.returncode == 0
-    assert "redaction level 1 now" in done.stdout
-    assert json.loads((leaky / "home.json").read_text()) == {"format": 1, "redaction": 1}
+    assert "redaction level 2 now" in done.stdout
+    assert json.loads((leaky / "home.json").read_text()) == {"format": 1, "redaction": 2}
     assert (leaky / "home.json").stat().st_mode & 0o777 == 0o600
     assert run("sessions", env=env).returncode == 0
     assert run("doctor", env=env).returncode == 0
     assert holds(leaky, SECRET, OTHER) == set()
-    assert run("sessions", env=door(0)).returncode == 12
-    assert run("sessions", env=door(2)).returncode == 11
+    assert run("sessions", env=door(1)).returncode == 12
+    assert run("sessions", env=door(3)).returncode == 11
 
 
 def test_the_samples_are_shown_after_an_upgrade(home, run, door):
     """They hold no secrets: their home needs no cleaning."""
     assert "33333333" in run().stdout
-    answer(run("redact", "apply", "--yes", "--json", env=door(1)))
-    done = run(env=door(1))
+    answer(run("redact", "apply", "--yes", "--json", env=door(2)))
+    done = run(env=door(2))
     assert done.returncode == 0, done.stderr
     assert "33333333" in done.stdout
 
 
 def test_an_empty_home_is_raised_too(home, run, door):
     assert run("record", stdin="").returncode == 0
-    assert answer(run("redact", "apply", "--yes", "--json", env=door(1)))["records"] == 0
-    assert run("doctor", env=door(1)).returncode == 0
+    assert answer(run("redact", "apply", "--yes", "--json", env=door(2)))["records"] == 0
+    assert run("doctor", env=door(2)).returncode == 0
 
 
 def test_retired_bodies_are_cleaned(leaky, run, door):
@@ -188,7 +188,7 @@ def test_retired_bodies_are_cleaned(leaky, run, door):
     late = ["--now", "2027-03-01T00:00:00Z", "journal", "retire", "--keep-days", "5", "--json"]
     assert answer(run(*late, "--yes", "--without-backup", "--most", "100"))["retired"]
     assert holds(leaky, SECRET, OTHER) == {SECRET, OTHER}
-    done = answer(run("redact", "apply", "--yes", "--json", env=door(0)))
+    done = answer(run("redact", "apply", "--yes", "--json", env=door(1)))
     assert done["records"] > 3
     assert holds(leaky, SECRET, OTHER) == set()
     removed = [
@@ -199,7 +199,7 @@ def test_retired_bodies_are_cleaned(leaky, run, door):
     assert removed
     assert {record.z.sha256 for record in removed} == {""}
     assert MINE in run("sessions", "--json").stdout
-    assert answer(run("import", "--json", env=door(0)))["records"] == 0
+    assert answer(run("import", "--json", env=door(1)))["records"] == 0
 
 
 def test_damaged_lines_and_copies_of_stores_are_no_hiding_place(leaky, run, door):
@@ -208,7 +208,7 @@ def test_damaged_lines_and_copies_of_stores_are_no_hiding_place(leaky, run, door
         file.write(b'\n{"v":1,"half a record of ' + SECRET.encode() + b"\nother damage\n")
     (leaky / "backups").mkdir(mode=0o700)
     shutil.copy(leaky / "store.db", leaky / "backups" / "store-schema-3.db")
-    answer(run("redact", "apply", "--yes", "--json", env=door(0)))
+    answer(run("redact", "apply", "--yes", "--json", env=door(1)))
     assert holds(leaky, SECRET, OTHER, "half a record of", "other damage") == {
         "half a record of",
         "other damage",
@@ -220,13 +220,13 @@ def test_a_program_that_holds_a_segment_is_named(leaky, run, door):
     program = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert program.stdout.readline() == b"held\n"
-        done = run("redact", "apply", "--yes", env=door(1))
+        done = run("redact", "apply", "--yes", env=door(2))
         assert done.returncode == 34
         assert "holds" in done.stderr
-        assert json.loads((leaky / "home.json").read_text())["redaction"] == 0
+        assert json.loads((leaky / "home.json").read_text())["redaction"] == 1
     finally:
         program.communicate()
-    answer(run("redact", "apply", "--yes", "--json", env=door(1)))
+    answer(run("redact", "apply", "--yes", "--json", env=door(2)))
     assert holds(leaky, SECRET, OTHER) == set()
 
 
@@ -244,7 +244,7 @@ def test_a_program_that_holds_a_segment_is_named(leaky, run, door):
 )
 def test_what_was_cut_is_ended_by_the_next(name, leaky, run, door):
     """Killed anywhere, the home stays of its old level; the next run takes out the rest."""
-    env = door(1)
+    env = door(2)
     done = run("redact", "apply", "--yes", env=env | {"HOLDFAST_FAILPOINTS": f"{name}=kill"})
     assert done.returncode == -signal.SIGKILL
     assert run("sessions", env=env).returncode == 11
@@ -260,5 +260,5 @@ def test_nothing_is_found_where_nothing_is(home, run, door):
     """Real sessions hold none of these: not a byte is changed."""
     run("import", CAPTURED)
     before = (home / "journal" / "00000001.jsonl").read_bytes()
-    assert answer(run("redact", "apply", "--yes", "--json", env=door(0)))["records"] == 0
+    assert answer(run("redact", "apply", "--yes", "--json", env=door(1)))["records"] == 0
     assert (home / "journal" / "00000001.jsonl").read_bytes() == before

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast import redact
 from holdfast.errors import AppendFailed
 from holdfast.ids import uuid7
 from holdfast.journal import blobs, reader, segments
@@ -158,7 +159,7 @@ def test_a_segment_begins_with_whose_it_is(journal):
     open_writer(journal).append("test", b"1")
     header = next(iter(reader.read(journal))).record
     assert header.s == fmt.SEGMENT_SOURCE
-    assert json.loads(header.body_bytes()) == {"format": 1, "host": HOST, "redaction": 0}
+    assert json.loads(header.body_bytes()) == {"format": 1, "host": HOST, "redaction": redact.LEVEL}
 
 
 def test_a_segment_is_for_its_owner_only(journal):

@@ -25,6 +25,7 @@ import os
 import threading
 import weakref
 from collections import Counter
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from holdfast import clock, redact
@@ -35,7 +36,7 @@ from holdfast.journal import blobs, segments
 from holdfast.journal import format as fmt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 UNSYNCED_LIMIT_BYTES = 8 << 20  # what may be kept in memory for a failed fsync; reaching it syncs at once
@@ -57,7 +58,8 @@ class Writer:
         host: the host id, written at the start of each segment this writer creates.
         segment_size_bytes: a segment at least this long is left for the next one.
         fsync_interval_s: group sync by a background thread; 0 leaves syncing to `sync` and `durable=True`.
-        redactor: what every body passes; None: one whose placeholders no other process can make.
+        redactor: gives what every body passes, when the first one comes; by default one whose placeholders no other process
+            can make.
     """
 
     def __init__(
@@ -69,12 +71,12 @@ class Writer:
         segment_size_bytes: int = 64 << 20,
         inline_limit_bytes: int = 256 << 10,
         fsync_interval_s: float = 1.0,
-        redactor: redact.Redactor | None = None,
+        redactor: Callable[[], redact.Redactor] = redact.Redactor,
     ) -> None:
         self._directory = directory
         self._blobs = blob_directory
         self._host = host
-        self.redactor = redact.Redactor() if redactor is None else redactor
+        self._make_redactor = redactor
         self._segment_size_bytes = segment_size_bytes
         self._look_every_bytes = min(_LOOK_BYTES, segment_size_bytes // 16)  # whether the segment is full
         self.inline_limit_bytes = min(inline_limit_bytes, LARGEST_INLINE_BYTES)
@@ -98,6 +100,11 @@ class Writer:
         self._stop = threading.Event()
         self._syncer: threading.Thread | None = None
         self.sync_failures = 0
+
+    @cached_property
+    def redactor(self) -> redact.Redactor:
+        """What every body passes. Made when it is first needed: that takes longer than to look that nothing is new."""
+        return self._make_redactor()
 
     # ── appending ──
 

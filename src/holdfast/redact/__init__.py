@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from holdfast.redact.redactor import Cleaned, Redactor
 
-LEVEL = 0
+LEVEL = 1
 
 __all__ = ["LEVEL", "Cleaned", "Redactor"]

@@ -1,0 +1,67 @@
+"""Values of this process's own environment that look like secrets: taken out wherever they stand, letter for letter."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from holdfast.redact.gate import Gate
+from holdfast.redact.named import Found
+from holdfast.redact.plausible import Place, is_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from holdfast.redact.rules import Rules
+
+_LEAST_CHARS = 8
+_MOST_VALUES = 200
+
+
+def secret_values(environment: Mapping[str, str], rules: Rules) -> dict[bytes, str]:
+    """Value → kind of each variable whose name and value say that it is a secret."""
+    found: dict[bytes, str] = {}
+    for name, text in environment.items():
+        told = rules.names.kind(name.encode("utf-8", "surrogateescape"))
+        value = text.encode("utf-8", "surrogateescape")
+        if told is None or len(value) < _LEAST_CHARS or len(found) >= _MOST_VALUES:
+            continue
+        if is_secret(value, Place.ARGUMENT, strong=told[1]) and not rules.lets_through(value):
+            found[value] = told[0]
+    return found
+
+
+class Known:
+    """Finds given values in bodies, as they stand and as JSON writes them, once or twice escaped."""
+
+    def __init__(self, values: Mapping[bytes, str]) -> None:
+        self._spellings = [
+            (spelling, value, kind)
+            for value, kind in values.items()
+            for spelling in dict.fromkeys((value, _in_json(value), _in_json(_in_json(value))))
+        ]
+        gate = Gate([re.escape(spelling) for spelling, _, _ in self._spellings]) if self._spellings else None
+        self._hits = gate.hits if gate is not None else None
+
+    def find(self, body: bytes) -> list[Found]:
+        """Where one of the values stands."""
+        if self._hits is None:
+            return []
+        return [
+            Found(
+                end - len(self._spellings[number][0]),
+                end,
+                self._spellings[number][2],
+                self._spellings[number][1],
+            )
+            for number, end in self._hits(body)
+        ]
+
+
+def _in_json(value: bytes) -> bytes:
+    try:
+        return msgspec.json.encode(value.decode())[1:-1]
+    except UnicodeDecodeError:
+        return value

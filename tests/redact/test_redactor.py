@@ -1,0 +1,252 @@
+"""What `Redactor.clean` promises of every body, whatever stands in it."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import itertools
+import json
+import random
+import re
+import uuid
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from holdfast.redact import Redactor, redactor, rules
+from tests.redact.model import ALPHABETS, Dice, assemble
+
+RULES = rules.load()
+KEPT: dict[str, bytes] = {}
+ENGINE = Redactor(b"key", RULES, load=KEPT.get, keep=KEPT.__setitem__)
+PLACEHOLDER = re.compile(rb"\[REDACTED:[a-z0-9-]{1,40}:[0-9a-f]{4}\]")
+TOKEN, (CORE,) = assemble("ghp_{b:36}", Dice("a token"))
+slowly = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+
+# ── bodies ──
+
+PARTS = st.sampled_from(
+    [
+        "password=", "password: ", "the token is ", "DB_PASSWORD=", '"secret": "', "Authorization: Bearer ", "postgres://me:", "@db.host/x",
+        TOKEN, CORE[:9], "k7Qz2Vw9Rt4!", "hunter2", "correct-Horse7", base64.b64encode(f"password={CORE[:12]}".encode()).decode(),
+        "\\", "\\\\", '"', "'", "\\u0061", "\\ud83d", "%41", "%25", "%", "\x1b[31m", "\x1b[0m", "\n", "\r\n", "\t", " ", " ", ",", "}", "]",
+        "é", "🔑", "密码", "\x00", "\u2028", "\u200b", "-----BEGIN PRIVATE " + "KEY-----\n", "MIIEvQ" + CORE, "\n-----END PRIVATE " + "KEY-----",
+    ]
+)  # fmt: skip
+TEXTS = st.one_of(st.text(max_size=12), st.lists(PARTS, max_size=9).map("".join))
+NAMES = st.sampled_from(
+    [
+        "text",
+        "password",
+        "api_key",
+        "name",
+        "value",
+        "token",
+        "type",
+        "delta",
+        "signature",
+        "data",
+        "x y",
+        'a"b',
+    ]
+)
+VALUES = st.recursive(
+    st.one_of(TEXTS, st.integers(), st.booleans(), st.none()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=4), inner.map(json.dumps)
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@st.composite
+def bodies(draw) -> bytes:
+    """JSON in its many spellings, without a placeholder in it."""
+    value = draw(st.dictionaries(NAMES, VALUES, min_size=1, max_size=4))
+    text = json.dumps(
+        value,
+        ensure_ascii=draw(st.booleans()),
+        separators=draw(st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")])),
+        indent=draw(st.sampled_from([None, 1])),
+    )
+    return text.encode("utf-8", "backslashreplace")
+
+
+@slowly
+@given(bodies())
+def test_json_remains_json(body):
+    """What comes out is a valid JSON text whenever what went in was one."""
+    json.loads(ENGINE.clean(body).body)
+
+
+@slowly
+@given(bodies())
+def test_everything_outside_placeholders_is_unchanged(body):
+    """Between the placeholders stand the body's own bytes, in their order, from its first to its last."""
+    pieces = PLACEHOLDER.split(ENGINE.clean(body).body)
+    assert body.startswith(pieces[0])
+    assert body.endswith(pieces[-1])
+    at = 0
+    for piece in pieces:
+        at = body.find(piece, at)
+        assert at >= 0, piece
+        at += len(piece)
+
+
+@slowly
+@given(bodies())
+def test_cleaning_twice_is_cleaning_once(body):
+    """A cleaned body holds nothing more to take out."""
+    once = ENGINE.clean(body).body
+    assert Redactor(b"key", RULES, load=KEPT.get, keep=KEPT.__setitem__).clean(once).body == once
+
+
+@slowly
+@given(bodies())
+def test_kinds_say_how_many_places_were_taken_out(body):
+    """The count of kinds is that of the placeholders, and the very object comes back where there is none."""
+    cleaned = ENGINE.clean(body)
+    assert sum(cleaned.kinds.values()) == len(PLACEHOLDER.findall(cleaned.body))
+    assert (cleaned.body is body) == (not cleaned.kinds)
+
+
+@pytest.mark.parametrize("mentions", [10, 100, 1000])
+@pytest.mark.parametrize("between", [0, 5_000])
+def test_a_secret_is_found_behind_any_number_of_harmless_mentions(mentions, between):
+    """Code that speaks of passwords again and again does not hide the token that follows it."""
+    text = "password = getpass()\n" * mentions + "x = 1\n" * between
+    for value in ({"text": text + TOKEN}, {"text": text, "more": TOKEN}, [text, "x", TOKEN]):
+        assert CORE[4:9] not in ENGINE.clean(json.dumps(value).encode()).body.decode()
+
+
+@pytest.mark.parametrize("length", [6_100, 12_300, 40_000])
+def test_a_cut_never_falls_inside_an_escape(length):
+    """A secret that goes on for long, in a long field of escapes, leaves a valid record."""
+    for extra in range(4):
+        text = "credential c4a8f09b1d" + "\\" * (length + extra) + " " * 20_000
+        json.loads(ENGINE.clean(json.dumps({"text": text}).encode()).body)
+
+
+# ── what is never touched ──
+
+BASE64 = st.binary(min_size=60, max_size=2_000).map(lambda data: base64.b64encode(data).decode())
+PROTECTED = {
+    "a thinking signature": lambda code: {"type": "thinking", "thinking": "Let me see.", "signature": code},
+    "a signature's piece": lambda code: {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": code}},
+    "redacted thinking": lambda code: {"type": "redacted_thinking", "data": code},
+    "an image": lambda code: {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": code}},
+    "encrypted reasoning": lambda code: {"type": "reasoning", "summary": [], "encrypted_content": code},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", PROTECTED)
+@given(code=BASE64, looks_like=st.sampled_from(["", "/AKIA" + "Q7ZK2M4P" * 2, "+eyJhbGciOi", "/cGFzc3dvcmQ9azdRejJWdzlSdDQ"]))  # fmt: skip
+def test_signatures_and_pictures_are_left_alone(what, code, looks_like):
+    """They are byte for byte the same, also where their letters happen to look like a key."""
+    value = {"message": {"content": [PROTECTED[what](code[:40] + looks_like + code[40:])]}}
+    body = json.dumps(value).encode()
+    assert ENGINE.clean(body).body == body
+
+
+def _ids(dice: random.Random) -> list[str]:
+    sha1, sha256 = f"{dice.getrandbits(160):040x}", f"{dice.getrandbits(256):064x}"
+    sha512 = base64.b64encode(dice.randbytes(64)).decode()
+    return [
+        str(uuid.UUID(int=dice.getrandbits(128), version=4)),
+        f"commit {sha1}\nindex {sha1[:7]}..{sha1[7:14]} 100644",
+        f'"integrity": "sha512-{sha512}"',
+        f'    {{file = "x-1.0.whl", hash = "sha256:{sha256}"}},',
+        f"example.org/mod v1.2.3 h1:{base64.b64encode(dice.randbytes(32)).decode()}",
+        f"--hash=sha256:{sha256} \\",
+        f"toolu_01{''.join(dice.choices(ALPHABETS['b'], k=22))}",
+        f"00-{sha256[:32]}-{sha1[:16]}-01",
+    ]
+
+
+@given(st.integers(0, 2**32))
+def test_ids_and_hashes_are_left_alone(seed):
+    """UUIDs, git ids and lock files' hashes come back in the very object that went in."""
+    body = json.dumps({"kind": "tool.used", "session": str(uuid.UUID(int=seed)), "lines": _ids(random.Random(seed))}).encode()  # fmt: skip
+    assert ENGINE.clean(body).body == body
+
+
+# ── placeholders ──
+
+
+def test_equal_secrets_get_equal_placeholders():
+    """A reader can see that two places held the same secret, without knowing it."""
+    here = ENGINE.clean(json.dumps({"text": f"export GH={TOKEN} now"}).encode()).body
+    there = ENGINE.clean(json.dumps({"deep": [{"output": f'said "{TOKEN}".'}]}).encode()).body
+    assert PLACEHOLDER.findall(here) == PLACEHOLDER.findall(there)
+    assert len(PLACEHOLDER.findall(here)) == 1
+
+
+def test_another_key_gives_another_placeholder():
+    """Nobody without the home's key can tell which secret a placeholder stands for."""
+    body = json.dumps({"text": TOKEN}).encode()
+    found = {Redactor(b"key %d" % number, RULES).clean(body).body for number in range(8)}
+    assert len(found) > 1
+
+
+def test_environment_values_are_taken_out_wherever_they_stand():
+    """The value of a variable named like a secret is one in any surroundings, also escaped, and again and again."""
+    value = 'k7"Qz2-Vw9Rt'
+    engine = Redactor(b"key", RULES, environment={"SHOP_PASSWORD": value, "EDITOR": "vi-improved"})
+    cleaned = engine.clean(json.dumps({"text": f"it says {value} {value}{value}, in vi-improved"}).encode())
+    assert "Qz2" not in cleaned.body.decode()
+    assert "in vi-improved" in cleaned.body.decode()
+
+
+@given(st.lists(st.integers(1, 400), max_size=8))
+@settings(max_examples=40)
+def test_a_stream_is_cleaned_wherever_its_chunks_are_cut(cuts):
+    """A body given in chunks loses the same secrets as a whole one."""
+    body = json.dumps({"text": "é " * 40 + f"password=hX7{CORE[:9]}" + ' "quoted" ' * 10 + f" see {TOKEN} end"}).encode()  # fmt: skip
+    edges = sorted({0, *(cut for cut in cuts if cut < len(body)), len(body)})
+    kinds: dict = redactor.Counter()
+    chunks = [body[start:end] for start, end in itertools.pairwise(edges)]
+    assert b"".join(ENGINE.stream(chunks, kinds)) == ENGINE.clean(body).body
+    assert kinds == ENGINE.clean(body).kinds
+
+
+# ── failing closed ──
+
+
+class Raises:
+    """A shape that cannot look at what it is shown."""
+
+    kind, gates, back_bytes, ahead_bytes = "raises", (rb"boom[0-9]",), 80, 80
+
+    def find(self, text, start, end):
+        raise ValueError(text)
+
+
+def test_a_field_that_a_rule_fails_on_is_replaced_whole():
+    """Its record remains, with every other field."""
+    engine = Redactor(b"key", dataclasses.replace(RULES, shapes=(*RULES.shapes, Raises())))
+    cleaned = engine.clean(json.dumps({"kind": "x", "bad": 'a "boom1" b', "good": "no boom"}).encode())
+    value = json.loads(cleaned.body)
+    assert PLACEHOLDER.fullmatch(value.pop("bad").encode())
+    assert value == {"kind": "x", "good": "no boom"}
+    assert cleaned.kinds == {"unchecked": 1}
+
+
+def test_a_field_that_takes_too_long_is_replaced_whole(monkeypatch):
+    """What was not looked at to its end is not written; its record remains."""
+    moments = itertools.count(0, 2 * redactor.LIMIT_S)
+    monkeypatch.setattr(redactor.time, "thread_time", lambda: next(moments))
+    cleaned = ENGINE.clean(
+        json.dumps({"kind": "x", "bad": f"say {TOKEN} and more", "good": "words"}).encode()
+    )
+    value = json.loads(cleaned.body)
+    assert PLACEHOLDER.fullmatch(value.pop("bad").encode())
+    assert value == {"kind": "x", "good": "words"}
+    assert cleaned.kinds == {"unchecked": 1}
+
+
+def test_bodies_that_are_no_json_are_cleaned_too():
+    """A line that a crash cut short loses its secret as well."""
+    cut = b'{"text":"' + TOKEN.encode() + b" and then the pow"
+    assert CORE.encode() not in ENGINE.clean(cut).body
+    assert CORE.encode() not in ENGINE.clean(b"\xff\xfe " + TOKEN.encode()).body
