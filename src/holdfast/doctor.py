@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from holdfast import background, forgotten, premises
-from holdfast.errors import HoldfastError
+from holdfast import background, forgotten, premises, redaction_rules
+from holdfast.errors import HoldfastError, RuleError
 from holdfast.journal import blobs, chain, reader, sealed, sealing, segments
 from holdfast.premises import file_system
+from holdfast.redact import gate, rules
 from holdfast.store import database, lock, migrate, search, upkeep
 from holdfast.store.statements import statements
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _SAFE_SQLITE = (3, 51, 3)  # the first release without the WAL-reset race
 _MOST_PROBLEMS = 1000
+_UNCHECKED = "unchecked"  # the kind of a field that was taken out whole
 _SET_ASIDE = {  # the end of a file's name → what it is
     upkeep.DAMAGED: "a damaged store that was set aside; a new one was folded from the journal",
     upkeep.AHEAD: "a store that knows records which the journal does not hold any more: segments were removed or cut",
@@ -49,6 +51,15 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Redaction:
+    """What takes secrets out: "hyperscan" or "re"; how many rules (None: the user's cannot be used), and how many are the user's."""
+
+    engine: str
+    rules: int | None
+    own_rules: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Examination:
     """What was looked at, and what was found."""
 
@@ -59,6 +70,7 @@ class Examination:
     blobs: int
     source_files: int
     kept_types: dict[str, int]
+    redaction: Redaction
 
     @property
     def faults(self) -> int:
@@ -72,8 +84,9 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
         home: the home.
         unreadable: sources that a catch-up just could not read, with the reason.
     """
-    findings = [*_modes(home.path), *_environment(home), *_unfinished(home)]
-    records, named = 0, dict[str, int]()
+    redaction, about_rules = _redaction(home)
+    findings = [*_modes(home.path), *_environment(home), *_unfinished(home), *about_rules]
+    records, unchecked, named = 0, 0, dict[str, int]()
     for number in _segments(home, findings):
         try:
             for item in reader.read_segment(home.journal, number):
@@ -81,11 +94,13 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
                     findings.append(_damage(home, item))
                     continue
                 records += 1
+                unchecked += bool(item.record.r and _UNCHECKED in item.record.r)
                 if item.record.f is not None and item.record.f.sha256 not in named:
                     named[item.record.f.sha256] = item.record.f.size
                     findings.extend(_blob(home, item))
         except OSError as exc:
             findings.append(_closed(segments.present(home.journal, number), exc))
+    findings += _not_looked_at(home, unchecked)
     for look in (_tails, _missing, _leftovers):
         try:
             findings.extend(look(home))
@@ -108,7 +123,7 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
         for path, why in unreadable
     ]
     sizes = _sizes(home)
-    return Examination(findings, records, len(sizes), sum(sizes), len(named), files, kept)
+    return Examination(findings, records, len(sizes), sum(sizes), len(named), files, kept, redaction)
 
 
 def _segments(home: Home, findings: list[Finding]) -> list[int]:
@@ -183,6 +198,31 @@ def _environment(home: Home) -> Iterator[Finding]:
             str(home.path),
             "keep the home on a local disk",
         )
+
+
+def _redaction(home: Home) -> tuple[Redaction, list[Finding]]:
+    """The gate at work and its rules, and what is wrong with them."""
+    findings = []
+    if gate.engine() != "hyperscan":
+        what = (
+            "secrets are looked for without hyperscan: recording takes about a thousand times longer for it"
+        )
+        findings.append(Finding("notice", what, "hyperscan", "pip install hyperscan"))
+    path = home.path / rules.FILE_NAME
+    try:
+        count, own = len(rules.load(path).shapes), redaction_rules.own_count(path)
+    except RuleError as exc:
+        what = f"your rules of redaction cannot be used, so nothing is recorded: {exc}"
+        remedy = "mend the file, or move it away; `holdfast redact rules` says when it can be used"
+        return Redaction(gate.engine(), None, None), [*findings, Finding("fault", what, str(path), remedy)]
+    return Redaction(gate.engine(), count, own), findings
+
+
+def _not_looked_at(home: Home, records: int) -> Iterator[Finding]:
+    if records:
+        what = f"records in which a text was taken out whole, because it could not be looked at in time: {records}"
+        remedy = "its source may still hold it: `holdfast redact check` on that shows what was in the way"
+        yield Finding("notice", what, str(home.journal), remedy)
 
 
 def _damage(home: Home, item: reader.Damage) -> Finding:

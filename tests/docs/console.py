@@ -2,7 +2,7 @@
 
 A line that begins with `$ ` is a command, with `> ` its continuation; what follows up to the next command is its output.
 A line with only `…` in an output stands for any lines. Times, days, random ids and byte
-counts may differ.
+counts and the digits of placeholders may differ.
 
     python -m tests.docs.console PAGE...            print each page's commands with what they really answer
     python -m tests.docs.console --write PAGE...    put that into the pages, except where `…` leaves something out
@@ -27,6 +27,8 @@ _VARIES = (
     (re.compile(r"01[0-9a-f]{6}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"), "<random id>"),
     (re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{3})?Z)?"), "<day>"),
     (re.compile(r"\d\d:\d\d:\d\d(\.\d{3})?"), "<time>"),
+    (re.compile(r"\[REDACTED:([a-z0-9-]+):[0-9a-f]{4}\]"), r"<\1>"),
+    (re.compile(r"\b\d{3} rules\b"), "<rules>"),
     # Paths of this run stand in the journal.
     (re.compile(r"bytes \d+ to \d+|\d+\.\d [kM]B|\b\d+:\d{3,}\b"), "<bytes>"),
 )

@@ -189,6 +189,7 @@ def answers(tmp_path_factory):
     ask("doctor", code=40)
     ask("config")
     ask("rebuild")
+    _ask_about_secrets(ask, place)
     _ask_about_moving(ask, place)
     ask("journal", "verify", code=24)
     environment |= {
@@ -225,6 +226,22 @@ def answers(tmp_path_factory):
     return out
 
 
+def _ask_about_secrets(ask, place):
+    """Rules, a file with a secret that only they know, and what was taken out."""
+    ask("redact", "add", "--kind", "acme-key", "--prefix", "acme_")
+    ask("redact", "allow", "known-to-all")
+    ask("redact", "allow", "--pattern", "acme_test_[a-z]{8}")
+    ask("redact", "emails", "on")
+    ask("redact", "rules")
+    lines = place / "lines.jsonl"
+    lines.write_text(json.dumps({"text": "acme_" + "a1b2c3d4" * 4}) + "\n")
+    ask("redact", "check", str(lines), code=41)
+    ask("redact", "check", "-", stdin="nothing\n")
+    ask("record", stdin=lines.read_text().replace('"text"', '"kind": "info", "text"'))
+    ask("redact", "stats")
+    ask("redact", "remove", "acme-key")
+
+
 def _ask_about_forgetting(ask, place, environment):
     """A session with forks, one that shares its file with another, secrets, and a blob that cannot be read."""
     mixed = "77777777-7777-4777-8777-777777777777"
@@ -245,7 +262,7 @@ def _ask_about_forgetting(ask, place, environment):
     blob.write_bytes(b"damage")
     door = place / "door"
     door.mkdir()
-    (door / "sitecustomize.py").write_text(DOOR.format(level=0))
+    (door / "sitecustomize.py").write_text(DOOR.format(level=2))
     environment["PYTHONPATH"] = str(door)
     ask("redact", "apply")
     ask("redact", "apply", "--yes")

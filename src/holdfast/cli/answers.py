@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from holdfast import background, clock
 from holdfast.catch_up import ImportReport
 from holdfast.cli import terminal
-from holdfast.errors import JournalError, StoreBusy, StoreError, StoreFromFuture
+from holdfast.errors import JournalError, RuleError, StoreBusy, StoreError, StoreFromFuture
 from holdfast.release import __version__
 from holdfast.store import database, lock
 
@@ -36,7 +36,7 @@ def catch_up(home: Home, *, limit_s: float | None = None) -> ImportReport:
         report = home.catch_up(report=line.show, limit_s=limit_s, defer=True)
     except StoreFromFuture:
         raise
-    except (JournalError, StoreError, OSError) as exc:
+    except (JournalError, RuleError, StoreError, OSError) as exc:
         terminal.note(f"note: what is new could not be recorded, this answer may lack it: {exc}")
         return ImportReport(done=False)
     finally:

@@ -51,12 +51,19 @@ COMMANDS = {
     "journal retire": ("journal", "Drop the full texts of old history; every answer stays."),
     "forget": ("forget", "Remove all of a session from the home, for good; it does not come back."),
     "redact apply": ("redact", "Take secrets out of everything that is stored, by the rules of today."),
+    "redact check": ("redact_check", "What would be taken out of a file or of standard input, and why."),
+    "redact stats": ("redact_check", "What was taken out of the recorded history, by kind and source."),
+    "redact rules": ("redact_rules", "List every rule: what it takes out, how it is told, whose it is."),
+    "redact add": ("redact_rules", "Add a rule of your own: a prefix and what follows it, or a pattern."),
+    "redact allow": ("redact_rules", "Let a value through that is no secret."),
+    "redact remove": ("redact_rules", "Remove rules of yours, or what you let through."),
+    "redact emails": ("redact_rules", "Take out e-mail addresses too, or leave them."),
     "uninstall": ("uninstall", "Remove what was put outside the home; with --purge the home too."),
 }
 GROUPS = {
     "workspace": "The directories that agents worked in: list, move.",
     "journal": "Prove and care for the journal: verify, seal, retire.",
-    "redact": "Secrets: apply takes them out of what is stored.",
+    "redact": "Secrets: check a file, what was taken out, rules of your own, clean what is stored.",
 }
 
 
@@ -144,7 +151,7 @@ def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-28, 34 and 35 journal, 30-33 store, "
-    "40 doctor found faults, 70 a bug, 130 interrupted. Every setting of `holdfast config` can also be given here, "
+    "40 doctor found faults, 41 redact check found secrets, 70 a bug, 130 interrupted. Every setting of `holdfast config` can also be given here, "
     "as --NAME VALUE before the command.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
@@ -200,7 +207,7 @@ def main(args: list[str] | None = None) -> None:
         terminal.error(str(exc), exc.hint)
         code = exc.exit_code
     except click.ClickException as exc:
-        exc.show()
+        terminal.usage_error(exc)
         code = exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         terminal.error(

@@ -35,6 +35,7 @@ def command(context: Context, as_json: bool) -> None:  # noqa: FBT001
             f"({terminal.size(found.journal_bytes)}), {terminal.some(found.blobs, 'blob')}, "
             f"{terminal.some(found.source_files, 'source file')}"
         )
+        click.echo(_redaction(found.redaction))
         if found.kept_types:
             kinds = ", ".join(f"{number} {kind}" for kind, number in list(found.kept_types.items())[:12])
             click.echo(f"kept without reading further: {terminal.plain(kinds)}")
@@ -44,3 +45,10 @@ def command(context: Context, as_json: bool) -> None:  # noqa: FBT001
         raise DoctorFoundFaults(
             f"{terminal.some(found.faults, 'fault')} found", hint="each finding above says what to do"
         )
+
+
+def _redaction(found: doctor.Redaction) -> str:
+    if found.rules is None:
+        return f"redaction: {found.engine}, your rules cannot be used"
+    own = f", {found.own_rules} of them yours" if found.own_rules else ""
+    return f"redaction: {found.engine}, {terminal.some(found.rules, 'rule')}{own}"

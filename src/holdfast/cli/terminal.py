@@ -98,14 +98,32 @@ def _deep_json(value: Any) -> str:  # noqa: ANN401
 
 def error(message: str, hint: str | None = None) -> None:
     """Say what went wrong, and what to do next, on standard error."""
-    click.echo(f"error: {plain(message)}", err=True)
+    click.echo(f"error: {plain(_harmless(message))}", err=True)
     if hint:
-        click.echo(f"  hint: {plain(hint)}", err=True)
+        click.echo(f"  hint: {plain(_harmless(hint))}", err=True)
 
 
 def note(message: str) -> None:
     """A word beside the answer, on standard error."""
-    click.echo(plain(message), err=True)
+    click.echo(plain(_harmless(message)), err=True)
+
+
+def usage_error(exc: click.ClickException) -> None:
+    """Say what was wrong with the command line, as click does, without what it may have held."""
+    exc.message = _harmless(exc.message)  # type: ignore[misc] # its own `show` is what says it with usage and hint
+    exc.show()
+
+
+def _harmless(text: str) -> str:
+    """A message without the secrets that it quotes from what it is about: such texts end up in the logs of other programs."""
+    if not _QUOTES.search(text):
+        return text
+    from holdfast import redaction_check
+
+    return redaction_check.without_secrets(text)
+
+
+_QUOTES = re.compile(r"[^\s]{8}")  # shorter than that is no secret of any form
 
 
 def console() -> Console:
