@@ -14,6 +14,7 @@ NAMES = {
     "start": "benchmarks.start",
     "sealed": "benchmarks.sealed",
     "scale": "benchmarks.scale",
+    "redaction": "benchmarks.redaction",
 }
 LONG = {"scale"}  # minutes and gigabytes: only when named
 
