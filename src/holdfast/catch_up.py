@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from holdfast.capture.claude_files import Cursor, Reader
+from holdfast.capture.apart import Apart, is_worth_it
+from holdfast.capture.claude_files import Cursor, Reader, printable_path
 from holdfast.failpoints import failpoint
 from holdfast.store import database
 from holdfast.store.statements import statements
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from holdfast.store.upkeep import Folding
 
 _FOLD_EVERY_BYTES = 8 << 20
+_FOLD_APART_BYTES = 2 << 20  # nothing else to do meanwhile
 _LEAST_BYTES = 16 << 10  # what reading and folding a file costs however short it is, in bytes of a long one
 Hint = tuple[int, int, int, str | None]  # size in bytes, time of change in ns, inode, digest of a meta file
 
@@ -81,13 +83,15 @@ class Capture:
         self._projector = projector
         self._sealing = sealing
         self._unfolded_bytes = 0
+        self._fold_every_bytes = _FOLD_EVERY_BYTES
         self._fresh: list[tuple[str, int, int, int, str | None]] = []  # rows of `scan_hint`
 
     def run(self, files: list[SourceFile]) -> None:
         """Read the files that changed, in order, until done or late; what was recorded is folded either way."""
-        self._fold()  # an earlier run may have been killed between recording and folding
+        self._fold(look=False)  # an earlier run may have been killed between recording and folding
         hints = hints_of(self._db)
-        reader = Reader(self._writer, self._cursor, self._appended)
+        changed = [file for file in files if not unchanged(file, hints) and not self._is_left_out(file)]
+        reader = self._reader(changed, hints)
         try:
             for file in files:
                 if not unchanged(file, hints):
@@ -102,8 +106,10 @@ class Capture:
                 self._out.files_done += 1
                 self._out.bytes_done += file.size_bytes
                 self._report(self._out)
+            reader.close()
             self._fold()
         finally:
+            reader.close()
             self._writer.close()
         failpoint("import.recorded")
         self._remember()
@@ -113,7 +119,21 @@ class Capture:
         self._out.files_total -= 1
         self._out.bytes_total -= file.size_bytes
 
-    def _read(self, reader: Reader, file: SourceFile, hints: dict[str, Hint]) -> bool:
+    def _reader(self, changed: list[SourceFile], hints: dict[str, Hint]) -> Reader | Apart:
+        """What reads: here, or where there is much to read, in a process of its own while this one folds."""
+        paths = {printable_path(file.path) for file in changed if not file.is_meta}
+        cursors = {path: cursor for path in paths if (cursor := self._cursor(path)) is not None}
+        new_bytes = sum(file.size_bytes for file in changed) - sum(c.consumed_bytes for c in cursors.values())
+        if self._deadline_s is not None or not is_worth_it(new_bytes):  # with a limit, nothing is read ahead
+            return Reader(self._writer, self._cursor, self._appended)
+        self._fold_every_bytes = _FOLD_APART_BYTES
+        files = [(file, known[3] if (known := hints.get(_hint_key(file.path))) else None) for file in changed]
+        try:
+            return Apart(lambda: self._writer, cursors, self._appended, files)
+        except OSError:  # the system gives no process
+            return Reader(self._writer, self._cursor, self._appended)
+
+    def _read(self, reader: Reader | Apart, file: SourceFile, hints: dict[str, Hint]) -> bool:
         """Record what is new in one file; whether all of it is recorded now."""
         known = hints.get(_hint_key(file.path))
         try:
@@ -137,14 +157,15 @@ class Capture:
     def _appended(self, size_bytes: int) -> bool:
         """Fold now and then, so that little is left to fold when it is time to stop; whether it is."""
         self._unfolded_bytes += max(size_bytes, _LEAST_BYTES)
-        if self._unfolded_bytes >= _FOLD_EVERY_BYTES:
+        if self._unfolded_bytes >= self._fold_every_bytes:
             self._fold()
         self._report(self._out)
         return self._late()
 
-    def _fold(self) -> None:
+    def _fold(self, *, look: bool = True) -> None:
         self._unfolded_bytes = 0
-        self._sealing.look()
+        if look:
+            self._sealing.look()
         self._out.records += self._projector.catch_up().records
 
     def _remember(self) -> None:

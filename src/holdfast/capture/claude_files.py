@@ -253,6 +253,9 @@ class Reader:
             return True, self._read_meta(file.path, known_digest)
         return self._read_transcript(file.path), None
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     # ── meta files: small, rewritten as a whole ──
 
     def _read_meta(self, path: str, known_digest: str | None) -> str:
