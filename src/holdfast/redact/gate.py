@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 hyperscan: Any
@@ -65,12 +66,7 @@ def _hyperscan(
         except hyperscan.HyperscanError:  # of another machine, or damaged
             db = None
     if db is None:
-        db = hyperscan.Database()
-        db.compile(
-            expressions=list(expressions),
-            ids=list(range(len(expressions))),
-            elements=len(expressions),
-        )
+        db = _compiled(tuple(expressions))
         keep(digest, hyperscan.dumpb(db))
     scan, base = db.scan, hyperscan.Scratch(db)
     mine = threading.local()  # a scan under way holds its scratch space, and lets other threads run
@@ -90,6 +86,18 @@ def _hyperscan(
         return found
 
     return hits
+
+
+@lru_cache(maxsize=2)
+def _compiled(expressions: tuple[bytes, ...]) -> Any:  # noqa: ANN401 - a type of a module without types
+    """A process that makes several redactors compiles once."""
+    db = hyperscan.Database()
+    db.compile(
+        expressions=list(expressions),
+        ids=list(range(len(expressions))),
+        elements=len(expressions),
+    )
+    return db
 
 
 def _fallback(expressions: Sequence[bytes]) -> Callable[[bytes], _Hits]:
