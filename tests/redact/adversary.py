@@ -35,7 +35,8 @@ class _Sampler:
     """Makes texts that an expression matches, but for its assertions."""
 
     def __init__(self, dice: random.Random, *, long: bool) -> None:
-        self._dice, self._long = dice, long
+        self._dice = dice
+        self._room = _LONGEST_REPEAT if long else 0
         self._groups: dict[int, str] = {}
 
     def sequence(self, parts) -> str:
@@ -50,8 +51,11 @@ class _Sampler:
             return self._dice.choice(_set(of))
         if op in {ops.MAX_REPEAT, ops.MIN_REPEAT, ops.POSSESSIVE_REPEAT}:
             least, most, inner = of
-            count = min(int(most), max(least, _LONGEST_REPEAT)) if self._long else least
-            return "".join(self.sequence(inner) for _ in range(count))
+            count = min(int(most), max(least, self._room))
+            room, self._room = self._room, self._room // max(count, 1)  # repeats of repeats share it
+            text = "".join(self.sequence(inner) for _ in range(count))
+            self._room = room
+            return text
         if op is ops.SUBPATTERN:
             self._groups[of[0]] = text = self.sequence(of[3])
             return text
