@@ -198,14 +198,14 @@ class Recorder:
         begin = len(self.log.steps)
         kind = "directory" if node in self._entries else "file"
         self._count[kind] += 1
-        if fd in self._poisoned or (kind == "file" and self._count[kind] in self.fail_syncs):
-            if fd not in self._poisoned:  # the kernel tells each descriptor once
-                self._poisoned |= {other for other, its in self._open.items() if its == node}
+        if kind == "file" and self._count[kind] in self.fail_syncs and fd not in self._poisoned:
+            self._poisoned |= {other for other, its in self._open.items() if its == node}
+        elif self._between is not None:
+            self._between("in fsync")
+        if fd in self._poisoned:  # looked at when the sync ends; the kernel tells each descriptor once
             self._poisoned.discard(fd)
             self.log.steps.append(SyncFailed(node, begin))
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        if self._between is not None:
-            self._between("in fsync")
         if kind not in self._unheard:
             self.log.steps.append(Sync(node, begin))
 
