@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+import holdfast.door
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPO_ROOT.parent / "shared" / "data"
@@ -47,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty Holdfast home; nothing of the real user is visible to the test or to what it starts."""
     for name in [name for name in os.environ if name.startswith(("HOLDFAST_", "CLAUDE", "CODEX_", "XDG_"))]:
         monkeypatch.delenv(name)
@@ -61,7 +63,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NO_COLOR", "1")
     for forcing_colour in ("FORCE_COLOR", "CLICOLOR_FORCE"):
         monkeypatch.delenv(forcing_colour, raising=False)
-    return path
+    yield path
+    holdfast.door.close()  # what a test recorded in this process goes to the home of that test only
 
 
 @pytest.fixture

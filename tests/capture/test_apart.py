@@ -93,6 +93,8 @@ def test_the_reading_process_ends_with_the_one_that_asked_for_it(home, tmp_path,
     there = tmp_path / "child"
     slow = (
         NOTED.format(path=str(there))
+        + "import signal\n"
+        + "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in jobs that a script starts
         + "import time, holdfast.capture.claude_files as files\n"
         + "read = files.Reader.read\n"
         + "def slowly(self, file, known=None):\n"
