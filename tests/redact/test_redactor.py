@@ -245,6 +245,37 @@ def test_a_field_that_takes_too_long_is_replaced_whole(monkeypatch):
     assert cleaned.kinds == {"unchecked": 1}
 
 
+def test_a_body_that_cannot_be_looked_at_is_replaced_whole():
+    """Also when the first look fails; there is always a record."""
+
+    class Fails(Redactor):
+        def _fails(self, _text):
+            raise MemoryError
+
+        _hits = property(lambda self: self._fails, lambda self, value: None)
+
+    cleaned = Fails(b"key", RULES).clean(b'{"text":"words"}')
+    assert PLACEHOLDER.fullmatch(json.loads(cleaned.body).encode())
+    assert cleaned.kinds == {"unchecked": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (b'{"n":1,"bad":"boom1 said","good":["a",2.5,null]}', '{"?":1,"?":"?","?":["?",2.5,null]}'),
+        (b"no JSON, but boom1", "?"),
+        (b'{"no":"JSON" boom1', "?"),
+    ],
+)
+def test_a_piece_of_a_stream_that_cannot_be_looked_at_keeps_no_word(monkeypatch, body, left):
+    """Numbers and the order of its parts remain, when it is JSON."""
+    engine = Redactor(b"key", dataclasses.replace(RULES, shapes=(*RULES.shapes, Raises())))
+    monkeypatch.setattr(engine, "_in_members", Raises().find)
+    kinds: dict = redactor.Counter()
+    assert PLACEHOLDER.sub(b"?", b"".join(engine.stream([body], kinds))).decode() == left
+    assert set(kinds) == {"unchecked"}
+
+
 def test_bodies_that_are_no_json_are_cleaned_too():
     """A line that a crash cut short loses its secret as well."""
     cut = b'{"text":"' + TOKEN.encode() + b" and then the pow"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from holdfast.redact import deltas, views
 from holdfast.redact.gate import Gate
-from holdfast.redact.named import Found
+from holdfast.redact.named import Found, united
 from holdfast.redact.shapes import KeyBlock, Pattern, SignedToken, Token
 
 if TYPE_CHECKING:
@@ -16,16 +16,15 @@ if TYPE_CHECKING:
     from holdfast.redact.shapes import Shape
 
 # Encodings that may hide a secret from the expressions of the rules; each is looked at only when it stands there.
-_HIDDEN = (
-    deltas.MARK,
+_ENCODED = (
     rb"\\u00(?:2[dD]|5[fF]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])",
     rb"\\x(?:2[dD]|5[fF]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])",
     rb"(?:%(?:2[dD]|5[fF]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])){2}",
     rb"%(?:2[dD]|5[fF]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])[A-Za-z0-9_]{3}|[A-Za-z0-9_]{3}%(?:2[dD]|5[fF]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])",
     rb"[A-Za-z0-9_=:+/.-](?:\\*(?:u001[bB]|x1[bB]|033|e|\x1b)\[[0-9;]*[mK])+[A-Za-z0-9_=:+/.-]",
     rb"[A-Za-z0-9_-](?:\xe2\x80[\x8b-\x8d]|\xe2\x81\xa0|\xef\xbb\xbf|\xc2\xad|\\+u(?:200[b-dB-D]|2060|[fF][eE][fF][fF]|00[aA][dD]))[A-Za-z0-9_-]",
-    rb"(?i:base64(?:[ ]|\\{0,8}[\"'])+(?:-d|--decode)|base64.?decode|-enc(?:odedcommand)?[ ]+[A-Za-z0-9+/]{20})",
 )
+_DECODES_BASE64 = rb"(?i:base64(?:[ ]|\\{0,8}[\"'])+(?:-d|--decode)|base64.?decode|-enc(?:odedcommand)?[ ]+[A-Za-z0-9+/]{20})"
 _WORDS_IN_BASE64 = (
     "password", "passwd", "secret", "token", "api_key", "apikey", "access_key", "private_key", "client_secret",
     "credential", "authorization", "bearer ",
@@ -37,13 +36,6 @@ _FORMS_IN_BASE64 = (
 _LEAST_IN_BASE64 = 6
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _STEP_BYTES = 4 << 10
-
-
-class Region(NamedTuple):
-    """Where one shape may begin."""
-
-    start: int
-    end: int
 
 
 class TooLong(Exception):
@@ -88,27 +80,22 @@ class Finder:
         keep: Callable[[str, bytes], None] = lambda _, __: None,
     ) -> None:
         self._rules = rules
-        expressions: list[bytes] = []
-        self._owners: list[int] = []
-        for number, shape in enumerate(rules.shapes):
-            for gate in shape.gates:
-                expressions.append(gate)
-                self._owners.append(number)
-        self._hidden_from = len(expressions)
-        expressions.extend(_HIDDEN)
-        self.stream_mark = len(expressions) - len(_HIDDEN)  # the first of them
-        self._base64_from = len(expressions) - 1  # the last of the hidden ones, too
+        owned = [(number, gate) for number, shape in enumerate(rules.shapes) for gate in shape.gates]
+        self._owners = [number for number, _ in owned]
+        self.stream_mark = len(owned)
         prefixes = {
             prefix.decode() for shape in rules.shapes if isinstance(shape, Token) for prefix in shape.prefixes
         }
-        expressions.append(b"|".join(_base64_gates(prefix for prefix in prefixes if len(prefix) >= 4)))
+        said = b"|".join(_base64_gates(prefix for prefix in prefixes if len(prefix) >= 4))
+        expressions = [*(gate for _, gate in owned), deltas.MARK, *_ENCODED, _DECODES_BASE64, said]
+        self._base64 = frozenset((len(expressions) - 2, len(expressions) - 1))
         self.gate = Gate(expressions, load, keep)
         self.key_blocks = frozenset(
             n for n, owner in enumerate(self._owners) if isinstance(rules.shapes[owner], KeyBlock)
         )
-        self.joining = frozenset(
+        self.joining = self._base64.union(
             number for number, owner in enumerate(self._owners) if _is_certain(rules.shapes[owner])
-        ) | {self._base64_from, self._base64_from + 1}
+        )
         self.tokens = [shape for shape in rules.shapes if isinstance(shape, Pattern) and shape.prefixes]
 
     def find(
@@ -121,21 +108,17 @@ class Finder:
             check: called again and again; may raise TooLong.
             joined: whether what was broken over lines is looked for too.
         """
-        found: list[tuple[int, int, int, str, bytes]] = []
-        for depth, view in enumerate(views.readings(text, joined=joined)):
+        found: list[Found] = []
+        for view in views.readings(text, joined=joined):
             check()
             for secret in self._in_reading(view.text, check, certain=view.guessed):
                 value = secret.value or view.text[secret.start : secret.end]
-                place = view.places(secret.start, secret.end)
-                if (
-                    view.joined
-                    and secret.loose
-                    and not any(place[0] <= other[0] < place[1] for other in found)
-                ):
+                start, end = view.places(secret.start, secret.end)
+                if view.joined and secret.loose and not any(start <= other.start < end for other in found):
                     continue  # the line it begins in says nothing of the kind
                 if not self._rules.lets_through(value):
-                    found.append((*place, depth, secret.kind, value))
-        return _merged(found)
+                    found.append(Found(start, end, secret.kind, value))
+        return united(found)
 
     def _in_reading(self, text: bytes, check: Callable[[], None], *, certain: bool = False) -> list[Found]:
         hits = self.gate.hits(text)
@@ -145,20 +128,17 @@ class Finder:
         ends: dict[int, list[int]] = {}
         encoded = False
         for number, end in hits:
-            if number >= self._base64_from:
-                encoded = True
-            elif number < self._hidden_from:
+            encoded |= number in self._base64
+            if number < len(self._owners):
                 ends.setdefault(self._owners[number], []).append(end)
         for owner in sorted(ends):
             shape = self._rules.shapes[owner]
             if certain and not _is_certain(shape):
                 continue
-            for region in _regions(ends[owner], shape.back_bytes, len(text)):
+            loose = not isinstance(shape, (Pattern, SignedToken, KeyBlock))
+            for start, end in _regions(ends[owner], shape.back_bytes, len(text)):
                 check()
-                loose = not isinstance(shape, (Pattern, SignedToken, KeyBlock))
-                found.extend(
-                    secret._replace(loose=loose) for secret in shape.find(text, region.start, region.end)
-                )
+                found.extend(secret._replace(loose=loose) for secret in shape.find(text, start, end))
         if encoded:
             found.extend(self._in_base64(text, check))
         return found
@@ -179,29 +159,15 @@ def _is_certain(shape: Shape) -> bool:
     return isinstance(shape, SignedToken) or (isinstance(shape, Pattern) and bool(shape.prefixes))
 
 
-def _regions(ends: list[int], back: int, length: int) -> list[Region]:
+def _regions(ends: list[int], back: int, length: int) -> list[tuple[int, int]]:
     """Where a shape may begin, given where its gate's matches end; each at most `_STEP_BYTES` long."""
-    found: list[Region] = []
+    found: list[tuple[int, int]] = []
     for end in sorted(ends):
         start, stop = max(0, end - back), min(length, end + 1)
-        if found and start <= found[-1].end:
-            found[-1] = Region(found[-1].start, max(stop, found[-1].end))
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], stop
         else:
-            found.append(Region(start, stop))
+            found.append((start, stop))
     return [
-        Region(at, min(at + _STEP_BYTES, region.end))
-        for region in found
-        for at in range(region.start, region.end, _STEP_BYTES)
+        (at, min(at + _STEP_BYTES, stop)) for start, stop in found for at in range(start, stop, _STEP_BYTES)
     ]
-
-
-def _merged(found: list[tuple[int, int, int, str, bytes]]) -> list[Found]:
-    """Overlapping finds as one: from the first byte to the last, by the name of the one that was sure first."""
-    out: list[Found] = []
-    for first, last, _, kind, value in sorted(found):
-        if out and first < out[-1].end:
-            whole = value if first == out[-1].start and last > out[-1].end else out[-1].value
-            out[-1] = out[-1]._replace(end=max(last, out[-1].end), value=whole)
-        else:
-            out.append(Found(first, last, kind, value))
-    return out

@@ -7,12 +7,13 @@ value, then the value as its surroundings delimit it; `plausible` decides.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.redact.plausible import LONGEST, Place, is_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _EQUALS = frozenset(b":=|>,")  # what tells a value from the next word
 _KEPT_NAMES = 10_000
@@ -30,6 +31,18 @@ class Found(NamedTuple):
     kind: str
     value: bytes = b""
     loose: bool = False  # known by its surroundings only
+
+
+def united(found: Iterable[Found]) -> list[Found]:
+    """Finds in their order; overlapping ones as one, from the first byte to the last, by the kind of the one that was found first."""
+    out: list[Found] = []
+    for secret in sorted(found, key=lambda secret: (secret.start, secret.end)):
+        if not out or secret.start >= out[-1].end:
+            out.append(secret)
+        elif secret.end > out[-1].end:
+            value = secret.value if secret.start == out[-1].start else out[-1].value
+            out[-1] = out[-1]._replace(end=secret.end, value=value)
+    return out
 
 
 class Names:
@@ -60,24 +73,25 @@ class Names:
         ends = [f"(?i:{end})" for end in never] + list(never_cased)
         self._never = re.compile(rb"(?:%b)\Z" % "|".join(ends).encode())
         self._hint = re.compile(rb"(?i:%b)" % hint.encode())
-        self._word = re.compile(_WORD % "|".join(re.findall(r"[^\x00-\x7f]{2,20}", seen)).encode())
-        self._denied: dict[bytes, bool] = {}
-        self._kept: dict[bytes, tuple[str, bool] | None] = {}
-        begun = b"|".join(part.encode() for _, part in short)
         written = re.findall(r"[^\x00-\x7f]{2,20}", seen)
+        self._word = re.compile(_WORD % "|".join(written).encode())
+        self.kind = lru_cache(_KEPT_NAMES)(self._kind)
+        self.denies = lru_cache(_KEPT_NAMES)(self._denies)
+        begun = b"|".join(part.encode() for _, part in short)
         self.escaped_gate = "|".join(map(_escaped, written)).encode()
         humps = b"|".join(part.title().encode() for _, all_ in short for part in all_.split("|"))
         self.long_gate = rb"(?:%b)" % seen.encode()
         self.flag_gate = rb"(?:%b|(?i:%b))" % (seen.encode(), begun)
         self.short_gate = rb"(?:(?:^|[^A-Za-z0-9]|\\[nrt])(?:%b)|[a-z](?:%b))" % (begun, humps)
 
-    def kind(self, name: bytes) -> tuple[str, bool] | None:
-        """(kind, whether strong) of a name that says a secret follows; None: it does not."""
-        if name not in self._kept:
-            if len(self._kept) >= _KEPT_NAMES:
-                self._kept.clear()
-            self._kept[name] = self._kind(name)
-        return self._kept[name]
+    kind: Callable[[bytes], tuple[str, bool] | None]
+    """(kind, whether strong) of a name that says a secret follows; None: it does not."""
+
+    denies: Callable[[bytes], bool]
+    """Whether a name says that no secret follows."""
+
+    def _denies(self, name: bytes) -> bool:
+        return self._never.search(name) is not None
 
     def _kind(self, name: bytes) -> tuple[str, bool] | None:
         if len(name) > 160 or not self._hint.search(name) or self._never.search(name):
@@ -91,14 +105,6 @@ class Names:
             if number < self._strong:
                 break
         return best
-
-    def denies(self, name: bytes) -> bool:
-        """Whether a name says that no secret follows."""
-        if name not in self._denied:
-            if len(self._denied) >= _KEPT_NAMES:
-                self._denied.clear()
-            self._denied[name] = self._never.search(name) is not None
-        return self._denied[name]
 
     def find(self, text: bytes, start: int, end: int) -> Iterator[Found]:
         """The secrets in `text` whose names begin in [start, end)."""
@@ -146,8 +152,9 @@ def trimmed(text: bytes, first: int, last: int) -> tuple[int, int]:
 
 def _is_drawn(value: bytes) -> bool:
     """Long, and of capitals, small letters and digits: no name, and no commit."""
+    plain = value.replace(b"-", b"").replace(b"_", b"")
     return (
-        len(value) >= 20 and value.isalnum() and not (value.islower() or value.isupper() or value.isalpha())
+        len(plain) >= 20 and plain.isalnum() and not (plain.islower() or plain.isupper() or plain.isalpha())
     )
 
 
@@ -182,10 +189,6 @@ _SEPARATOR = re.compile(
     rb"|(?P<said>[ \t]{1,4}(?:[a-z]{1,10}[ \t]{1,2}){0,3}?(?:is|was|be|to|are|ist|lautet|war|es|est)[ \t]{0,2}:?[ \t]{1,2}(?:now[ \t])?)"
     rb"|(?P<space>[ \t]{1,20}|[ \t]{0,4}\\\r?\n[ \t]{0,40})"
     rb")"
-)
-_TYPED_NAME = re.compile(
-    rb"\A(?:str|string|bytes|int|bool|boolean|number|any|object|text|void|char|[A-Z]\w{0,30})[?;,)\]\[ ]?",
-    re.IGNORECASE,
 )
 _QUOTES = {
     quote: re.compile(rb"((?:[^%b\\\n]|\\.){0,%d})%b" % (quote, LONGEST, quote))

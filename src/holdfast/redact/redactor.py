@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from holdfast.redact import rules as rules_module
-from holdfast.redact import views
 from holdfast.redact.deltas import TEXTS, Deltas, stream_of
 from holdfast.redact.environment import Known, secret_values
 from holdfast.redact.finder import Finder, TooLong
-from holdfast.redact.named import Found
+from holdfast.redact.named import Found, united
 from holdfast.redact.plausible import Place, is_secret
 from holdfast.redact.shapes import KeyBlock
+from holdfast.redact.views import View, unescaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -97,22 +97,20 @@ class Redactor:
 
     def clean(self, body: bytes) -> Cleaned:
         """Take the secrets out of one record's body."""
-        hits, known = self._hits(body), self._known.find(body)
-        if not hits and not known:
-            return Cleaned(body, {})
         try:
-            return self._closely(body, hits, known)
+            hits, known = self._hits(body), self._known.find(body)
+            return self._closely(body, hits, known) if hits or known else Cleaned(body, {})
         except Exception:  # noqa: BLE001 - what cannot be looked at must not be written; the record is
             return Cleaned(b'"%b"' % self.placeholder(UNCHECKED, body), {UNCHECKED: 1})
 
     def _closely(self, body: bytes, hits: list[tuple[int, int]], known: list[Found]) -> Cleaned:
-        found = _united([*self.places(body, hits), *known])
+        found = [*self.places(body, hits), *known]
         if any(number == self._finder.stream_mark for number, _ in hits):
-            found = _united([*found, *self._pieces(body)])
+            found += self._pieces(body)
         if not found:
             return Cleaned(body, {})
         kinds: Counter[str] = Counter()
-        return Cleaned(self._replaced(body, _repeated(body, found), kinds), kinds)
+        return Cleaned(self._replaced(body, _repeated(body, united(found)), kinds), kinds)
 
     def _replaced(self, body: bytes, found: list[Found], kinds: Counter[str]) -> bytes:
         parts: list[bytes] = []
@@ -164,18 +162,12 @@ class Redactor:
         for member in _members(body):
             if member.name not in TEXTS or member.end - member.start > _LONG_PIECE_BYTES:
                 continue
-            raw = views.View(body[member.start : member.end])
-            said = views.unescaped(raw)
             try:
-                secrets = self._deltas.find(
-                    stream_of(body, member.name), raw.text if said is None else said.text, _clock()
-                )
+                said = _said(body[member.start : member.end])
+                secrets = self._deltas.find(stream_of(body, member.name), said.text, _clock())
+                found += _back(secrets, said, member.start)
             except Exception:  # noqa: BLE001 - what cannot be looked at must not be written
                 found.append(Found(member.start, member.end, UNCHECKED))
-                continue
-            for secret in secrets:
-                a, b = (secret.start, secret.end) if said is None else said.places(secret.start, secret.end)
-                found.append(Found(member.start + a, member.start + b, secret.kind, secret.value))
         return found
 
     def _in_member(self, body: bytes, member: _Member, look: _Look) -> list[Found]:
@@ -185,9 +177,13 @@ class Redactor:
         value = body[start:end]
         if member.name in self._rules.skipped_members and _BINARY.match(value):
             return []
-        if told := self._by_name(member, value):
+        try:
+            told = self._by_name(member, value)
+        except Exception:  # noqa: BLE001 - what cannot be looked at must not be written
+            return [Found(start, end, UNCHECKED)]
+        if told is not None:
             return [Found(start, end, *told)]
-        return self._in_field(body, start, end, look) if _is_hit(look.ends, start, end) else []
+        return self._in_field(body, start, end, look)
 
     def _by_name(self, member: _Member, value: bytes) -> tuple[str, bytes] | None:
         names = [(name, True) for name in (member.name, member.label) if name]
@@ -201,58 +197,37 @@ class Redactor:
                 if sure and name == member.name and self._rules.names.denies(name):
                     return None
                 continue
-            plain = views.unescaped(views.View(value))
-            text = value if plain is None else plain.text
+            text = _said(value).text
             if is_secret(text, Place.QUOTED, strong=told[1] and sure) and not self._rules.lets_through(text):
                 return told[0], text
         return None
 
     def _in_field(self, body: bytes, start: int, end: int, look: _Look) -> list[Found]:
         """The secrets in the string that stands at [start, end) of a body, read around the places that the gate named."""
+        windows = _windows(body, start, end, look)
+        if not windows:
+            return []
         check = _clock()
         try:
-            inner = self._json_in(body[start:end], look.depth)
+            inner = _json_in(body[start:end], look.depth)
             if inner is not None:
-                return [
-                    secret._replace(start=start + secret.start, end=start + secret.end) for secret in inner
-                ]
+                return _back(self.places(inner.text, depth=look.depth + 1), inner, start)
             found: list[Found] = []
-            for first, last in _windows(body, start, end, look):
+            for first, last in windows:
                 found += self._in_stretch(body, first, last, check, joined=look.joined)
                 if found and found[-1].end >= last - _EDGE_BYTES and last < end:  # it may go on
                     wide = _safe(body, found[-1].start - _BEFORE_BYTES, start), min(end, last + _WIDE_BYTES)
                     found += self._in_stretch(body, *wide, check, joined=look.joined)
         except Exception:  # noqa: BLE001 - what cannot be looked at must not be written
             return [Found(start, end, UNCHECKED)]
-        return _united(found)
-
-    def _json_in(self, raw: bytes, depth: int) -> list[Found] | None:
-        """The secrets in a string that is JSON itself, in terms of the string as it stands; None: it is none."""
-        if (
-            depth >= _NESTED
-            or raw[:1] not in {b"{", b"["}
-            or len(raw) > _LONG_JSON_BYTES
-            or b'\\"' not in raw
-        ):
-            return None
-        said = views.unescaped(views.View(raw))
-        if said is None or not _is_json(said.text):
-            return None
-        found = self.places(said.text, depth=depth + 1)
-        places = [said.places(secret.start, secret.end) for secret in found]
-        return [secret._replace(start=a, end=b) for secret, (a, b) in zip(found, places, strict=True)]
+        return united(found)
 
     def _in_stretch(
         self, body: bytes, first: int, last: int, check: Callable[[], None], *, joined: bool
     ) -> list[Found]:
-        raw = views.View(body[first:last])
-        said = views.unescaped(raw)
-        found = []
-        text = raw.text if said is None else said.text
-        for secret in self._finder.find(text, check, joined=joined or _CONTINUED.search(text) is not None):
-            a, b = (secret.start, secret.end) if said is None else said.places(secret.start, secret.end)
-            found.append(Found(first + a, first + b, secret.kind, secret.value))
-        return found
+        said = _said(body[first:last])
+        joined = joined or _CONTINUED.search(said.text) is not None
+        return _back(self._finder.find(said.text, check, joined=joined), said, first)
 
     # ── bodies too large to be held whole ──
 
@@ -277,15 +252,24 @@ class Redactor:
 
     def _piece(self, piece: bytes, in_string: bool, ends_in_string: bool, kinds: Counter[str]) -> bytes:  # noqa: FBT001 - a state
         """One piece of a JSON text, which may begin and end within a string."""
-        known = self._known.find(piece)
-        if not known and not self._hits(piece):
-            return piece
         text = b'"' * in_string + piece + b'"' * ends_in_string
-        known = self._known.find(text)
-        cleaned = self._replaced(
-            text, _repeated(text, _united([*self._in_members(text, self._hits(text), 0), *known])), kinds
-        )
+        try:
+            hits, known = self._hits(text), self._known.find(text)
+            if not hits and not known:
+                return piece
+            found = _repeated(text, united([*self._in_members(text, hits, 0), *known]))
+        except Exception:  # noqa: BLE001 - what cannot be looked at must not be written
+            found = _all_said(text) or [Found(in_string, len(text) - ends_in_string, UNCHECKED)]
+        cleaned = self._replaced(text, found, kinds)
         return cleaned[in_string : len(cleaned) - ends_in_string]
+
+
+def _all_said(text: bytes) -> list[Found]:
+    """Every string of a JSON text; none if there is more in it than JSON has outside of strings."""
+    strings = [string for string in _TOKEN.finditer(text) if string[1]]
+    edges = [0, *(edge for string in strings for edge in string.span(1)), len(text)]
+    between = b"".join(text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True))
+    return [Found(*s.span(1), UNCHECKED) for s in strings] if _OUTSIDE.fullmatch(between) else []
 
 
 def _opens(piece: bytes) -> bool:
@@ -325,17 +309,6 @@ def _clock() -> Callable[[], None]:
     return check
 
 
-def _united(found: list[Found]) -> list[Found]:
-    """Finds in their order; overlapping ones as one."""
-    out: list[Found] = []
-    for secret in sorted(found):
-        if out and secret.start < out[-1].end:
-            out[-1] = out[-1]._replace(end=max(out[-1].end, secret.end))
-        elif secret.end > secret.start:
-            out.append(secret)
-    return out
-
-
 def _repeated(body: bytes, found: list[Found]) -> list[Found]:
     """What was found, and the places where the same bytes stand again."""
     more: list[Found] = []
@@ -349,7 +322,7 @@ def _repeated(body: bytes, found: list[Found]) -> list[Found]:
         while at >= 0:
             more.append(secret._replace(start=at, end=at + len(raw)))
             at = body.find(raw, at + len(raw))
-    return _united([*found, *more])
+    return united([*found, *more])
 
 
 def _rest_of_block(body: bytes, member: _Member) -> list[Found]:
@@ -371,9 +344,27 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _is_hit(ends: list[int], start: int, end: int) -> bool:
-    at = bisect_left(ends, start)
-    return at < len(ends) and ends[at] <= end
+def _json_in(raw: bytes, depth: int) -> View | None:
+    """What a string says that is JSON itself; None: it is none, or `depth` strings of JSON are around it already."""
+    if depth >= _NESTED or raw[:1] not in {b"{", b"["} or len(raw) > _LONG_JSON_BYTES or b'\\"' not in raw:
+        return None
+    said = _said(raw)
+    return said if _is_json(said.text) else None
+
+
+def _said(raw: bytes) -> View:
+    """What the inside of a JSON string says."""
+    outer = View(raw)
+    return unescaped(outer) or outer
+
+
+def _back(found: list[Found], said: View, at: int) -> list[Found]:
+    """What was found in what the bytes of a body at `at` say, in terms of the body."""
+    out = []
+    for secret in found:
+        start, end = said.places(secret.start, secret.end)
+        out.append(secret._replace(start=at + start, end=at + end))
+    return out
 
 
 class _Member(NamedTuple):
@@ -414,6 +405,9 @@ _FLAG = re.compile(
     rb"--?[A-Za-z][\w-]{1,40}\Z|[A-Z][A-Z0-9_]{2,60}\Z|[a-z_]{2,20}(?:password|secret|token|key)\Z"
 )
 _TOKEN = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([{}\[\]])', re.DOTALL)
+_OUTSIDE = re.compile(
+    rb'(?:[\s{}\[\]:,"0-9.eE+-]|true|false|null)*+'
+)  # all that JSON has outside of its strings
 
 
 def _members(body: bytes) -> Iterator[_Member]:
@@ -461,26 +455,26 @@ class _Look(NamedTuple):
     blocks: bool
 
 
-def _windows(body: bytes, start: int, end: int, look: _Look) -> Iterator[tuple[int, int]]:
-    """The stretches of a field worth reading: all of a short one that was hit, else what surrounds the hits."""
+def _windows(body: bytes, start: int, end: int, look: _Look) -> list[tuple[int, int]]:
+    """The stretches of a field worth reading: none of one that was not hit, all of a short one, else what surrounds the hits."""
     ends, after = look.ends, _WIDE_BYTES if look.blocks else _AFTER_BYTES
     first = bisect_left(ends, start)
     last = bisect_left(ends, end + 1)
     if first == last:
-        return
+        return []
     if end - start <= _LONG_FIELD_BYTES:
-        yield start, end
-        return
+        return [(start, end)]
+    found: list[tuple[int, int]] = []
     low = high = start
     for hit in ends[first:last]:
         if high > start and hit - _BEFORE_BYTES > high:
             high = _safe_end(body, low, high, end)
-            yield low, high
+            found.append((low, high))
             low = _safe(body, max(high, hit - _BEFORE_BYTES), high)
         elif high == start:
             low = _safe(body, max(start, hit - _BEFORE_BYTES), start)
         high = max(high, min(end, hit + after))
-    yield low, _safe_end(body, low, high, end)
+    return [*found, (low, _safe_end(body, low, high, end))]
 
 
 _CUT_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*+(\\(?:u[0-9a-fA-F]{0,3})?)\Z")

@@ -147,7 +147,7 @@ class KeyBlock:
     kind = "private-key"
     gates = (rb"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY",)
     back_bytes, ahead_bytes = 80, 64 << 10
-    begin = re.compile(rb"-----BEGIN (?P<what>[A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?)-----")
+    begin = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
     end = re.compile(rb"-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
     _line = re.compile(
         rb"(?:[^A-Za-z0-9+/\r\n]{0,12}(?:[A-Za-z0-9+/=]{16,512}|[A-Z][A-Za-z-]{2,20}: [^\r\n]{0,120}|[A-Za-z0-9+/]{1,63}={0,2})?[^A-Za-z0-9+/\r\n]{0,8}(?:\r?\n|\Z))"
@@ -222,8 +222,8 @@ class Address:
     )
     back_bytes, ahead_bytes = 420, 420
     _match = re.compile(
-        rb"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,40})://(?:(?P<user>[^\s\"'<>`@/:]{0,120}):(?P<password>[^\s\"'<>`]{3,240}?)|(?P<token>[^\s\"'<>`@/:]{16,255}))"
-        rb"@(?P<host>\[[0-9a-fA-F:]{2,40}\]|[A-Za-z0-9][A-Za-z0-9._-]{0,120}|\$\{?\w{1,40}\}?)(?P<after>:[0-9]{1,5}|[/?#\s\"'<>`,;)\]}\\]|\Z)"
+        rb"[A-Za-z][A-Za-z0-9+.-]{1,40}://(?:(?P<user>[^\s\"'<>`@/:]{0,120}):(?P<password>[^\s\"'<>`]{3,240}?)|(?P<token>[^\s\"'<>`@/:]{16,255}))"
+        rb"@(?P<host>\[[0-9a-fA-F:]{2,40}\]|[A-Za-z0-9][A-Za-z0-9._-]{0,120}|\$\{?\w{1,40}\}?)(?::[0-9]{1,5}|[/?#\s\"'<>`,;)\]}\\]|\Z)"
     )
 
     def find(self, text: bytes, start: int, end: int) -> Iterator[Found]:
@@ -401,7 +401,7 @@ def _bared(text: bytes, first: int, last: int) -> tuple[int, int]:
 class Named:
     """name=value, by the tables of names."""
 
-    back_bytes, ahead_bytes = 160, 8
+    back_bytes = 160
 
     def __init__(self, names: Names) -> None:
         long = names.long_gate
@@ -412,26 +412,21 @@ class Named:
         ansi = rb"(?:\\{0,8}(?:u001[bB]|x1[bB]|033|e)\[[0-9;]{0,12}m)?"
         value = rb"(?:[0-9]{0,5}[A-Za-z+/_.@!#%^&*~=?:<$|({;-]|[0-9]{6}|[\x80-\xff]|\\+u[0-9a-fA-F])(?:[^\s\"'\\]|\\+u){3}"
         equals = rb"(?:\|?[:?|]=|=>|->|={1,3}|:-?|\|\||\?\?|>|\||%3[dDaA]|\\{1,4}u003[dDaAeE])"
-        after = (
-            ansi
-            + white
-            + equals
-            + white
-            + ansi
+        breaks = rb"(?:[ \t\r\n]|\\+[nrt][+>|-]?)*"
+        prefix = rb"(?:[rbuf][\\\"'`]+)?"
+        assigned = ansi + white + equals + white + ansi + opens + breaks + opens + prefix + value
+        after_space = (
+            rb"(?:[ ]{1,4}|\t|\\+t)"
             + opens
-            + rb"(?:[ \t\r\n]|\\+[nrt][+>|-]?)*"
-            + opens
-            + rb"(?:[rbuf][\\\"'`]+)?"
-            + value,
+            + rb"(?:[^\s\"':=,()<>]*[0-9][^\s\"'(]{3}|[^\s\"':=,()<>]{4}[^\s\"':=,()<>]*[0-9])"
+        )
+        otherwise = (
             rb"[ ]?:[ ]?[A-Za-z_&*][A-Za-z0-9_\[\]., |?&*]*=",
             rb"[,;]?(?:\\+[nr]|[\r\n])?[ +>-]*[\\\"']*(?i:value|default|content)[\\\"']*[ ]?[:=]",
             rb"[\"'][ ]?\{|[ ]\{ ?get",
             rb"[ ]{1,2}(?:[a-z]+[ ]){0,3}(?:is|was|be|to|are|ist|lautet|war|es|est)[ ]?:?[ ]"
             + opens
             + rb"[^\s\"']*[0-9]",
-            rb"(?:[ ]{1,4}|\t|\\+t)"
-            + opens
-            + rb"(?:[^\s\"':=,()<>]*[0-9][^\s\"'(]{3}|[^\s\"':=,()<>]{4}[^\s\"':=,()<>]*[0-9])",
             rb":[ ]?[\[{|>]",
             rb"</",
             rb"[ ]?=[ ]?(?:\$\(|`)",
@@ -439,12 +434,11 @@ class Named:
         )
         listed = rb"(?:_[A-Z0-9_]+)?\\*[\"'`][ ]?,(?:[ \r\n]|\\+[rn])*\\*[\"'`]\\*" + value
         last = rb"(?:[,;|\t]|\\+t)[ ]*[\\\"']*" + long + rb"[\\\"']*[ ]*(?:[,;|\t\r\n]|\\+[rnt])"
-        rest = after[1:5] + after[6:]
-        # Four expressions where one would say it: as one they are too much for the engine's fast machines.
+        # Apart, though one expression would say it: as one they are too much for the engine's fast machines.
         self.gates = (
-            long + more + close + after[0],
-            long + more + close + rb"(?:" + rb"|".join(rest) + rb")",
-            long + more + close + after[5],
+            long + more + close + assigned,
+            long + more + close + rb"(?:" + rb"|".join(otherwise) + rb")",
+            long + more + close + after_space,
             names.short_gate + close + white + rb"(?:=|=>|:)" + white + opens + rb"[^\s\"'\\(]*[0-9]",
             long + listed,
             long + rb"[\\\"']*[ ]*(?:[,;|\t]|\\+t)[ ]*[\\\"']*[A-Za-z_]+[\\\"' ]*(?:[\r\n]|\\+[rn])",
