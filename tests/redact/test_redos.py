@@ -17,6 +17,7 @@ ALL = (
 )  # `make redos`: every field of every rule, of 200,000 characters
 LARGE_CHARS = int(os.environ.get("HOLDFAST_TEST_FIELD_CHARS", "40000"))
 SMALL_CHARS = LARGE_CHARS // 4
+_TIMES = 3  # a large field is measured so often, and the least counts: other work on the machine only adds
 GROWTH_LIMIT = 8  # of a field four times as long; a square would be 16
 RULES = rules.load()
 SHAPES = {adversary.name_of(number, shape): shape for number, shape in enumerate(RULES.shapes)}
@@ -41,7 +42,8 @@ def faster_than_linear(redactor, make) -> list[str]:
     found = []
     for (name, small), (_, large) in zip(make(SMALL_CHARS), make(LARGE_CHARS), strict=True):
         small_s = cost_s(redactor, adversary.body(small))
-        large_s = cost_s(redactor, adversary.body(large))
+        bodies = [adversary.body(large)] * _TIMES
+        large_s = min(cost_s(redactor, body) for body in bodies)
         if large_s > GROWTH_LIMIT * small_s + LIMIT_S:
             found.append(f"{name}: {small_s * 1e3:.0f} ms, four times as long {large_s * 1e3:.0f} ms")
     return found
