@@ -210,6 +210,133 @@ def test_a_stream_is_cleaned_wherever_its_chunks_are_cut(cuts):
     assert kinds == ENGINE.clean(body).kinds
 
 
+KEY = "MIIEowIBAAKCAQEA7Zk3qPz0v8Jw2Yt5Rr1Ls9Xn4Bc6Vm7Dh0Fg2Kj3Ql5Wp8T"
+BEGIN, END = "-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----"
+
+
+def said(value, engine=ENGINE):
+    """What is left of a body, placeholders as "?"."""
+    cleaned = engine.clean(json.dumps(value, ensure_ascii=False).encode()).body
+    return json.loads(PLACEHOLDER.sub(b"?", cleaned))
+
+
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        ([BEGIN, KEY, KEY[::-1], "Ab3=", END, "other words"], [BEGIN, "?", "?", "?", END, "other words"]),
+        (
+            [f"+{BEGIN}", "+Proc-Type: 4,ENCRYPTED", "+", f"+{KEY}", "+Ab3="],
+            [f"+{BEGIN}", "+Proc-Type: 4,ENCRYPTED", "+", "+?", "+?"],
+        ),
+        ([BEGIN, "words", "assistant"], [BEGIN, "words", "assistant"]),
+        ([f"if '{BEGIN}' in text:", "assistant"], [f"if '{BEGIN}' in text:", "assistant"]),
+    ],
+)
+def test_a_key_block_over_the_lines_of_an_array_ends_where_its_lines_end(lines, left):
+    """What is beside the array is read as ever."""
+    beside = {"role": "assistant", "sessionId": "abcdef0123456789"}
+    assert said({"lines": lines, **beside, "out": f"see {TOKEN}"}) == {
+        "lines": left,
+        **beside,
+        "out": "see ?",
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (
+            rb'{"t":"\nDB_PASSWORD=178392017\n","ts":1783920174}',
+            rb'{"t":"\nDB_PASSWORD=?\n","ts":1783920174}',
+        ),
+        (
+            rb'{"t":"mysql -u root -p178392017","ts":178392017123}',
+            rb'{"t":"mysql -u root -p?","ts":178392017123}',
+        ),
+        (
+            rb'{"t":"PASSWORD=nK8x92kLmQp1","u":"foo\nK8x92kLmQp1"}',
+            rb'{"t":"PASSWORD=?","u":"foo\nK8x92kLmQp1"}',
+        ),
+        (rb'{"t":"PASSWORD=K8x92kLmQp1","u":"foo\nK8x92kLmQp1"}', rb'{"t":"PASSWORD=?","u":"foo\n?"}'),
+        (
+            b'{"t":"curl -u bob:production https://h","production_url":"https://production.x"}',
+            b'{"t":"curl -u bob:? https://h","production_url":"https://production.x"}',
+        ),
+    ],
+)
+def test_a_secret_that_stands_again_is_taken_out_of_strings_alone(body, left):
+    """Numbers, names of members, escapes and words that merely hold the same bytes remain."""
+    assert PLACEHOLDER.sub(b"?", ENGINE.clean(body).body) == left
+
+
+def test_values_of_the_environment_are_told_from_words_and_numbers():
+    """A password that is a word, or a number, would take that word out of everything."""
+    engine = Redactor(
+        b"key",
+        RULES,
+        environment={"DB_PASSWORD": "48291357", "MYSQL_PASSWORD": "wordpress", "API_TOKEN": "aZ9kLmQp1xyz"},
+    )
+    kept = {"ts": 1748291357, "n": "48291357", "wordpress_version": "/srv/wordpress/wp"}
+    assert said(kept, engine) == kept
+    assert said({"a": "aZ9kLmQp1xyz aZ9kLmQp1xyz"}, engine) == {"a": "? ?"}
+
+
+@pytest.mark.parametrize("name", ["data", "base64", "signature"])
+def test_a_token_is_no_picture(name):
+    """Members that hold base64 are left alone, but not what a provider's mark says is a token."""
+    token = "sk-ant-api03-" + "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z" * 3
+    kept = {name: "EqQBCkYIBxgCKkD" + "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z" * 3}
+    assert said({name: token}) == {name: "?"}
+    assert said(kept) == kept
+
+
+def test_short_secrets_close_together_are_each_taken_out():
+    assert said("DB_PWD=aB12cX\nFT_PWD=dE34fZ\n") == "DB_PWD=?\nFT_PWD=?\n"
+    assert (
+        said("A_PWD=k9Xz7\nB_PWD=k8Xz3\nC_PWD=m4Lp2\nD_PWD=m2Ln6\n") == "A_PWD=?\nB_PWD=?\nC_PWD=?\nD_PWD=?\n"
+    )
+
+
+# ── bodies that are not held whole ──
+
+
+def streamed(body: bytes) -> bytes:
+    chunks = [body[at : at + 65_536] for at in range(0, len(body), 65_536)]
+    return b"".join(ENGINE.stream(chunks, redactor.Counter()))
+
+
+@pytest.mark.parametrize("tail", [8 << 10, 64 << 10])
+@pytest.mark.parametrize(
+    "text",
+    ["password: Xk29sLq0vBn ", "Authorization: Bearer Xk29sLq0vBnAz81Lm3 ", f"see {TOKEN} "],
+)
+def test_a_stream_is_cut_beside_secrets_and_what_names_them(text, tail):
+    """Wherever a piece might end."""
+    for offset in range(0, len(text), 3):
+        before = "word " * (((256 << 10) - tail - 60) // 5) + "x" * offset + " "
+        out = json.loads(
+            PLACEHOLDER.sub(b"?", streamed(json.dumps({"t": before + text + "word " * 20_000}).encode()))
+        )
+        assert out["t"].count("?") == 1
+        assert text.split()[-1] not in out["t"]
+
+
+@pytest.mark.parametrize("damage", [b'garbage" ', b"", b'{"a":"cut sh'])
+def test_a_stream_that_is_no_json_is_cleaned_too(damage):
+    """A line behind what a crash left of another one, a text without any quotes."""
+    text = f"{'word ' * 60_000} GITHUB_TOKEN={TOKEN} {'word ' * 60_000}"
+    assert TOKEN.encode() not in streamed(damage + (json.dumps({"t": text}) if damage else text).encode())
+
+
+def test_escapes_without_end_are_cut_between_them():
+    body = b'{"a":"' + rb"\u4e2d" * 200_000 + b'"}'
+    pieces = [
+        *ENGINE.stream([body[at : at + 65_536] for at in range(0, len(body), 65_536)], redactor.Counter())
+    ]
+    assert b"".join(pieces) == body
+    assert max(map(len, pieces)) < 512 << 10
+
+
 # ── failing closed ──
 
 

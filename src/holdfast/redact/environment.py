@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from holdfast.redact.gate import Gate
+from holdfast.redact.members import inside_strings, is_escaped, stands_alone
 from holdfast.redact.named import Found
 from holdfast.redact.plausible import Place, is_secret
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from holdfast.redact.rules import Rules
 
 _LEAST_CHARS = 8
+_LONG_BYTES = 16
+_DRAWN = re.compile(rb"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z])", re.DOTALL)
 _MOST_VALUES = 200
 
 
@@ -28,6 +31,8 @@ def secret_values(environment: Mapping[str, str], rules: Rules) -> dict[bytes, s
         value = text.encode("utf-8", "surrogateescape")
         if told is None or len(value) < _LEAST_CHARS or len(found) >= _MOST_VALUES:
             continue
+        if len(value) < _LONG_BYTES and (value.isalpha() or value.isdigit()):
+            continue  # a word or a number stands in many places that have nothing to do with it
         if is_secret(value, Place.ARGUMENT, strong=told[1]) and not rules.lets_through(value):
             found[value] = told[0]
     return found
@@ -42,22 +47,27 @@ class Known:
             for value, kind in values.items()
             for spelling in dict.fromkeys((value, _in_json(value), _in_json(_in_json(value))))
         ]
-        gate = Gate([re.escape(spelling) for spelling, _, _ in self._spellings]) if self._spellings else None
+        gate = (
+            Gate([re.escape(spelling) for spelling, _, _ in self._spellings], apart_bytes=1)
+            if self._spellings
+            else None
+        )
         self._hits = gate.hits if gate is not None else None
 
     def find(self, body: bytes) -> list[Found]:
-        """Where one of the values stands."""
-        if self._hits is None:
+        """Where one of the values stands: in a string if the body is JSON; a short one by itself."""
+        hits = self._hits(body) if self._hits is not None else None
+        if not hits:
             return []
-        return [
-            Found(
-                end - len(self._spellings[number][0]),
-                end,
-                self._spellings[number][2],
-                self._spellings[number][1],
-            )
-            for number, end in self._hits(body)
-        ]
+        found = []
+        for number, end in hits:
+            spelling, value, kind = self._spellings[number]
+            start = end - len(spelling)
+            if stands_alone(body, start, len(spelling)) or (
+                (len(value) >= _LONG_BYTES or _DRAWN.match(value)) and not is_escaped(body, start)
+            ):
+                found.append(Found(start, end, kind, value))
+        return inside_strings(body, found)
 
 
 def _in_json(value: bytes) -> bytes:

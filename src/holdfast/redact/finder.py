@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from holdfast.redact import deltas, views
-from holdfast.redact.gate import Gate
+from holdfast.redact.gate import APART_BYTES, Gate
 from holdfast.redact.named import Found, united
 from holdfast.redact.shapes import KeyBlock, Pattern, SignedToken, Token
 
@@ -96,7 +96,18 @@ class Finder:
         self.joining = self._base64.union(
             number for number, owner in enumerate(self._owners) if _is_certain(rules.shapes[owner])
         )
+        self._prefixes = tuple(
+            prefix
+            for shape in rules.shapes
+            if isinstance(shape, Pattern)
+            for prefix in shape.prefixes
+            if len(prefix) > 2
+        )
         self.tokens = [shape for shape in rules.shapes if isinstance(shape, Pattern) and shape.prefixes]
+
+    def begins_a_token(self, value: bytes) -> bool:
+        """Whether a value of nothing but letters of base64 begins as a provider's tokens do, by a mark that base64 has not."""
+        return (b"_" in value[:16] or b"-" in value[:16]) and value.startswith(self._prefixes)
 
     def find(
         self, text: bytes, check: Callable[[], None] = lambda: None, *, joined: bool = True
@@ -163,7 +174,7 @@ def _regions(ends: list[int], back: int, length: int) -> list[tuple[int, int]]:
     """Where a shape may begin, given where its gate's matches end; each at most `_STEP_BYTES` long."""
     found: list[tuple[int, int]] = []
     for end in sorted(ends):
-        start, stop = max(0, end - back), min(length, end + 1)
+        start, stop = max(0, end - back), min(length, end + APART_BYTES)
         if found and start <= found[-1][1]:
             found[-1] = found[-1][0], stop
         else:

@@ -21,7 +21,7 @@ except ImportError:  # no wheel for this platform
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_APART_BYTES = 16  # matches of one expression that end closer together are told once
+APART_BYTES = 16  # matches of one expression that end closer together are told once
 
 
 _Hits = list[tuple[int, int]]
@@ -33,6 +33,7 @@ class Gate:
     Args:
         expressions: regular expressions over bytes, without assertions and back references; all repeats bounded.
         load: gives the compiled form kept under a name, or None; keep: keeps one. Compiling takes tenths of a second.
+        apart_bytes: matches of one expression that end closer together are told once, by the first.
     """
 
     def __init__(
@@ -40,8 +41,14 @@ class Gate:
         expressions: Sequence[bytes],
         load: Callable[[str], bytes | None] = lambda _: None,
         keep: Callable[[str, bytes], None] = lambda _, __: None,
+        *,
+        apart_bytes: int = APART_BYTES,
     ) -> None:
-        self.hits = _fallback(expressions) if hyperscan is None else _hyperscan(expressions, load, keep)
+        self.hits = (
+            _fallback(expressions, apart_bytes)
+            if hyperscan is None
+            else _hyperscan(expressions, load, keep, apart_bytes)
+        )
 
     hits: Callable[[bytes], list[tuple[int, int]]]
     """(number of the expression, where a match of it ends) for the matches in a text, in no order."""
@@ -56,6 +63,7 @@ def _hyperscan(
     expressions: Sequence[bytes],
     load: Callable[[str], bytes | None],
     keep: Callable[[str, bytes], None],
+    apart: int,
 ) -> Callable[[bytes], _Hits]:
     digest = hashlib.sha256(b"\0".join((hyperscan.__version__.encode(), *expressions))).hexdigest()
     kept = load(digest)
@@ -72,7 +80,7 @@ def _hyperscan(
     mine = threading.local()  # a scan under way holds its scratch space, and lets other threads run
 
     def note(number: int, _start: int, end: int, _flags: int, told: tuple[_Hits, dict[int, int]]) -> None:
-        if end - told[1].get(number, -_APART_BYTES) >= _APART_BYTES:
+        if end - told[1].get(number, -apart) >= apart:
             told[1][number] = end
             told[0].append((number, end))
 
@@ -100,7 +108,7 @@ def _compiled(expressions: tuple[bytes, ...]) -> Any:  # noqa: ANN401 - a type o
     return db
 
 
-def _fallback(expressions: Sequence[bytes]) -> Callable[[bytes], _Hits]:
+def _fallback(expressions: Sequence[bytes], apart: int) -> Callable[[bytes], _Hits]:
     """The same with `re`: one look for all, and where that finds something one for each."""
     single = [_localised(expression) for expression in expressions]
     every = re.compile(b"|".join(b"(?:%b)" % expression for expression in single))
@@ -112,9 +120,9 @@ def _fallback(expressions: Sequence[bytes]) -> Callable[[bytes], _Hits]:
         found: _Hits = []
         for number, expression in enumerate(single):
             pattern = compiled[number] = compiled[number] or re.compile(expression)
-            last = -_APART_BYTES
+            last = -apart
             for match in pattern.finditer(text):
-                if match.end() - last >= _APART_BYTES:
+                if match.end() - last >= apart:
                     last = match.end()
                     found.append((number, last))
         return found

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _EQUALS = frozenset(b":=|>,")  # what tells a value from the next word
 _KEPT_NAMES = 10_000
+_WASTED_BYTES = 64 << 10  # of values that were no secrets, in one stretch
 _WORD = (
     rb"(?P<dash>(?<![\w-])--?)?(?P<name>[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,118}[A-Za-z0-9_])?(?:[ ](?i:secret[ ])?(?i:access[ ])?(?i:key|token|secret|phrase|string|passe))?"
     rb"|%b)"
@@ -108,7 +109,7 @@ class Names:
 
     def find(self, text: bytes, start: int, end: int) -> Iterator[Found]:
         """The secrets in `text` whose names begin in [start, end)."""
-        at = start
+        at, wasted = start, 0
         while found := self._word.search(text, at, min(end + 160, len(text))):
             at = found.end()
             if found.start() >= end:
@@ -132,6 +133,10 @@ class Names:
                 yield Found(first, last, told[0])
                 at = max(at, last)
                 yield from _changed(text, last, place, told[0])
+                continue
+            wasted += last - first
+            if wasted > _WASTED_BYTES:  # names in a value without end, each with the same end
+                at = max(at, last)
 
 
 def _changed(text: bytes, at: int, place: Place, kind: str) -> Iterator[Found]:

@@ -21,6 +21,18 @@ from holdfast.redact import rules as rules_module
 from holdfast.redact.deltas import TEXTS, Deltas, stream_of
 from holdfast.redact.environment import Known, secret_values
 from holdfast.redact.finder import Finder, TooLong
+from holdfast.redact.members import (
+    VALUED,
+    Member,
+    inside_strings,
+    is_escaped,
+    members,
+    opens,
+    safe,
+    safe_end,
+    stands_alone,
+    strings,
+)
 from holdfast.redact.named import Found, united
 from holdfast.redact.plausible import Place, is_secret
 from holdfast.redact.shapes import KeyBlock
@@ -33,8 +45,11 @@ if TYPE_CHECKING:
 
 UNCHECKED = "unchecked"  # the kind of what could not be looked at
 LIMIT_S = 0.050  # of processor time for one field; over it, the whole field goes
-_LONG_NAME_BYTES = 16  # a member's name of this length may be a secret itself
-_KEY_LINE = re.compile(rb"[A-Za-z0-9+/=]{5,}(?:\\r|\\n|[A-Za-z0-9+/=])*\Z")
+_NEUTRAL = VALUED | frozenset(b" key current old new previous next data raw plain text plaintext".split(b" "))
+_KEY_LINE = re.compile(rb"[A-Za-z0-9+/=](?:\\[rn]|[A-Za-z0-9+/=])*+\Z")
+_LEAST_KEY_LINE_BYTES = 16  # of the first one
+_HEADER_LINE = re.compile(rb"[+ \t-]*(?:[A-Z][A-Za-z-]{2,20}: [^\"]{0,120})?(?:\\[rn])*\Z")
+_ONLY_KEY = re.compile(rb"(?:\\[rn]|[A-Za-z0-9+/=\s])*\Z")
 _NESTED = 6  # JSON in a string of JSON, so often
 _as_raw = msgspec.json.Decoder(msgspec.Raw).decode
 _LONG_FIELD_BYTES = 2 << 10
@@ -48,10 +63,13 @@ _CONTINUED = re.compile(  # literals and lines that go on elsewhere
 )
 _REPEATS = 64  # so many secrets of a body are looked for again in it
 _LEAST_REPEATED_BYTES = 8
+_LONG_REPEATED_BYTES = 16
 _PIECE_BYTES = 256 << 10  # of a body that is not held whole
+_LINES_BYTES = 16 << 10  # of a text that is no JSON
 _TAIL_BYTES = 64 << 10
 _LEAST_TAIL_BYTES = 8 << 10
 _LONG_PIECE_BYTES = 64 << 10
+_LONGEST_HELD_BYTES = 4 * _PIECE_BYTES
 _BINARY = re.compile(rb"[A-Za-z0-9+/=_\\-]{64,}\Z")
 
 
@@ -142,24 +160,17 @@ class Redactor:
     def _in_members(self, body: bytes, hits: list[tuple[int, int]], depth: int) -> list[Found]:
         look = self._look(hits, depth)
         found: list[Found] = []
-        blocks = look.blocks
-        opened = False
-        for member in _members(body):
-            if opened:  # a key block over the lines of an array
-                found += _rest_of_block(body, member)
-            else:
-                found += self._in_member(body, member, look)
-            if blocks:
-                value = body[member.start : member.end]
-                opened = (opened or KeyBlock.begin.search(value) is not None) and not KeyBlock.end.search(
-                    value
-                )
+        block = _Block()
+        for member in members(body):
+            found += self._in_member(body, member, look)
+            if look.blocks:  # a key block may go on over the strings of an array
+                found += block.line(body, member)
         return found
 
     def _pieces(self, body: bytes) -> list[Found]:
         """What a record that is a piece of a stream holds of secrets that began before it, or go on after it."""
         found: list[Found] = []
-        for member in _members(body):
+        for member in members(body):
             if member.name not in TEXTS or member.end - member.start > _LONG_PIECE_BYTES:
                 continue
             try:
@@ -170,12 +181,16 @@ class Redactor:
                 found.append(Found(member.start, member.end, UNCHECKED))
         return found
 
-    def _in_member(self, body: bytes, member: _Member, look: _Look) -> list[Found]:
+    def _in_member(self, body: bytes, member: Member, look: _Look) -> list[Found]:
         start, end = member.start, member.end
         if end - start < 5:
             return []
         value = body[start:end]
-        if member.name in self._rules.skipped_members and _BINARY.match(value):
+        if (
+            member.name in self._rules.skipped_members
+            and _BINARY.match(value)
+            and not self._finder.begins_a_token(value)
+        ):
             return []
         try:
             told = self._by_name(member, value)
@@ -185,7 +200,7 @@ class Redactor:
             return [Found(start, end, *told)]
         return self._in_field(body, start, end, look)
 
-    def _by_name(self, member: _Member, value: bytes) -> tuple[str, bytes] | None:
+    def _by_name(self, member: Member, value: bytes) -> tuple[str, bytes] | None:
         names = [(name, True) for name in (member.name, member.label) if name]
         if member.around:
             names += [(name, member.name in _NEUTRAL) for name in member.around[-3:] if name != member.name]
@@ -216,7 +231,7 @@ class Redactor:
             for first, last in windows:
                 found += self._in_stretch(body, first, last, check, joined=look.joined)
                 if found and found[-1].end >= last - _EDGE_BYTES and last < end:  # it may go on
-                    wide = _safe(body, found[-1].start - _BEFORE_BYTES, start), min(end, last + _WIDE_BYTES)
+                    wide = safe(body, found[-1].start - _BEFORE_BYTES, start), min(end, last + _WIDE_BYTES)
                     found += self._in_stretch(body, *wide, check, joined=look.joined)
         except Exception:  # noqa: BLE001 - what cannot be looked at must not be written
             return [Found(start, end, UNCHECKED)]
@@ -237,44 +252,65 @@ class Redactor:
         The chunks are cut anywhere, also within a character or an escape. What comes out may be cut elsewhere, and may
         be shorter or longer. `kinds` counts what was taken out.
         """
-        held, in_string = b"", False
+        held, in_string, least = b"", False, _PIECE_BYTES
         for chunk in chunks:
             held += chunk
-            if len(held) < _PIECE_BYTES:
+            if len(held) < least:
                 continue
-            cut = _cut(held)
-            piece, held = held[:cut], held[cut:]
-            ends_in_string = in_string ^ _opens(piece)
-            yield self._piece(piece, in_string, ends_in_string, kinds)
-            in_string = ends_in_string
+            found = self._in_piece(held, in_string)
+            cut = _clear_cut(held, found)
+            least = len(held) + _PIECE_BYTES - cut  # when a secret may go on at its end, more is awaited
+            if cut:
+                piece, held = held[:cut], held[cut:]
+                yield self._replaced(piece, [secret for secret in found if secret.start < cut], kinds)
+                in_string ^= opens(piece)
         if held:
-            yield self._piece(held, in_string, in_string ^ _opens(held), kinds)
+            yield self._replaced(held, self._in_piece(held, in_string), kinds)
 
-    def _piece(self, piece: bytes, in_string: bool, ends_in_string: bool, kinds: Counter[str]) -> bytes:  # noqa: FBT001 - a state
-        """One piece of a JSON text, which may begin and end within a string."""
-        text = b'"' * in_string + piece + b'"' * ends_in_string
+    def _in_piece(self, piece: bytes, in_string: bool) -> list[Found]:  # noqa: FBT001 - a state
+        """The secrets in a piece of a text, which may begin and end within a string if it is JSON."""
+        text = b'"' * in_string + piece
+        text += b'"' * opens(text)
         try:
             hits, known = self._hits(text), self._known.find(text)
             if not hits and not known:
-                return piece
+                return []
+            if strings(text) is None:  # no JSON, or damaged before
+                return self._in_text(piece)
             found = _repeated(text, united([*self._in_members(text, hits, 0), *known]))
         except Exception:  # noqa: BLE001 - what cannot be looked at must not be written
-            found = _all_said(text) or [Found(in_string, len(text) - ends_in_string, UNCHECKED)]
-        cleaned = self._replaced(text, found, kinds)
-        return cleaned[in_string : len(cleaned) - ends_in_string]
+            spans = strings(text)
+            if spans is None:
+                return [Found(0, len(piece), UNCHECKED)]
+            found = [Found(start, end, UNCHECKED) for start, end in spans if start < end]
+        return [
+            secret._replace(start=secret.start - in_string, end=secret.end - in_string) for secret in found
+        ]
+
+    def _in_text(self, text: bytes) -> list[Found]:
+        """The secrets in a long text that is no JSON, so many lines at a time."""
+        look = self._look(self._hits(text), 0)
+        found = self._known.find(text)
+        start = 0
+        while start < len(text):
+            line_end = text.find(b"\n", start + _LINES_BYTES)
+            end = line_end + 1 if 0 <= line_end < start + 2 * _LINES_BYTES else start + 2 * _LINES_BYTES
+            end = safe_end(text, start, min(end, len(text)), len(text))
+            found += self._in_field(text, start, end, look)
+            start = end
+        return united(found)
 
 
-def _all_said(text: bytes) -> list[Found]:
-    """Every string of a JSON text; none if there is more in it than JSON has outside of strings."""
-    strings = [string for string in _TOKEN.finditer(text) if string[1]]
-    edges = [0, *(edge for string in strings for edge in string.span(1)), len(text)]
-    between = b"".join(text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True))
-    return [Found(*s.span(1), UNCHECKED) for s in strings] if _OUTSIDE.fullmatch(between) else []
-
-
-def _opens(piece: bytes) -> bool:
-    """Whether a piece of JSON, cut outside of escapes, holds an odd number of the quotes that begin and end strings."""
-    return piece.replace(b"\\\\", b"").replace(b'\\"', b"").count(b'"') % 2 == 1
+def _clear_cut(held: bytes, found: list[Found]) -> int:
+    """Where to cut a JSON text so that no secret is torn, nor what names it; 0: more of it must be known first."""
+    cut = _cut(held)
+    for secret in found:
+        if secret.start >= cut + _BEFORE_BYTES:
+            break
+        cut = max(cut, secret.end)
+    if len(held) - cut < _EDGE_BYTES and len(held) < _LONGEST_HELD_BYTES:
+        return 0
+    return cut
 
 
 def _cut(held: bytes) -> int:
@@ -284,18 +320,12 @@ def _cut(held: bytes) -> int:
     low = len(held) - _TAIL_BYTES
     opened = held.rfind(b"-----BEGIN ", len(held) // 2)
     if opened > 0 and b"-----END " not in held[opened:]:
-        return _safe(held, opened, 0)
+        return safe(held, opened, 0)
     for mark, after in ((b"\\n", 2), (b'",', 2), (b" ", 1), (b",", 1)):
         at = held.rfind(mark, low, len(held) - _LEAST_TAIL_BYTES)
-        if at >= 0 and not _is_escaped(held, at):
+        if at >= 0 and not is_escaped(held, at):
             return at + after
-    return _safe(held, len(held) - _LEAST_TAIL_BYTES, 0)
-
-
-def _is_escaped(held: bytes, at: int) -> bool:
-    """Whether an odd number of backslashes stands before a place."""
-    before = held[max(0, at - 64) : at]
-    return (len(before) - len(before.rstrip(b"\\"))) % 2 == 1
+    return safe(held, len(held) - _LEAST_TAIL_BYTES, 0)
 
 
 def _clock() -> Callable[[], None]:
@@ -310,30 +340,71 @@ def _clock() -> Callable[[], None]:
 
 
 def _repeated(body: bytes, found: list[Found]) -> list[Found]:
-    """What was found, and the places where the same bytes stand again."""
+    """What was found, and the places where the same bytes stand again, in strings and by themselves."""
     more: list[Found] = []
     seen: set[bytes] = set()
     for secret in found[:_REPEATS]:
         raw = body[secret.start : secret.end]
-        if len(raw) < _LEAST_REPEATED_BYTES or raw in seen or secret.kind == UNCHECKED:
+        if raw in seen or secret.kind == UNCHECKED or not _is_telling(raw):
             continue
         seen.add(raw)
-        at = body.find(raw)
-        while at >= 0:
-            more.append(secret._replace(start=at, end=at + len(raw)))
-            at = body.find(raw, at + len(raw))
-    return united([*found, *more])
+        more += (
+            secret._replace(start=at, end=at + len(raw))
+            for at in _again(body, raw)
+            if stands_alone(body, at, len(raw))
+        )
+    return united([*found, *inside_strings(body, more)])
 
 
-def _rest_of_block(body: bytes, member: _Member) -> list[Found]:
-    """What a line of a key block holds that began in an earlier string: all of it but its indentation, or what is before the end."""
-    value = body[member.start : member.end]
-    closed = KeyBlock.end.search(value)
-    line = value[: closed.start()] if closed else value
-    start = len(line) - len(line.lstrip(b"+- \t"))
-    if len(line) - start < 5 or not _KEY_LINE.match(line[start:]):
-        return []
-    return [Found(member.start + start, member.start + len(line), KeyBlock.kind, line[start:])]
+def _again(body: bytes, raw: bytes) -> Iterator[int]:
+    at = body.find(raw)
+    while at >= 0:
+        yield at
+        at = body.find(raw, at + len(raw))
+
+
+def _is_telling(raw: bytes) -> bool:
+    """Whether the same bytes elsewhere are the same secret; a word or a number may be just that."""
+    return len(raw) >= _LEAST_REPEATED_BYTES and (
+        len(raw) >= _LONG_REPEATED_BYTES or not (raw.isalpha() or raw.isdigit())
+    )
+
+
+class _Block:
+    """A key block whose lines are strings of one array."""
+
+    def __init__(self) -> None:
+        self._array = 0  # the one it stands in; 0: none is open
+        self._lines = 0
+
+    def line(self, body: bytes, member: Member) -> list[Found]:
+        """What the next string of the body holds of a block that began in an earlier one: all of it but its indentation."""
+        value = body[member.start : member.end]
+        found: list[Found] = []
+        if self._array:
+            found = self._rest(member, value)
+            if (
+                member.array != self._array
+                or KeyBlock.end.search(value)
+                or not (found or _HEADER_LINE.match(value))
+            ):
+                self._array = 0
+        opened = [*KeyBlock.begin.finditer(value)]
+        if opened and member.array and _ONLY_KEY.match(value, opened[-1].end()):
+            self._array, self._lines = member.array, 0
+        return found
+
+    def _rest(self, member: Member, value: bytes) -> list[Found]:
+        closed = KeyBlock.end.search(value)
+        line = value[: closed.start()] if closed else value
+        start = len(line) - len(line.lstrip(b"+- \t"))
+        size = len(line) - start
+        if member.array != self._array or size < (1 if self._lines else _LEAST_KEY_LINE_BYTES):
+            return []
+        if not _KEY_LINE.match(line[start:]):
+            return []
+        self._lines += 1
+        return [Found(member.start + start, member.start + len(line), KeyBlock.kind, line[start:])]
 
 
 def _is_json(text: bytes) -> bool:
@@ -367,83 +438,6 @@ def _back(found: list[Found], said: View, at: int) -> list[Found]:
     return out
 
 
-class _Member(NamedTuple):
-    """A string of a JSON text that is a value: where its inside stands, the name of the member it is the value of (b"": of
-    none), names that something beside it gives it ({"name": "DB_PASSWORD", "value": …}, ["--password", …]), and the names of
-    the objects around it.
-    """
-
-    start: int
-    end: int
-    name: bytes
-    label: bytes
-    around: tuple[bytes, ...]
-
-
-_NAMING = frozenset((b"name", b"key", b"Name", b"Key", b"variable", b"header", b"field", b"param"))
-_VALUED = frozenset((b"value", b"Value", b"val", b"default", b"secret", b"content", b"result"))
-_NEUTRAL = (
-    frozenset((b"key",))
-    | _VALUED
-    | frozenset(
-        (
-            b"",
-            b"current",
-            b"old",
-            b"new",
-            b"previous",
-            b"next",
-            b"data",
-            b"raw",
-            b"plain",
-            b"text",
-            b"plaintext",
-        )
-    )
-)
-_FLAG = re.compile(
-    rb"--?[A-Za-z][\w-]{1,40}\Z|[A-Z][A-Z0-9_]{2,60}\Z|[a-z_]{2,20}(?:password|secret|token|key)\Z"
-)
-_TOKEN = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([{}\[\]])', re.DOTALL)
-_OUTSIDE = re.compile(
-    rb'(?:[\s{}\[\]:,"0-9.eE+-]|true|false|null)*+'
-)  # all that JSON has outside of its strings
-
-
-def _members(body: bytes) -> Iterator[_Member]:
-    """The strings of a JSON text that are values, with their names."""
-    stack: list[tuple[bytes, bytes]] = []  # (name that the container has, its opening bracket)
-    name = naming = before = b""
-    for found in _TOKEN.finditer(body):
-        bracket = found[2]
-        if bracket is None:
-            after = found.end()
-            while body[after : after + 1] in (b" ", b"\t"):
-                after += 1
-            if body[after : after + 1] == b":":
-                name = found[1]
-                if len(name) >= _LONG_NAME_BYTES:
-                    yield _Member(*found.span(1), b"", b"", ())
-                continue
-            in_array = bool(stack) and stack[-1][1] == b"["
-            label = naming if name in _VALUED else before if in_array and _FLAG.match(before) else b""
-            own = stack[-1][0] if in_array else name
-            yield _Member(
-                *found.span(1), own, label.lstrip(b"-"), tuple(outer for outer, _ in stack if outer)
-            )
-            if name in _NAMING:
-                naming = found[1]
-            before = found[1] if in_array else b""
-            if not in_array:
-                name = b""
-        elif bracket in b"{[":
-            stack.append((name or (stack[-1][0] if bracket == b"[" and stack else b""), bracket))
-            name = before = naming = b""
-        elif stack:
-            stack.pop()
-            name = before = b""
-
-
 class _Look(NamedTuple):
     """What the gate said of a body: where its expressions matched, and whether one was that of a key block, or of what may be
     broken over lines. `depth`: how many strings of JSON are around the body.
@@ -468,31 +462,10 @@ def _windows(body: bytes, start: int, end: int, look: _Look) -> list[tuple[int, 
     low = high = start
     for hit in ends[first:last]:
         if high > start and hit - _BEFORE_BYTES > high:
-            high = _safe_end(body, low, high, end)
+            high = safe_end(body, low, high, end)
             found.append((low, high))
-            low = _safe(body, max(high, hit - _BEFORE_BYTES), high)
+            low = safe(body, max(high, hit - _BEFORE_BYTES), high)
         elif high == start:
-            low = _safe(body, max(start, hit - _BEFORE_BYTES), start)
+            low = safe(body, max(start, hit - _BEFORE_BYTES), start)
         high = max(high, min(end, hit + after))
-    return [*found, (low, _safe_end(body, low, high, end))]
-
-
-_CUT_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*+(\\(?:u[0-9a-fA-F]{0,3})?)\Z")
-
-
-def _safe(body: bytes, at: int, start: int) -> int:
-    """A place at or before `at` that is not inside an escape."""
-    while at > start and b"\\" in body[max(start, at - 6) : at]:
-        at -= 1
-    return at
-
-
-def _safe_end(body: bytes, low: int, at: int, end: int) -> int:
-    """A place at or after `at` that is not inside an escape; otherwise what is found there might end within one.
-
-    `low`: a place before it that is not inside one either.
-    """
-    cut = _CUT_ESCAPE.search(body, low, at)
-    if cut is None:
-        return at
-    return min(end, cut.start(1) + (6 if body[cut.start(1) + 1 : cut.start(1) + 2] == b"u" else 2))
+    return [*found, (low, safe_end(body, low, high, end))]
