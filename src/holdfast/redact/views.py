@@ -194,22 +194,25 @@ def base64_runs(outer: View) -> Iterator[tuple[int, int, bytes, int]]:
             yield m.start(), m.end(), said, 1
 
 
-def readings(text: bytes, *, joined: bool = True) -> list[View]:
-    """Every reading of the decoded text `text` that may say something else than the text itself, and it first; `joined`: also with lines put together."""
-    first = View(text)
-    found = [first]
+def readings(text: bytes, *, joined: bool = True) -> Iterator[View]:
+    """Every reading of the decoded text `text` that may say something else than the text itself, and it first; `joined`: also with lines put together.
+
+    Each is made when it is asked for: a text of nothing but escapes has many, and each takes its time.
+    """
+    levels = [View(text)]
+    yield levels[0]
     for _ in range(DEPTH_LIMIT):
-        level = unescaped(found[-1])
+        level = unescaped(levels[-1])
         if level is None:
             break
-        found.append(level)
-    for plain in tuple(found):
+        levels.append(level)
+        yield level
+    for plain in levels:
         shown = uncoloured(plain)
         encoded = percent_decoded(plain)
         twice = percent_decoded(encoded) if encoded is not None else None
-        found += [view for view in (shown, encoded, twice, visible(plain)) if view is not None]
+        yield from (view for view in (shown, encoded, twice, visible(plain)) if view is not None)
         for broken in (plain, shown):
             if broken is not None and joined:
                 whole = (unwrapped(broken, guessed=False), unwrapped(broken, guessed=True))
-                found += [view for view in whole if view is not None]
-    return found
+                yield from (view for view in whole if view is not None)
