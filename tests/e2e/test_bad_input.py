@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from holdfast.redact.finder import in_base64
 from tests.e2e.conftest import CAPTURED
 
 GOOD = CAPTURED / "task-tools" / "transcript" / "8dc736b7-58d4-4829-9256-0231d0f4480b.jsonl"
@@ -264,6 +265,28 @@ def test_wrong_calls_are_answered_with_a_code_and_a_hint(args, code, said, run):
     assert done.returncode == code
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_meta_file_that_is_no_text_passes_redaction(long, run, tmp_path, home):
+    """Its secrets are in no record, in no encoding; what it says is understood; read again, it is not new."""
+    said = f"use gh{'p_'}Zk4Xw8Rt2Vb6Nq9Mc3Lf7Jh5Pd1Gs0Ty8Ua with password=k7Qz2Vw9Rt4!"
+    head = b'{"agentType":"worker-of-mine","description":"%b","name":"' % said.encode()
+    odd = (
+        b"x" * ((1 << 20) - 1 - len(head)) + "é".encode() if long else b"\xff\xfe"
+    )  # cut inside of it, or none at all
+    meta = tmp_path / "p" / OTHER / "subagents" / "agent-abc.meta.json"
+    meta.parent.mkdir(parents=True)
+    meta.write_bytes(head + odd + b'"}')
+    run("import", tmp_path / "p")
+    stored = b"".join(path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file())
+    for secret in (said[4:40], said[-12:]):
+        assert secret.encode() not in stored
+        assert not any(word.encode() in stored for word in in_base64(secret))
+    assert stored.count(b"[REDACTED:") >= 2
+    assert long or "worker-of-mine" in run("show", OTHER, "--json").stdout
+    os.utime(meta)
+    assert json.loads(run("import", tmp_path / "p", "--json").stdout)["records"] == 0
 
 
 def test_an_ambiguous_prefix_names_what_it_fits(run):

@@ -13,7 +13,6 @@ import os
 import re
 import stat
 import zlib
-from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -264,10 +263,10 @@ class Reader:
         shown = printable_path(path)
         digest = derived(META_SOURCE, shown, short(raw.hex(), 64))
         if digest != known_digest:
-            try:
-                body = {"path": shown, "text": raw.decode()}
-            except UnicodeDecodeError:
-                body = {"path": shown, "base64": b64encode(raw).decode()}
+            body = {
+                "path": shown,
+                "text": raw.decode(errors="replace"),
+            }  # encoded, it would pass redaction unread
             line = self._writer.line(META_SOURCE, _encode(body), digest)
             self._writer.append_lines([line])
             self._after_append(len(line))
