@@ -9,10 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
 
+from holdfast.ids import uuid7
+from holdfast.transfer import lines
 from tests.e2e.conftest import CAPTURED, NOW, ask, everything
 
 if TYPE_CHECKING:
@@ -330,3 +333,47 @@ def test_what_nobody_understands_is_exported_byte_for_byte(into, home, tmp_path)
     into(other, "export", again)
     assert again.read_bytes() == file.read_bytes()
     assert "1 never-seen" in into(other, "doctor").stdout
+
+
+def foreign(*parts: str) -> bytes:
+    """An export of records that consist of these parts, by a program that we know nothing of."""
+    sealed = [f'{{"v":1,"id":"{uuid7()}","t":5,"s":"sdk",{part}'.encode() for part in parts]
+    made = [b'%b,"c":"%08x"}\n' % (head, zlib.crc32(head)) for head in sealed]
+    return b"".join([lines.first_line(), *made, lines.last_line(len(made))])
+
+
+def test_nothing_of_a_foreign_record_passes_redaction_by(into, home, tmp_path):
+    """What is kept of a removed body, and members of a later version: without their secrets, and otherwise as they were."""
+    hashed = f'"sha256":"{"0a" * 32}","size":7,"crc":9,"why":"retired","later":[1, 2]'
+    token = f"gh{'p_'}Zk4Xw8Rt2Vb6Nq9Mc3Lf7Jh5Pd1Gs0Ty8Ua"
+    parts = [
+        '"z":{HASHED,"kept":["TOKEN"]}',
+        '"z":{HASHED,"problems":["password=TOKEN"],"events":[{"kind":"info","fields":{"text":"TOKEN"}}]}',
+        '"z":{HASHED,"soon":{"TOKEN":"TOKEN"}}',
+        '"b":{"kind":"info"},"q":["TOKEN", 2],"TOKEN":1',
+        '"z":{"why":"x","kept":["TOKEN"]}, "z":{HASHED}',
+    ]
+    file, again = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    file.write_bytes(foreign(*(part.replace("TOKEN", token).replace("HASHED", hashed) for part in parts)))
+    assert into(home, "import", file).returncode == 0
+    stored = b"".join(path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file())
+    assert token[4:].encode() not in stored
+    into(home, "export", again)
+    *changed, twice = map(json.loads, records(again))
+    assert len(changed) == 4
+    assert all(record["r"]["github-token"] for record in changed)
+    assert [record["z"]["later"] for record in (*changed[:3], twice)] == [[1, 2]] * 4
+    assert not any("sha256" in record["z"] for record in changed[:3]), "a guess could be compared with it"
+    assert changed[3]["q"][1] == 2
+    assert twice["z"]["sha256"] == "0a" * 32
+
+
+def test_what_is_harmless_in_a_foreign_record_stays_byte_for_byte(into, home, tmp_path):
+    z = '{"sha256":"%s","size":7,"crc":1,"why":"retired","later":[1, 2],"kept":["an é"]}' % ("0a" * 32)
+    file, again = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    file.write_bytes(
+        foreign(f'"z":{z}', f'"z":{z},"q":[1, 2]', '"b":{"kind":"info"},"q":{"é": 1e400},"w":"\\u00e9"')
+    )
+    into(home, "import", file)
+    into(home, "export", again)
+    assert again.read_bytes() == file.read_bytes()

@@ -40,6 +40,7 @@ import base64
 import binascii
 import codecs
 import zlib
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
@@ -47,7 +48,7 @@ import msgspec
 from holdfast.ids import uuid7
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 VERSION = 1
 SUFFIX_BYTES = 16  # `,"c":"` + 8 hex digits + `"}`
@@ -255,18 +256,28 @@ def encode(
 
 
 def encode_again(
-    line: bytes | bytearray, record: Record, member: bytes, redacted: Mapping[str, int] | None = None
+    line: bytes | bytearray,
+    record: Record,
+    member: bytes,
+    redacted: Mapping[str, int] | None = None,
+    clean: Callable[[bytes], tuple[bytes, Mapping[str, int]]] | None = None,
 ) -> bytes:
     """Write an intact record (`line`, and `record` as it was read) with another body member; all else of it stays.
 
-    So do members that this version does not know. `redacted` is what was taken out besides what `r` names already.
+    So do members that this version does not know, unless `clean` takes something out of them: it gets them as
+    `more_members` gives them. `redacted` is what was taken out of the body besides what `r` names already.
     """
-    told = {**(record.r or {})}
-    for kind, places in (redacted or {}).items():
-        told[kind] = told.get(kind, 0) + places
-    fields = (record.id, record.t, record.s, member, record.p, record.e, told)
-    same = encode(*fields)
-    return same if same == line else encode(*fields, more_members(line))
+    told = Counter(record.r or {})
+    told.update(redacted or {})
+    fields = (record.id, record.t, record.s, member, record.p, record.e)
+    same = encode(*fields, told)
+    if same == line:
+        return same
+    more = more_members(line)
+    if more and clean is not None:
+        more, kinds = clean(more)
+        told.update(kinds)
+    return encode(*fields, told, more)
 
 
 def more_members(line: bytes | bytearray) -> bytes:
@@ -275,6 +286,15 @@ def more_members(line: bytes | bytearray) -> bytes:
     return b"".join(
         b",%b:%b" % (_text(name), bytes(value)) for name, value in members.items() if name not in _MEMBERS
     )
+
+
+def removed_as_it_stands(line: bytes | bytearray) -> bytes:
+    """The value of the `z` of an intact record that has one, with members that this version does not know."""
+    return bytes(msgspec.json.decode(line, type=_WithRemoved).z)
+
+
+class _WithRemoved(msgspec.Struct):
+    z: msgspec.Raw
 
 
 FORGOTTEN = "forgotten"  # `why` of a tombstone

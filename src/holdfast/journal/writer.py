@@ -28,6 +28,8 @@ from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from holdfast import clock, redact
 from holdfast.errors import AppendFailed
 from holdfast.failpoints import failpoint
@@ -36,7 +38,7 @@ from holdfast.journal import blobs, segments
 from holdfast.journal import format as fmt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 UNSYNCED_LIMIT_BYTES = 8 << 20  # what may be kept in memory for a failed fsync; reaching it syncs at once
@@ -177,13 +179,33 @@ class Writer:
     def taken_over(self, line: bytes | bytearray, record: fmt.Record, body: bytes) -> bytes:
         """Encode a record of another journal for this one: id, time received, source and position stay.
 
-        The body passes the redaction door again.
+        The body passes the redaction door again, and so does what is kept of a removed one, and members that this version
+        does not know.
 
         Raises:
             AppendFailed: the blob could not be written.
         """
-        cleaned = self.redactor.clean(body)
-        return fmt.encode_again(line, record, self._member(cleaned.body), cleaned.kinds)
+        if fmt.has_no_body(record):
+            member, kinds = self._kept_of_removed(line)
+        else:
+            cleaned = self.redactor.clean(body)
+            member, kinds = self._member(cleaned.body), cleaned.kinds
+        return fmt.encode_again(line, record, member, kinds, self._more)
+
+    def _kept_of_removed(self, line: bytes | bytearray) -> tuple[bytes, Mapping[str, int]]:
+        """The `z` of a record without what is a secret in it; if one was, also without hash and size, which a guess fits."""
+        kept, kinds = self.redactor.clean(fmt.removed_as_it_stands(line))
+        if kinds and not kept.startswith(b"{"):  # it could not be looked at
+            kept = b'{"why":%b}' % kept
+        if kinds:
+            members = msgspec.json.decode(kept, type=dict[str, msgspec.Raw])
+            kept = msgspec.json.encode({k: v for k, v in members.items() if k not in ("sha256", "size")})
+        return b'"z":' + kept, kinds
+
+    def _more(self, members: bytes) -> tuple[bytes, Mapping[str, int]]:
+        """Further members of a record without the secrets in them; none, if they could not be looked at."""
+        cleaned, kinds = self.redactor.clean(b"{%b}" % members[1:])
+        return b"," + cleaned[1:-1] if cleaned.startswith(b"{") else b"", kinds
 
     def _member(self, body: bytes) -> bytes:
         if len(body) <= self.inline_limit_bytes:

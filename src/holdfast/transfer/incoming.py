@@ -202,7 +202,7 @@ class Import:
             self._out.known += 1
             self._out.differing += sight is Sight.OTHER
             return
-        made = bytes(line) if fmt.has_no_body(record) else self._writer.taken_over(line, record, body)
+        made = self._writer.taken_over(line, record, body)
         self._batch.append(made)
         self._batch_bytes += len(made)
 
