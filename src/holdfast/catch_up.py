@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 _FOLD_EVERY_BYTES = 8 << 20
 _FOLD_APART_BYTES = 2 << 20  # nothing else to do meanwhile
 _LEAST_BYTES = 16 << 10  # what reading and folding a file costs however short it is, in bytes of a long one
-Hint = tuple[int, int, int, str | None]  # size in bytes, time of change in ns, inode, digest of a meta file
+_UNFINISHED = -1  # in place of the size of a file that was not read to its end: no file has it
+
+Hint = tuple[
+    int, int, int, str | None
+]  # size in bytes, time of change in ns, inode, digest of a meta file or a last line
 
 
 @dataclass(slots=True)
@@ -72,9 +76,11 @@ class Capture:
         out: ImportReport,
         report: Callable[[ImportReport], None] | None,
         limit_s: float | None,
+        key: Callable[[], bytes],
         is_left_out: Callable[[SourceFile], bool] = lambda _: False,
     ) -> None:
         self._is_left_out = is_left_out
+        self._key = key
         self._db = db
         self._out = out
         self._report = report or (lambda _: None)
@@ -125,13 +131,13 @@ class Capture:
         cursors = {path: cursor for path in paths if (cursor := self._cursor(path)) is not None}
         new_bytes = sum(file.size_bytes for file in changed) - sum(c.consumed_bytes for c in cursors.values())
         if self._deadline_s is not None or not is_worth_it(new_bytes):  # with a limit, nothing is read ahead
-            return Reader(self._writer, self._cursor, self._appended)
+            return Reader(self._writer, self._cursor, self._appended, self._key)
         self._fold_every_bytes = _FOLD_APART_BYTES
         files = [(file, known[3] if (known := hints.get(_hint_key(file.path))) else None) for file in changed]
         try:
-            return Apart(lambda: self._writer, cursors, self._appended, files)
+            return Apart(lambda: self._writer, cursors, self._appended, files, self._key)
         except OSError:  # the system gives no process
-            return Reader(self._writer, self._cursor, self._appended)
+            return Reader(self._writer, self._cursor, self._appended, self._key)
 
     def _read(self, reader: Reader | Apart, file: SourceFile, hints: dict[str, Hint]) -> bool:
         """Record what is new in one file; whether all of it is recorded now."""
@@ -141,9 +147,9 @@ class Capture:
         except OSError as exc:
             self._out.unreadable.append((file.path, exc.strerror or str(exc)))
             return False
-        if complete:
-            self._fresh.append((_hint_key(file.path), file.size_bytes, file.mtime_ns, file.inode, digest))
-        else:
+        size_bytes = file.size_bytes if complete else _UNFINISHED
+        self._fresh.append((_hint_key(file.path), size_bytes, file.mtime_ns, file.inode, digest))
+        if not complete:
             self._out.done = False
         return complete
 

@@ -330,7 +330,8 @@ class Home:
         try:
             projector = self._projector(db)
             writer, forgotten = self.writer(fsync_interval_s=0), self.forgotten()
-            Capture(db, writer, projector, beside, out, report, limit_s, forgotten.holds).run(files)
+            key = lambda: self.key  # noqa: E731
+            Capture(db, writer, projector, beside, out, report, limit_s, key, forgotten.holds).run(files)
         finally:
             beside.close(finish=seal_all)
             out.unsealed = str(beside.failed) if beside.failed else None

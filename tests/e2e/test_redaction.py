@@ -456,3 +456,47 @@ def test_the_search_finds_what_an_engine_that_is_switched_off_lets_in(tmp_path):
         "said by tree",
     ):
         assert any(place.startswith(sort) for place in everywhere), sort
+
+
+TOLD = {"MY_API_TOKEN": "zzQ81hhsKd92"}
+CHANGES = {
+    "the environment": (TOLD, []),
+    "the environment, and the store is made anew": (TOLD, [["rebuild"]]),
+    "a rule that came": (
+        {},
+        [["redact", "add", "--kind", "ticket", "--pattern", "zzQ[0-9]{2}hhsKd[0-9]{2}"]],
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_transcript_goes_on_whatever_changed_since_its_last_line(change, run, tmp_path, home):
+    """No line is recorded twice, and nothing comes back that was taken out of one."""
+    variables, commands = CHANGES[change]
+    source = tmp_path / "p" / f"{SESSION}.jsonl"
+    source.parent.mkdir()
+    message = {"role": "user", "content": f"it is zzQ81hhsKd92, or gh{'p_'}{Dice(SEED).tail(36)}"}
+    line = json.dumps({"type": "user", "uuid": "u0", "sessionId": SESSION, "message": message}) + "\n"
+    source.write_text(line)
+    run("import", source, env=variables)
+    for command in commands:
+        done = run(*command)
+        assert done.returncode == 0, done.stderr
+    source.write_text(line + line.replace("zzQ81hhsKd92", "short").replace("u0", "u1"))
+    assert json.loads(run("import", source, "--json").stdout)["records"] == 2, (
+        "a line, and the file's declaration"
+    )
+    journal = b"".join(path.read_bytes() for path in sorted((home / "journal").glob("*.jsonl")))
+    assert journal.count(b'"s":"claude.transcript"') == 2
+    assert (b"zzQ81hhsKd92" in journal) == (not variables)
+
+
+def test_a_transcript_that_was_replaced_is_another_one(run, tmp_path, home):
+    """Also when what stands in its last line's place is as long."""
+    source = tmp_path / "p" / f"{SESSION}.jsonl"
+    source.parent.mkdir()
+    line = json.dumps({"type": "user", "uuid": "u0", "sessionId": SESSION, "message": "zzQ81hhsKd92"}) + "\n"
+    source.write_text(line)
+    run("import", source, env=TOLD)
+    source.write_text(line.replace("u0", "u1") + line)
+    assert json.loads(run("import", source, "--json", env=TOLD).stdout)["records"] == 3

@@ -49,6 +49,7 @@ class Apart:
         cursors: where reading goes on, by path.
         after_append: see `Reader`.
         files: those that will be asked for, in their order, each with the digest that is known of it.
+        key: see `Reader`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Apart:
         cursors: Mapping[str, Cursor],
         after_append: Callable[[int], bool],
         files: Sequence[tuple[SourceFile, str | None]],
+        key: Callable[[], bytes],
     ) -> None:
         self._after_append = after_append
         self._here, there = Pipe()
@@ -64,7 +66,7 @@ class Apart:
         self._child = os.fork()
         if self._child == 0:
             self._here.close()
-            _run(there, parent, make_writer, cursors, files)
+            _run(there, parent, make_writer, cursors, files, key)
         there.close()
 
     def read(self, file: SourceFile, _known_digest: str | None = None) -> tuple[bool, str | None]:
@@ -129,13 +131,14 @@ def _run(
     make_writer: Callable[[], Writer],
     cursors: Mapping[str, Cursor],
     files: Sequence[tuple[SourceFile, str | None]],
+    key: Callable[[], bytes],
 ) -> None:
     """Read all files, and end this process; it never returns."""
     status = 1
     try:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
-            _read_all(pipe, make_writer(), cursors, files)
+            _read_all(pipe, make_writer(), cursors, files, key)
             while True:  # until the other side closes: what it did not read yet must not be lost
                 pipe.recv()
     except HoldfastError as exc:
@@ -153,9 +156,10 @@ def _read_all(
     writer: Writer,
     cursors: Mapping[str, Cursor],
     files: Sequence[tuple[SourceFile, str | None]],
+    key: Callable[[], bytes],
 ) -> None:
     ahead = _Ahead(pipe)
-    reader = Reader(writer, cursors.get, ahead.appended)
+    reader = Reader(writer, cursors.get, ahead.appended, key)
     for file, known in files:
         try:
             complete, digest = reader.read(file, known)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import hmac
 import os
 import re
 import stat
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 _BATCH_BYTES = 4 << 20
 _SNIFF_BYTES = 64 << 10
 _META_LIMIT_BYTES = 1 << 20
+_DIGEST_DIGITS = 32
 _TRANSCRIPT_NAME = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|agent-[^/]*)\.jsonl\Z")
 _SESSION_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _META_NAME = re.compile(r"agent-[^/]*\.meta\.json\Z")
@@ -233,24 +236,32 @@ class Reader:
         writer: the journal.
         cursors: where reading a path goes on (None: it was never read).
         after_append: called after each batch with the bytes appended; may fold them; True stops the reading.
+        key: gives what the digests of lines are made with.
     """
 
     def __init__(
-        self, writer: Writer, cursors: Callable[[str], Cursor | None], after_append: Callable[[int], bool]
+        self,
+        writer: Writer,
+        cursors: Callable[[str], Cursor | None],
+        after_append: Callable[[int], bool],
+        key: Callable[[], bytes],
     ) -> None:
         self._writer = writer
         self._cursors = cursors
         self._after_append = after_append
+        self._key = key
 
     def read(self, file: SourceFile, known_digest: str | None = None) -> tuple[bool, str | None]:
-        """Record what is new; returns whether it was read to its end, and the digest of a meta file.
+        """Record what is new; returns whether it was read to its end, and a digest to be given the next time.
+
+        The digest is that of a meta file, or of the last recorded line of a transcript.
 
         Raises:
             OSError: the file could not be read; what was appended before stays.
         """
         if file.is_meta:
             return True, self._read_meta(file.path, known_digest)
-        return self._read_transcript(file.path), None
+        return self._read_transcript(file.path, known_digest)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -274,33 +285,38 @@ class Reader:
 
     # ── transcripts: only ever appended to, until they are replaced ──
 
-    def _read_transcript(self, path: str) -> bool:
+    def _read_transcript(self, path: str, known_digest: str | None) -> tuple[bool, str | None]:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             shown = printable_path(path)
             cursor = self._cursors(shown)
-            start, generation = 0, 0
+            start, generation, digest = 0, 0, None
             if cursor is not None:
-                if _continues(fd, cursor, self._writer):
+                last = Position(cursor.file, cursor.last_start, cursor.consumed_bytes)
+                digest = self._line_digest(last, _stretch(fd, last.start, last.end))
+                if digest == known_digest or _continues(fd, cursor, self._writer):
                     start, generation = cursor.consumed_bytes, cursor.generation
                 else:
-                    generation = cursor.generation + 1
+                    generation, digest = cursor.generation + 1, None
             if start == os.fstat(fd).st_size:
-                return True
+                return True, digest
             file = file_id(shown, generation)
             declared = {"id": file, "source": SOURCE, "path": shown, "generation": generation}
             header = self._writer.line(FILE_SOURCE, _encode(declared), derived(FILE_SOURCE, file))
-            return self._append(fd, file, start, header)
+            complete, newer = self._append(fd, file, start, header)
+            return complete, newer or digest
         finally:
             os.close(fd)
 
-    def _append(self, fd: int, file: str, start: int, header: bytes) -> bool:
-        """Append line by line, in batches; whether the end was reached."""
+    def _append(self, fd: int, file: str, start: int, header: bytes) -> tuple[bool, str | None]:
+        """Append line by line, in batches; whether the end was reached, and the last line's digest."""
         batch, size = [header], 0
+        last: tuple[Position, bytes | Stretch, str] | None = None
         line_of, key = self._writer.line, f"{SOURCE}:{file}"
         hold_limit_bytes = max(LONG_LINE_BYTES, self._writer.inline_limit_bytes)
         for at, body, line_end in read_lines(fd, start, hold_limit_bytes):
             place = Position(file, at, at + len(body) + len(line_end))
+            last = place, body, line_end
             if isinstance(body, bytes):
                 line = line_of(SOURCE, body, derived(key, str(at)), place, line_end)
                 size += len(line)
@@ -312,11 +328,25 @@ class Reader:
                 self._writer.append_lines(batch)
                 batch, appended, size = [], size, 0
                 if self._after_append(appended):
-                    return False
+                    return False, self._digest_of_last(*last)
         if size:
             self._writer.append_lines(batch)
             self._after_append(size)
-        return True
+        return True, self._digest_of_last(*last) if last else None
+
+    def _digest_of_last(self, place: Position, body: bytes | Stretch, line_end: str) -> str | None:
+        chunks = [body] if isinstance(body, bytes) else body.chunks()
+        try:
+            return self._line_digest(place, chain(chunks, [line_end.encode()]))
+        except Unsteady:  # the next reading compares it with what was recorded
+            return None
+
+    def _line_digest(self, place: Position, chunks: Iterable[bytes]) -> str:
+        """What a line is known by, as its source has it: another key's tells nothing of it, and no other rules change it."""
+        digest = hmac.new(self._key(), f"line\0{place.file}\0{place.start}\0".encode(), hashlib.sha256)
+        for chunk in chunks:
+            digest.update(chunk)
+        return digest.hexdigest()[:_DIGEST_DIGITS]
 
     def _long_line(self, body: Stretch, record_id: str, place: Position, line_end: str) -> bytes:
         try:
@@ -328,7 +358,8 @@ class Reader:
 def _continues(fd: int, cursor: Cursor, writer: Writer) -> bool:
     """Whether the file is still the one the cursor is about: the last recorded line stands where it stood.
 
-    If something was taken out of the line when it was recorded, it is compared without it.
+    If something was taken out of the line when it was recorded, it is compared without it; that tells nothing when rules or the
+    environment have changed since, so the line's digest is asked first (`Reader`).
     """
     if os.fstat(fd).st_size < cursor.consumed_bytes:
         return False
