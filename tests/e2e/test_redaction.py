@@ -458,6 +458,21 @@ def test_the_search_finds_what_an_engine_that_is_switched_off_lets_in(tmp_path):
         assert any(place.startswith(sort) for place in everywhere), sort
 
 
+@pytest.mark.parametrize("ids", [("evt_1", "evt_2"), ("s1", "s1"), (None, None)])
+def test_a_token_that_comes_in_two_events_is_nowhere(ids, run, home):
+    """Whether an id tells the stream, or each event has its own."""
+    tail = Dice(SEED).tail(36)
+    pieces = (f"use gh{'p_'}{tail[:10]}", f"{tail[10:]} please")
+    events = [{"kind": "message.delta", "session": "s", "text": piece} for piece in pieces]
+    told = [event | ({"id": name} if name else {}) for event, name in zip(events, ids, strict=True)]
+    assert run("record", stdin="".join(json.dumps(event) + "\n" for event in told)).returncode == 0
+    journal = b"".join(path.read_bytes() for path in sorted((home / "journal").iterdir()))
+    assert journal.count(b"[REDACTED:github-token:") == 2
+    assert tail[:10].encode() not in journal
+    assert tail[10:].encode() not in journal
+    assert b" please" in journal
+
+
 TOLD = {"MY_API_TOKEN": "zzQ81hhsKd92"}
 CHANGES = {
     "the environment": (TOLD, []),

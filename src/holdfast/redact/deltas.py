@@ -15,7 +15,7 @@ from holdfast.redact.named import Found
 from holdfast.redact.shapes import KeyBlock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from holdfast.redact.finder import Finder
 
@@ -33,10 +33,11 @@ _NAMES = (
 )
 _ABOUT = re.compile(rb"\"(%b)\"[ ]?:[ ]?(\"[^\"\\]{0,120}\"|[0-9]{1,9})" % _NAMES)
 _KEPT_BYTES = 2_048
-_STREAMS = 256
+_STREAMS = 512
 _LEAST_BYTES = 5  # what a shorter beginning gives away is not worth a false alarm
 _GOES_ON = b"x7Kq2Vw9Rt4Zb8Nc3Mf6Yh5Jd1Lg0Pz7Sv2Qk9Wj4Xn8Bt3Hr6Df5Tm1Gc0Fy7Lp2Ks9Zv4Nq8Wx3Rb6Jh5Vd1"  # any secret might go on so
-_RUN = re.compile(rb"[^\s\"'`<>(){}\[\],;]{%d,600}\Z" % _LEAST_BYTES)
+_RUN_BYTES = 600  # so much of the word that a stream ends in is looked at
+_BREAK = re.compile(rb"[\s\"'`<>(){}\[\],;]")
 _DRAWN = re.compile(rb"[0-9]|[a-z][A-Z][^_-]*[a-z]")
 _MEANT = re.compile(rb"[A-Z][A-Z0-9_]{3,60}=[\"']?\Z|--[a-z-]{3,30}[= ][\"']?\Z")
 _LETTERS = re.compile(rb"[A-Za-z_.]{1,40}\Z")
@@ -50,31 +51,37 @@ class Deltas:
         self._lock = threading.Lock()
         self._said: OrderedDict[bytes, bytes] = OrderedDict()
 
-    def find(self, stream: bytes, piece: bytes, check: Callable[[], None]) -> list[Found]:
-        """The secrets, whole or in part, in the next piece of a stream."""
+    def find(self, streams: Iterable[bytes], piece: bytes, check: Callable[[], None]) -> list[Found]:
+        """The secrets, whole or in part, in the next piece of a stream, which may be one of several (`stream_of`)."""
+        found: list[Found] = []
+        for said in dict.fromkeys([self._go_on(stream, piece) for stream in streams]):
+            text, at = said + piece, len(said)
+            found += [
+                secret._replace(start=max(0, secret.start - at), end=min(secret.end, len(text)) - at)
+                for secret in (*self._finder.find(text, check), *self._begun(text, check))
+                if secret.end > at
+            ]
+        return found
+
+    def _go_on(self, stream: bytes, piece: bytes) -> bytes:
+        """What a stream said so far; from now on, the piece too."""
         with self._lock:
             said = self._said.pop(stream, b"")
             self._said[stream] = _kept(said + piece)
             while len(self._said) > _STREAMS:
                 self._said.popitem(last=False)
-        text, at = said + piece, len(said)
-        found = [*self._finder.find(text, check), *self._begun(text, check)]
-        return [
-            secret._replace(start=max(0, secret.start - at), end=min(secret.end, len(text)) - at)
-            for secret in found
-            if secret.end > at
-        ]
+        return said
 
     def _begun(self, text: bytes, check: Callable[[], None]) -> list[Found]:
         """Where a secret may have begun that goes on in the next piece."""
-        last = _RUN.search(text)
-        if last is None:
+        run = _BREAK.split(text[-_RUN_BYTES:])[-1]
+        if len(run) < _LEAST_BYTES:
             return []
         tail = text[-_KEPT_BYTES:]
-        for token in self._tokens_begun(last[0]):
+        for token in self._tokens_begun(run):
             return [Found(len(text) - len(token[0]), len(text), token[1], token[0])]
         skipped = len(text) - len(tail)
-        more = _GOES_ON + (b"@h1.host.net/ " if b"://" in last[0] else b'" ')
+        more = _GOES_ON + (b"@h1.host.net/ " if b"://" in run else b'" ')
         for secret in self._finder.find(tail + more, check):
             start = secret.start + skipped
             if start < len(text) < secret.end + skipped and len(text) - start >= _LEAST_BYTES:
@@ -103,6 +110,15 @@ def _kept(said: bytes) -> bytes:
     return end
 
 
-def stream_of(body: bytes, text_name: bytes) -> bytes:
-    """What tells the stream that a piece belongs to: the ids, names and numbers beside its text."""
-    return b"\0".join(sorted({b"=".join(pair) for pair in _ABOUT.findall(body)})) + b"\0" + text_name
+def stream_of(body: bytes, text_name: bytes) -> tuple[bytes, ...]:
+    """What tells the stream that a piece belongs to: the ids, names and numbers beside its text.
+
+    An `id` may be the stream's, or that of the piece alone. Where there is one, the piece is taken for one of either stream.
+    """
+    told = set(_ABOUT.findall(body))
+    without = {pair for pair in told if pair[0] != b"id"}
+    return tuple(dict.fromkeys(_key(pairs, text_name) for pairs in (told, without)))
+
+
+def _key(pairs: Iterable[tuple[bytes, bytes]], text_name: bytes) -> bytes:
+    return b"\0".join(sorted(b"=".join(pair) for pair in pairs)) + b"\0" + text_name
