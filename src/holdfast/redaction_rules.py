@@ -369,7 +369,9 @@ def remove(path: Path, what: str) -> list[str]:
 
     Raises:
         NotFound: there is nothing of the kind.
+        RuleError: the user's file cannot be used.
     """
+    rules.load(path)
     document = _document(_text(path))
     gone = []
     for table in ("token", "pattern"):
@@ -438,7 +440,12 @@ def _without_allowed(name: str, value: str) -> _Edit:
 
 
 def set_emails(path: Path, *, on: bool) -> bool:
-    """Take e-mail addresses out too, or not; False: it was so already."""
+    """Take e-mail addresses out too, or not; False: it was so already.
+
+    Raises:
+        RuleError: the user's file cannot be used.
+    """
+    rules.load(path)
     word = "true" if on else "false"
     if bool(_document(_text(path)).get("emails", False)) is on:
         return False

@@ -299,6 +299,28 @@ def test_while_the_rules_cannot_be_used_nothing_is_recorded_and_questions_are_an
     assert "your rules of redaction cannot be used" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bad = [\n",
+        "token = 5\n",
+        "allow = 3\n",
+        "[allow]\nvalues = 3\n",
+        "unknown = 1\n",
+        'emails = "x"\n',
+    ],
+)
+def test_rules_that_cannot_be_used_are_not_changed_by_commands(run, home, text):
+    home.mkdir(mode=0o700)
+    (home / "redact.toml").write_text(text)
+    said = run("redact", "rules").stderr
+    assert "redact.toml" in said
+    for args in (["emails", "on"], ["emails", "off"], ["remove", "acme-key"], ["remove", "some-value"]):
+        done = run("redact", *args)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", said), args
+        assert (home / "redact.toml").read_text() == text
+
+
 # ── what was taken out ──
 
 
