@@ -289,6 +289,45 @@ def test_a_meta_file_that_is_no_text_passes_redaction(long, run, tmp_path, home)
     assert json.loads(run("import", tmp_path / "p", "--json").stdout)["records"] == 0
 
 
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (["show", "\udcff"], "'SESSION'"),
+        (["forget", "fine", "\udcff", "--yes"], "'[SESSIONS]...'"),
+        (["search", "x", "--tool", "\udcff"], "'--tool'"),
+        (["export", "--session", "\udcff", "out.jsonl"], "'--session'"),
+        (["redact", "allow", "ab\udcffcdefgh"], "'[VALUE]'"),
+        (["redact", "allow", "--pattern", "ab\udcffcdefgh"], "'--pattern'"),
+        (["redact", "add", "--kind", "k", "--pattern", "ab\udcffcdefgh"], "'--pattern'"),
+        (["redact", "add", "--kind", "k", "--prefix", "acme_", "--chars", "\udcff"], "'--chars'"),
+    ],
+)
+def test_text_that_is_not_utf_8_is_refused_by_its_name(args, named, run, home):
+    done = run(*args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"Error: Invalid value for {named}: it is not UTF-8." in done.stderr
+    assert not (home / "redact.toml").exists()
+
+
+def test_a_value_on_standard_input_that_is_not_utf_8_is_refused(home):
+    command = [sys.executable, "-m", "holdfast", "redact", "allow", "-"]
+    done = subprocess.run(command, input=b"ab\xffcdefgh\n", capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"is not UTF-8" in done.stderr
+    assert not (home / "redact.toml").exists()
+
+
+def test_names_of_files_may_be_any_bytes(run, tmp_path):
+    place = tmp_path / "caf\udce9"
+    place.mkdir()
+    shutil.copy(GOOD, place / GOOD.name)
+    assert run("import", place).returncode == 0
+    assert json.loads(run("sessions", "--json").stdout)["sessions"]
+    assert run("redact", "check", place / GOOD.name).returncode == 0
+    assert run("export", place / "all.jsonl").returncode == 0
+    assert (place / "all.jsonl").exists()
+
+
 def test_an_ambiguous_prefix_names_what_it_fits(run):
     run("import", CAPTURED)
     done = run("show", "5")

@@ -70,7 +70,25 @@ GROUPS = {
 def find_command(name: str) -> click.Command:
     """The command of this name ("sessions", "journal verify"); its module is imported now."""
     module = importlib.import_module(f"holdfast.cli.{COMMANDS[name][0]}")
-    return module.commands[name] if " " in name else module.command  # type: ignore[no-any-return]
+    command: click.Command = module.commands[name] if " " in name else module.command
+    for param in command.params:
+        if param.type is click.STRING:
+            param.type = _TEXT
+    return command
+
+
+class _Text(click.types.StringParamType):
+    """Text that can be recorded, stored and searched for. Names of files are none: the system lets them be any bytes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's interface
+        text = super().convert(value, param, ctx)
+        assert isinstance(text, str)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            self.fail("it is not UTF-8.", param, ctx)
+        return text
+
+
+_TEXT = _Text()
 
 
 class _Lazy(click.Group):

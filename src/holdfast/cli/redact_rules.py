@@ -135,7 +135,10 @@ def _given(value: str) -> str:
         return value
     if sys.stdin is None:
         raise UsageError("standard input is closed", hint="pipe the value into it")
-    return sys.stdin.readline().rstrip("\r\n")
+    try:
+        return sys.stdin.buffer.readline().decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UsageError("what standard input holds is not UTF-8", hint="pipe the value into it") from None
 
 
 @click.command("remove", help=COMMANDS["redact remove"][1])
