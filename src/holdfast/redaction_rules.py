@@ -201,13 +201,18 @@ def _check_kind(kind: str) -> None:
         raise UsageError(f"kind {kind!r}: {why}")
 
 
+_MATCH_MORE = (
+    "let the group `secret`, or without one the whole pattern, match more of what is to be taken out"
+)
+
+
 class _TooSlow(Exception):
     pass
 
 
-def _try_out(shape: Shape, match: str) -> None:
+def _try_out(shape: Pattern, match: str) -> None:
     """Let a rule look through texts made to be hard for it, and find what it is for."""
-    short, long = bounds.examples(match)
+    short, long, *others = bounds.examples(match)
     units = [
         short,
         long,
@@ -225,6 +230,11 @@ def _try_out(shape: Shape, match: str) -> None:
             for at in range(0, len(text), 32 << 10):
                 for _ in shape.find(text, at, at + (32 << 10)):
                     pass
+        matched = [text for text in (short, long, *others) if shape.match.search(text)]
+        # what looks around may match none of them: nothing is known of it
+        if matched and not any(any(shape.find(text, 0, len(text))) for text in matched):
+            why = "what it matches has less than six different characters, or stands in place of a secret (a word of examples, a template)"
+            raise UsageError(f"the rule would take nothing out: {why}", hint=_MATCH_MORE)
 
 
 @contextlib.contextmanager

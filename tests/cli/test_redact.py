@@ -228,6 +228,10 @@ def test_rules_added_allowed_and_removed_change_what_is_recorded_and_keep_what_t
         (["--kind", "x", "--pattern", "acme_[a-z]+"], "without a limit"),
         (["--kind", "x", "--pattern", "[a-z]{30}"], "three fixed characters"),
         (["--kind", "x", "--pattern", "abc(?:x{0,200}){3}(?:x{0,200}){3}y"], "too slow"),
+        (["--kind", "x", "--pattern", "PIN: (?P<secret>[0-9]{4})"], "would take nothing out"),
+        (["--kind", "x", "--pattern", "acme: (?P<secret>none|x{4,40})"], "would take nothing out"),
+        (["--kind", "x", "--pattern", "the long job"], "would take nothing out"),
+        (["--kind", "x", "--prefix", "xxx", "--chars", "x"], "would take nothing out"),
         (["--kind", "Big", "--pattern", "acme_[a-z]{20}"], "lower-case letters"),
         (["--kind", "unchecked", "--pattern", "acme_[a-z]{20}"], "a kind is"),
         (["--kind", "x", "--prefix", "a"], "three letters"),
@@ -242,6 +246,24 @@ def test_a_rule_that_cannot_be_one_is_refused_and_nothing_is_written(run, home, 
     assert done.returncode == 2
     assert why in done.stderr
     assert not (home / "redact.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"acme_[^\s\"]{20}", "acme_Xk29fLq83mZp01Tb64Wd"),
+        (r"acme_\S{20,40}", "acme_Xk29fLq83mZp01Tb64Wd"),
+        ("acme: (?P<secret>none|null|true|[a-z0-9]{12})", "acme: k29fq83mzp01"),
+        ("code (?P<secret>[0-9]{3}-[0-9]{3})", "code 381-946"),
+        ("(?<=pass )corp[0-9]{8,20}", "pass corp38194627"),
+        ("corp[0-9]{8,20}(?= end)", "corp38194627 end"),
+        ("corp(?=[0-9])(?P<secret>[0-9a-f]{8,20})", "corp3819a627"),
+    ],
+)
+def test_a_rule_that_takes_out_what_it_is_for_is_added(run, pattern, text):
+    done = run("redact", "add", "--kind", "acme-key", "--pattern", pattern)
+    assert done.returncode == 0, done.stderr
+    assert check(run, "-", stdin=f"it is {text} there\n")[0]["kinds"] == {"acme-key": 1}
 
 
 def test_only_what_is_no_secret_is_let_through(run, home, token):

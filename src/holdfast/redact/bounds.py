@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 LONGEST_MATCH = 2_600  # bytes that `shapes.Pattern` reads from where a match may begin
@@ -20,10 +21,22 @@ _REPEATS_LIMIT = 20_000
 _REPEATS = frozenset(("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"))
 _parser: Any = importlib.import_module("re._parser")  # no stubs describe it
 _FEW = 3
+_DRAWS = 16
+_LONG = 60
+_NEARLY_ANY = 128  # so many of 256 bytes
 _CATEGORIES = {
     "CATEGORY_DIGIT": frozenset(b"0123456789"),
     "CATEGORY_WORD": frozenset(b"_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"),
 }
+_WRITTEN = {
+    "CATEGORY_DIGIT": rb"\d",
+    "CATEGORY_NOT_DIGIT": rb"\D",
+    "CATEGORY_SPACE": rb"\s",
+    "CATEGORY_NOT_SPACE": rb"\S",
+    "CATEGORY_WORD": rb"\w",
+    "CATEGORY_NOT_WORD": rb"\W",
+}
+_LETTERS_AND_DIGITS = _CATEGORIES["CATEGORY_WORD"] - frozenset(b"_")
 _AS_IT_IS = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 !#$%()*+,-.:;=?@[]^_`{|}~"
 )
@@ -283,35 +296,62 @@ def _members(members: Any) -> set[int] | None:  # noqa: ANN401
     return found
 
 
+# ── examples ──
+
+
 def examples(match: str) -> list[bytes]:
-    """Texts that an expression may match, or nearly: as short as they can be, and long ones."""
+    """Texts that an expression may match, or nearly: one as short as it can be and a long one, then others of both."""
     tree = _parsed(match)
-    return [_example(tree, limit) for limit in (0, 60)]
-
-
-def _example(tree: Any, limit: int) -> bytes:  # noqa: ANN401
-    """`limit`: how often what may be repeated is repeated beyond what it must."""
-    out = b""
-    for number, (name, value) in enumerate(_flat(tree)):
-        if name == "LITERAL":
-            out += bytes([value])
-        elif name == "IN":
-            members = sorted(_members(value) or b"a")
-            out += bytes([members[number * 7 % len(members)]])
-        elif name in _REPEATS:
-            times = min(int(value[1]), max(int(value[0]), limit))
-            out += b"".join(_turn(value[2], limit, turn) for turn in range(times))
-        elif name == "BRANCH":
-            out += _example(value[1][0], limit)
-        else:
-            out += b"a"
+    out = []
+    for draw in range(_DRAWS):
+        for limit in (0, _LONG):
+            text = bytearray()
+            _write(text, tree, limit, draw)
+            out.append(bytes(text))
     return out
 
 
-def _turn(tree: Any, limit: int, turn: int) -> bytes:  # noqa: ANN401
-    """One turn of a repeat; classes give another member each time."""
-    nodes = _flat(tree)
-    if len(nodes) == 1 and nodes[0][0] == "IN":
-        members = sorted(_members(nodes[0][1]) or b"a")
-        return bytes([members[turn * 7 % len(members)]])
-    return _example(tree, limit)
+def _write(out: bytearray, tree: Any, limit: int, draw: int) -> None:  # noqa: ANN401
+    """Append one example.
+
+    Args:
+        out: what it is appended to.
+        tree: the expression.
+        limit: how often what may be repeated is repeated beyond what it must.
+        draw: which of many: another branch, other characters; and what must stand around, in every second one.
+    """
+    for name, value in _nodes(tree):
+        if name == "LITERAL":
+            out.append(value)
+        elif name == "BRANCH":
+            _write(out, value[1][draw // 2 % len(value[1])], limit, draw)
+        elif name in _REPEATS:
+            for _ in range(min(int(value[1]), max(int(value[0]), limit))):
+                _write(out, value[2], limit, draw)
+        elif name in {"SUBPATTERN", "ATOMIC_GROUP"} or (name == "ASSERT" and draw % 2):
+            for inside in _inside(name, value):
+                _write(out, inside, limit, draw)
+        elif name not in {"ASSERT", "ASSERT_NOT", "AT"}:
+            choices = _choices(name, tuple(value) if name == "IN" else value)
+            step = 7 if len(choices) % 7 else 11  # so that neighbours differ
+            out.append(choices[(len(out) * step + draw) % len(choices)])
+
+
+@cache
+def _choices(name: str, value: Any) -> list[int]:  # noqa: ANN401
+    """Bytes for one character of an example; letters and digits where nearly any would do."""
+    members = {"NOT_LITERAL": (("NEGATE", None), ("LITERAL", value)), "IN": value}.get(name, ())
+    negated = bool(members) and str(members[0][0]) == "NEGATE"
+    matched = [byte for byte in range(256) if any(_is_member(byte, *each) for each in members) is not negated]
+    found = matched or list(range(256))
+    simple = [byte for byte in found if byte in _LETTERS_AND_DIGITS]
+    return simple if simple and len(found) > _NEARLY_ANY else found
+
+
+def _is_member(byte: int, op: object, value: Any) -> bool:  # noqa: ANN401
+    if str(op) == "LITERAL":
+        return bool(byte == value)
+    if str(op) == "RANGE":
+        return bool(value[0] <= byte <= value[1])
+    written = _WRITTEN.get(str(value))
+    return written is not None and re.match(written, bytes([byte])) is not None
