@@ -6,6 +6,7 @@ JSON value is one; anything else is text, in blocks that overlap, since how much
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections import Counter
@@ -120,21 +121,18 @@ class Checker:
         """The places in a file.
 
         Raises:
-            NotFound: there is none of this name.
+            NotFound: there is none of this name, or it cannot be read, or no further.
             UsageError: it is a directory.
-            OSError: it cannot be read.
         """
-        try:
-            stream = path.open("rb")
-        except FileNotFoundError as exc:
-            raise NotFound(f"{path} does not exist", hint="`-` stands for standard input") from exc
-        except IsADirectoryError as exc:
-            raise UsageError(f"{path} is a directory", hint="name the files") from exc
-        with stream:
-            yield from self.stream(stream, os.fspath(path))
+        with _readable(os.fspath(path)), path.open("rb") as stream:
+            yield from self._places(stream, os.fspath(path))
 
     def stream(self, stream: BinaryIO, name: str) -> Iterator[Place]:
-        """The places in what a stream gives."""
+        """The places in what a stream gives. Raises as `file`."""
+        with _readable(name):
+            yield from self._places(stream, name)
+
+    def _places(self, stream: BinaryIO, name: str) -> Iterator[Place]:
         before = self.looked.size_bytes
         for unit in _units(stream):
             yield from self._in_unit(unit, name)
@@ -342,6 +340,21 @@ def _end(body: bytes, start: int, after: bytes, value: bytes, ends: dict[int, in
         if end > start and body.startswith(after, end):
             return end
     return max(start, body.find(after, start + 1))
+
+
+@contextlib.contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """What the system refuses of a file, in words."""
+    try:
+        yield
+    except FileNotFoundError as exc:
+        raise NotFound(f"{name} does not exist", hint="`-` stands for standard input") from exc
+    except IsADirectoryError as exc:
+        raise UsageError(f"{name} is a directory", hint="name the files") from exc
+    except OSError as exc:
+        raise NotFound(
+            f"{name} cannot be read: {exc.strerror}", hint="repair its name, or access to it"
+        ) from exc
 
 
 # ── what is looked at together ──

@@ -153,6 +153,47 @@ def test_what_cannot_be_checked_is_an_error_of_its_own(run, place):
     assert run("redact", "check").returncode == 2
 
 
+def test_a_file_that_cannot_be_read_does_not_hide_the_others(run, place, token):
+    (place / "clean").write_text("nothing here\n")
+    (place / "leaky").write_text(f"TOKEN={token}\n")
+    absent, below, long = place / "absent", place / "clean" / "below", place / ("n" * 300)
+    found, done = check(run, absent, place / "leaky", below, long, place, place / "clean")
+    assert found["kinds"] == {"github-token": 1}
+    assert found["files"] == 2
+    assert found["unread"] == [str(path) for path in (absent, below, long, place)]
+    for said in (
+        f"not read: {absent} does not exist",
+        f"not read: {below} cannot be read: Not a directory",
+        f"not read: {long} cannot be read: File name too long",
+        f"not read: {place} is a directory",
+        "error: 1 place would be taken out",
+    ):
+        assert said in done.stderr
+    told = run("redact", "check", absent, place / "leaky")
+    assert told.returncode == 41
+    assert "1 place in 1 file" in told.stdout
+
+    found, done = check(run, below, place / "clean", absent, code=3)
+    assert (found["places"], found["unread"]) == ([], [str(below), str(absent)])
+    assert f"not read: {absent} does not exist" in done.stderr
+    assert f"error: {below} cannot be read: Not a directory" in done.stderr
+    assert run("redact", "check", absent).stdout == ""
+    done = run("redact", "check", "/proc/self/mem")  # it can be opened, and not be read from its beginning
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "error: /proc/self/mem cannot be read: Input/output error" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_named_and_the_others_are_checked(run, place, token):
+    (place / "closed").write_text("nobody may read this\n")
+    (place / "closed").chmod(0)
+    (place / "leaky").write_text(f"TOKEN={token}\n")
+    found, done = check(run, place / "closed", place / "leaky")
+    assert found["unread"] == [str(place / "closed")]
+    assert f"not read: {place / 'closed'} cannot be read: Permission denied" in done.stderr
+    assert run("redact", "check", place / "closed").returncode == 3
+
+
 def test_errors_do_not_repeat_the_secrets_they_are_about(run, token):
     for args, stdin in (
         (["show", token], ""),

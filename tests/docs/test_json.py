@@ -235,7 +235,7 @@ def _ask_about_secrets(ask, place):
     ask("redact", "rules")
     lines = place / "lines.jsonl"
     lines.write_text(json.dumps({"text": "acme_" + "a1b2c3d4" * 4}) + "\n")
-    ask("redact", "check", str(lines), code=41)
+    ask("redact", "check", str(lines), str(place / "absent"), code=41)
     ask("redact", "check", "-", stdin="nothing\n")
     ask("record", stdin=lines.read_text().replace('"text"', '"kind": "info", "text"'))
     ask("redact", "stats")

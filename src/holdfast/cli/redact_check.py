@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from holdfast.cli import terminal
 from holdfast.cli.app import COMMANDS, Context
-from holdfast.errors import HomeOutdated, SecretsFound, UsageError
+from holdfast.errors import HoldfastError, HomeOutdated, NotFound, SecretsFound, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,9 +43,10 @@ def check(context: Context, files: tuple[Path, ...], plain: bool, as_json: bool)
     line = terminal.ProgressLine("checking")
     home = context.settings.home
     checker = Checker(home, line.bytes_done, KeptGates().load)
-    shown = []
+    shown: list[dict[str, Any]] = []
+    unread: list[tuple[Path, HoldfastError]] = []
     try:
-        for place in _places(checker, files):
+        for place in _places(checker, files, unread):
             if as_json:
                 shown.append(asdict(place))
                 continue
@@ -53,25 +54,44 @@ def check(context: Context, files: tuple[Path, ...], plain: bool, as_json: bool)
             click.echo(_plain(place) if plain else _told(place))
     finally:
         line.done()
-    looked = checker.looked
+    looked, read = checker.looked, len(files) - len(unread)
     if as_json:
-        counts = {"files": len(files), "records": looked.records, "bytes": looked.size_bytes}
-        terminal.print_json({"places": shown, "kinds": dict(sorted(looked.kinds.items())), **counts})
-    elif not plain:
-        click.echo(_summary(looked, len(files)))
-    if found := looked.kinds.total():
+        counts = {"files": read, "records": looked.records, "bytes": looked.size_bytes}
+        kinds = dict(sorted(looked.kinds.items()))
+        terminal.print_json(
+            {"places": shown, "kinds": kinds, **counts, "unread": [str(file) for file, _ in unread]}
+        )
+    elif not plain and (read or looked.kinds):
+        click.echo(_summary(looked, read))
+    _end(looked.kinds.total(), [exc for _, exc in unread])
+
+
+def _places(
+    checker: Checker, files: tuple[Path, ...], unread: list[tuple[Path, HoldfastError]]
+) -> Iterator[Place]:
+    """The places in all files; what cannot be read, and why, goes to `unread`."""
+    for file in files:
+        try:
+            yield from checker.file(file) if str(file) != "-" else checker.stream(_standard_input(), "-")
+        except (NotFound, UsageError) as exc:
+            unread.append((file, exc))
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise UsageError("standard input is closed", hint="pipe a text into it")
+    return sys.stdin.buffer
+
+
+def _end(found: int, unread: list[HoldfastError]) -> None:
+    """Say what was not read, and end with the code for what was found, or else for the first that was not read."""
+    for exc in unread if found else unread[1:]:
+        terminal.note(f"not read: {exc}")
+    if found:
         what = f"{terminal.some(found, 'place')} would be taken out"
         raise SecretsFound(what, hint="what is none of it can be let through: `holdfast redact allow`")
-
-
-def _places(checker: Checker, files: tuple[Path, ...]) -> Iterator[Place]:
-    for file in files:
-        if str(file) != "-":
-            yield from checker.file(file)
-        elif sys.stdin is None:
-            raise UsageError("standard input is closed", hint="pipe a text into it")
-        else:
-            yield from checker.stream(sys.stdin.buffer, "-")
+    if unread:
+        raise unread[0]
 
 
 def _at(place: Place) -> str:
