@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from holdfast.errors import HoldfastError, InvalidEvent
+from holdfast.errors import AppendFailed, HoldfastError, InvalidEvent, RuleError
 from holdfast.ids import derived, uuid7
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def record(
         fields: the kind's fields (`docs/reference/events.md`).
 
     Raises:
-        AppendFailed: it was not written; nothing was acknowledged.
+        AppendFailed: it was not written; nothing was acknowledged. Also when the home's own rules of redaction cannot be used.
         InvalidEvent: with `strict`, the fields do not fit the kind.
     """
     if agent is not None and not isinstance(
@@ -80,13 +80,20 @@ def record(
     if key is not None:
         body["key"] = key
     body["fields"] = fields
-    return append(body, durable=durable, strict=strict)
+    try:
+        return append(body, durable=durable, strict=strict)
+    except (
+        RuleError
+    ) as exc:  # what the user's rules protect is recorded by none less; the host did nothing wrong
+        failed = AppendFailed(exc.place, exc.why)
+        failed.hint = exc.hint
+        raise failed from exc
 
 
 def append(
     body: dict[str, Any], *, durable: bool = False, strict: bool = False, home: str | None = None
 ) -> str:
-    """Append an event given as the object that `holdfast record` reads. Raises as `record`."""
+    """Append an event given as the object that `holdfast record` reads. Raises as `record`, and RuleError for such rules."""
     if strict:
         check(body)
     key = body.get("key")

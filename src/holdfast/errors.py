@@ -72,6 +72,8 @@ class RuleError(UsageError):
 
     def __init__(self, place: object, why: str) -> None:
         super().__init__(f"{place}: {why}")
+        self.place = place
+        self.why = why
         self.hint = "docs/reference/redaction.md describes the file and its rules"
 
 
@@ -145,8 +147,8 @@ class AppendFailed(JournalError):
 
     exit_code = 21
 
-    def __init__(self, segment: Path, why: str) -> None:
-        super().__init__(f"{segment}: the record was not written: {why}")
+    def __init__(self, place: object, why: str) -> None:
+        super().__init__(f"{place}: the record was not written: {why}")
         self.hint = "make room or repair access, then run the same command again; nothing was lost"
 
 
