@@ -40,6 +40,8 @@ class Found:
         looked_at: how many records were read.
         unreadable: names of blobs that cannot be read, so that nobody knows what is in them.
         segments: where those records stand.
+        blobs: names of those that records name, as far as records can be read.
+        nameless_blobs: how many blobs with such things no record names; a run that was cut short left them.
     """
 
     records: int = 0
@@ -47,6 +49,8 @@ class Found:
     looked_at: int = 0
     unreadable: set[str] = field(default_factory=set)
     segments: set[int] = field(default_factory=set)
+    blobs: set[str] = field(default_factory=set)
+    nameless_blobs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ def plan(home: Home, report: Callable[[int], None] = lambda _: None) -> Plan:
     """
     with rewriting.told(home, rewriting.UNCHANGED):
         found = _look(home, segments.numbers(home.journal), report)
+        found.nameless_blobs = _nameless_blobs(home, found.blobs)
         return Plan(found, premises.level(home.path), redact.LEVEL)
 
 
@@ -134,8 +139,17 @@ def _look(home: Home, numbers: Iterable[int], report: Callable[[int], None] = la
             report(done_bytes)
         except reader.Lost as exc:
             raise rewriting.unreadable(home.journal, exc) from exc
-    out.unreadable = cleaning.unreadable
+    out.unreadable, out.blobs = cleaning.unreadable, cleaning.blob_names()
     return out
+
+
+def _nameless_blobs(home: Home, named: set[str]) -> int:
+    """How many blobs with something to take out no record names.
+
+    Those that another process puts right now, before their records, are none of them: they passed the door.
+    """
+    cleaning = _Cleaning(home, write=False)
+    return sum(bool(cleaning.blob_kinds(ref)) for ref in rewriting.nameless_blobs(home, named))
 
 
 class _Cleaning:
@@ -205,6 +219,14 @@ class _Cleaning:
             self.unreadable.add(ref.sha256)
             kinds.clear()
         return self._cleaned_blobs.setdefault(ref.sha256, (ref, kinds))
+
+    def blob_names(self) -> set[str]:
+        """The blobs that were looked at."""
+        return set(self._cleaned_blobs)
+
+    def blob_kinds(self, ref: BlobRef) -> Mapping[str, int]:
+        """What would be taken out of a blob; nothing of one that cannot be read."""
+        return self._blob(ref)[1]
 
     def _stream(self, ref: BlobRef, kinds: Counter[str]) -> Iterator[bytes]:
         """The content of a blob, cleaned in the way in which bodies of its size are when they come in."""

@@ -24,6 +24,7 @@ from holdfast import background
 from holdfast.errors import RewriteRefused, SegmentHeld, StoreBusy, StoreError
 from holdfast.failpoints import failpoint
 from holdfast.journal import blobs, chain, reader, sealed, sealing, segments, verify
+from holdfast.journal.format import BlobRef
 from holdfast.store import database, migrate, upkeep
 
 if TYPE_CHECKING:
@@ -222,6 +223,18 @@ def remove_blobs(home: Home) -> int:
     wanted = blobs.unnamed(home.blobs, names.more())
     failpoint("rewrite.removing")
     return blobs.remove(home.blobs, wanted, names.more)
+
+
+def nameless_blobs(home: Home, named: set[str]) -> list[BlobRef]:
+    """Blobs that no record names, also those that a killed removal put aside. Another process may be about to name some.
+
+    Args:
+        home: the home.
+        named: some that records name; when these are all there is, the journal is not read.
+    """
+    there = {name: size_bytes for name, size_bytes in blobs.sizes(home.blobs).items() if name not in named}
+    others = _Names(home.journal).more() if there else set()
+    return [BlobRef(name, size_bytes) for name, size_bytes in there.items() if name not in others]
 
 
 # ── copies ──

@@ -256,6 +256,28 @@ def test_what_was_cut_is_ended_by_the_next(name, leaky, run, door):
     assert answer(run("redact", "apply", "--json", env=env))["records"] == 0
 
 
+@pytest.mark.parametrize("aside", [False, True])
+def test_blobs_that_a_cut_run_left_are_told_before_they_are_removed(aside, leaky, run, door):
+    env = door(1)
+    before = answer(run("redact", "apply", "--json", env=env))
+    assert before["nameless_blobs"] == 0
+    killed = run("redact", "apply", "--yes", env=env | {"HOLDFAST_FAILPOINTS": "rewrite.removing=kill"})
+    assert killed.returncode == -signal.SIGKILL
+    run("sessions", env=env)  # folds anew, and leaves no other sign of it
+    if aside:
+        for path in list((leaky / "blobs").glob("[0-9a-f]*")):
+            if SECRET.encode() in path.read_bytes():
+                path.rename(path.with_name(f".removing-{path.name}"))
+    told = answer(run("redact", "apply", "--json", env=env))
+    assert told["records"] == 0
+    assert told["nameless_blobs"] > 0
+    said = run("redact", "apply", env=env).stdout
+    assert f"an earlier run was cut short: {told['nameless_blobs']} blob" in said
+    assert run("redact", "apply", "--yes", env=env).returncode == 0
+    assert answer(run("redact", "apply", "--json", env=env))["nameless_blobs"] == 0
+    assert holds(leaky, SECRET, OTHER) == set()
+
+
 def test_nothing_is_found_where_nothing_is(home, run, door):
     """Real sessions hold none of these: not a byte is changed."""
     run("import", CAPTURED)

@@ -42,6 +42,7 @@ def _apply_answer(planned: Plan, done: Done | None) -> dict[str, object]:
         "records": done.records if done else found.records,
         "kinds": done.kinds if done else dict(found.kinds),
         "unreadable_blobs": sorted(found.unreadable),
+        "nameless_blobs": found.nameless_blobs,
         "level_before": planned.level_before,
         "level": planned.level,
         "done": done is not None,
@@ -58,6 +59,10 @@ def _say_applied(planned: Plan, done: Done | None) -> None:
         terminal.note(f"note: blob {sha256} cannot be read; what is in it is not known")
     read = f"of {terminal.some(found.looked_at, 'record')}"
     if done is None:
+        if left := found.nameless_blobs:
+            click.echo(
+                f"an earlier run was cut short: {terminal.some(left, 'blob')} that no record names would be removed"
+            )
         would = terminal.some(records, "record") if records else "no record"
         click.echo(f"{would} {read} would change; nothing was changed (--yes does it)")
         return

@@ -169,6 +169,17 @@ def unnamed(directory: Path, named: set[str]) -> dict[str, int]:
     return found
 
 
+def sizes(directory: Path) -> dict[str, int]:
+    """SHA-256 and size in bytes of each blob, also of those that a removal has put aside."""
+    found = {}
+    for path in directory.iterdir() if directory.is_dir() else ():
+        name = path.name.removeprefix(ASIDE_PREFIX)
+        if _NAME.match(name):
+            with contextlib.suppress(FileNotFoundError):  # a removal goes on
+                found[name] = path.stat().st_size
+    return found
+
+
 def restore_aside(directory: Path) -> None:
     """Give back their names to blobs that a killed removal had put aside.
 
