@@ -19,9 +19,9 @@ from holdfast.failpoints import failpoint
 from holdfast.home import translators
 from holdfast.ids import uuid7
 from holdfast.journal.blobs import sync_directory
-from holdfast.store import bodies, database, queries
+from holdfast.store import database, outline, queries
 from holdfast.store.known import Known
-from holdfast.store.project import FILE_SOURCE, start_of, translated
+from holdfast.store.project import FILE_SOURCE, start_of
 from holdfast.transfer import incoming, lines, outgoing, tables
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from holdfast.home import Home
     from holdfast.journal.format import Record
 
-_HEAD_CHARS = 300  # of texts, which say nothing about whose they are
 _SNIFF_BYTES = 1 << 20
 _WAIT_MS = 5_000
 
@@ -307,12 +306,9 @@ class _Barred:
         translator = self._translators.get(record.s)
         if translator is None:
             return set()
-        body = bodies.read(record, self._blobs, _HEAD_CHARS)
         path = self._paths.get(record.p.file if record.p else "")
-        return {
-            event.session
-            for event in translated(translator, record, body, path, start_of(record, 0, 0)).events
-        }
+        events = outline.events_of(translator, record, self._blobs, path, start_of(record, 0, 0))
+        return {event.session for event in events or ()}
 
 
 def fold(home: Home, report: Callable[[ImportReport], None] | None = None) -> ImportReport:

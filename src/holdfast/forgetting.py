@@ -17,20 +17,18 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from holdfast import rewriting
 from holdfast.capture.claude_files import session_named
 from holdfast.capture.claude_transcripts import META_SOURCE
-from holdfast.errors import BlobDamaged, SegmentHeld
+from holdfast.errors import SegmentHeld
 from holdfast.events import SessionNoted, WorkspaceMoved
 from holdfast.failpoints import failpoint
 from holdfast.forgotten import Entry
 from holdfast.home import translators
 from holdfast.journal import format as fmt
 from holdfast.journal import reader, segments, verify
-from holdfast.store import bodies
-from holdfast.store.project import FILE_SOURCE, start_of, translated
+from holdfast.store import bodies, outline
+from holdfast.store.project import FILE_SOURCE, start_of
 from holdfast.store.statements import statements
 from holdfast.transfer.outgoing import declared
 
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
     from holdfast.journal.format import Record
 
 WHY = fmt.FORGOTTEN
-_HEAD_CHARS = 300  # of texts, which say nothing about whose they are
 _HINT = "nothing of it comes back meanwhile; `holdfast forget` ends it"
 # What of a line that is no record tells whose it was.
 _TELLING = re.compile(
@@ -86,6 +83,7 @@ class Belongings:
         records, size_bytes: what goes, blobs and declarations included.
         segments: where all this stands.
         others: keys of other sessions of which files hold something that go.
+        untold: how many records without a file stay because it cannot be read whose they are.
     """
 
     files: dict[str, _File] = field(default_factory=dict)
@@ -96,6 +94,7 @@ class Belongings:
     size_bytes: int = 0
     segments: set[int] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
+    untold: int = 0
 
     @property
     def paths(self) -> set[str]:
@@ -215,16 +214,12 @@ class _Look:
         translator = self._translators.get(record.s)
         if translator is None:
             return []
-        try:
-            body = bodies.read(record, self._home.blobs, _HEAD_CHARS)
-        except BlobDamaged:
-            return []
         file = self.out.files.get(record.p.file) if record.p else None
         path, start = file.path if file else None, start_of(record, number, at)
-        try:
-            return translated(translator, record, body, path, start).events
-        except Exception:  # noqa: BLE001 - one record no translator was ready for must not keep all others; folding it tells of it
-            return []
+        events = outline.events_of(translator, record, self._home.blobs, path, start)
+        if events is None and record.p is None:
+            self.out.untold += 1
+        return events or []
 
     def _of_file(self, name: str, events: list[Event], sessions: set[str], one: _One) -> None:
         self._file(name, one.segment, one.size_bytes).sessions |= sessions
@@ -234,12 +229,15 @@ class _Look:
 
     def _by_itself(self, record: Record, events: list[Event], sessions: set[str], one: _One) -> None:
         moved = next((event.data for event in events if isinstance(event.data, WorkspaceMoved)), None)
-        named = self._theirs.path(_meta_path(record)) if record.s == META_SOURCE else None
+        named = self._theirs.path(self._meta_path(record)) if record.s == META_SOURCE else None
         if moved is not None:
             self._moves.append((moved.old, moved.new, one))
         elif named is not None or any(map(self._theirs.session, sessions)):
             self.out.own.add(one.record_id)
             self._goes(one.segment, one.size_bytes)
+
+    def _meta_path(self, record: Record) -> str | None:
+        return outline.outline(bodies.as_it_is(record, self._home.blobs)).get("path")
 
     def _note(self, event: Event) -> None:
         """Keep what decides about titles and moves: the lines of their sessions, and where every session was started."""
@@ -290,17 +288,6 @@ class _Places:
         moved = {place for place in self._places if PurePosixPath(place).is_relative_to(base)}
         self._places |= {str(PurePosixPath(new, PurePosixPath(place).relative_to(base))) for place in moved}
         return bool(moved)
-
-
-class _Meta(msgspec.Struct):
-    path: str = ""
-
-
-def _meta_path(record: Record) -> str | None:
-    try:
-        return msgspec.json.decode(record.body_bytes() or b"", type=_Meta).path
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 # ── what a person is shown ──
@@ -377,6 +364,7 @@ class Done:
         blob_bytes, copies_bytes: of blobs that nothing names any more; of copies of older stores and leftovers.
         transcripts: source files outside the home that stay.
         anchor: stands for the journal as it is now.
+        untold: how many records stay because it cannot be read whose they are.
     """
 
     records: int
@@ -387,6 +375,7 @@ class Done:
     copies_bytes: int
     transcripts: list[str]
     anchor: str | None
+    untold: int
 
 
 def carry_out(home: Home, planned: Plan, report: Callable[[int], None] = lambda _: None) -> Done:
@@ -432,6 +421,7 @@ def carry_out(home: Home, planned: Plan, report: Callable[[int], None] = lambda 
         copies_bytes,
         planned.transcripts,
         verify.anchor(home.journal),
+        found.untold,
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 from holdfast.capture.claude_files import file_id
 from holdfast.journal import format as fmt
 from holdfast.journal import reader, segments
+from holdfast.store import outline
 from tests import old_layouts
 from tests.e2e.conftest import CAPTURED, ask, everything
 from tests.old_layouts import BESIDE, PARALLEL, POINTER
@@ -517,3 +518,68 @@ def test_a_search_that_finds_nothing_would_be_noticed(filled):
     db.execute("INSERT INTO elsewhere VALUES ('parasol of the page')")
     assert holds(filled, "parasol of the page") == {"parasol of the page"}
     assert PARALLEL in ask(filled, ["sessions", "--json"])[0]
+
+
+# ── what a program recorded, where it is too long or damaged ──
+
+LONG = {"kind": "message.user", "session": "s6", "fields": {"text": ["parasol of s6"] * 500_000}}
+
+
+def recorded(run, *events):
+    done = run("record", stdin="".join(json.dumps(event) + "\n" for event in events))
+    assert done.returncode == 0, done.stderr
+
+
+def blobs_of(home):
+    return [path for path in (home / "blobs").iterdir() if path.is_file()]
+
+
+def test_what_is_too_long_to_be_translated_is_told_by_its_session(home, run, tmp_path):
+    """Its session is read from the outermost members alone: it goes, is exported with its session, and is left out of an import."""
+    other = LONG | {"session": "s7", "fields": {"session": "s6", "text": ["sunshade"] * 800_000}}
+    recorded(run, {"kind": "of.my.own", "session": "s6", "fields": {}}, LONG, other)
+    export, only = tmp_path / "export.jsonl", tmp_path / "only.jsonl"
+    assert run("export", export).returncode == 0
+    assert run("export", only, "--session", "s6").returncode == 0
+    assert b"parasol of s6" in only.read_bytes()
+    assert b"sunshade" not in only.read_bytes()
+    done = answer(run("forget", "s6", "--yes", "--json"))
+    assert (done["records"], done["untold"]) == (2, 0)
+    assert len(blobs_of(home)) == 1
+    assert holds(home, "parasol of s6", "sunshade") == {"sunshade"}
+    taken = answer(run("import", export, "--json"))["exports"][0]
+    assert (taken["new"], taken["left_out"]) == (0, 2)
+    assert holds(home, "parasol of s6") == set()
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+def test_the_outermost_members_are_read_whatever_the_chunks(chunk):
+    """Names below are none, escapes are undone, what is no text is None, and what is cut tells what stands before the cut."""
+    body = (
+        rb'{"x":[{"session":"a"},"session",":\"}"], "sess\u0069on" : "s\"6\\", "session_id":["b"],'
+        rb'"kind":"k","text":"session","path":7}{"session":"c"}'
+    )
+    pieces = [body[at : at + chunk] for at in range(0, len(body), chunk)]
+    assert outline.outline(pieces) == {"session": 's"6\\', "session_id": None, "kind": "k", "path": None}
+    assert outline.outline([body[:80]]) == {"session": 's"6\\'}
+    assert outline.outline([b'["session","s6"]']) == outline.outline([b"", b"no JSON"]) == {}
+
+
+def test_a_damaged_body_goes_when_it_still_tells_its_session_and_is_counted_when_not(home, run):
+    """A byte that was changed keeps nothing; what tells of nobody any more is named as staying."""
+    recorded(
+        run, *[{"session": s, "fields": {"text": "parasol " * 90_000}, "kind": "k"} for s in ("s6", "s7")]
+    )
+    recorded(run, {"session": "s6", "kind": "k", "fields": {}})
+    for path in blobs_of(home):
+        raw = path.read_bytes()
+        path.write_bytes(
+            raw.replace(b'"session":"s7"', b'"sessioX":"s7"').replace(b"parasol ", b"Parasol ", 1)
+        )
+    assert "1 record whose session cannot be read stays" in run("forget", "s6").stdout
+    done = run("forget", "s6", "--yes")
+    assert "forgotten: 2 records" in done.stdout
+    assert "1 record whose session cannot be read stays" in done.stdout
+    [left] = blobs_of(home)
+    assert b'"sessioX":"s7"' in left.read_bytes()
+    assert answer(run("forget", "s6", "--yes", "--json"))["untold"] == 1

@@ -119,6 +119,13 @@ def _say(planned: Plan, before: list[str]) -> None:
         click.echo(
             f"to go: {terminal.some(going.records, 'record')} ({terminal.size(going.size_bytes)}) of {files}"
         )
+        _say_untold(going.untold)
+
+
+def _say_untold(records: int) -> None:
+    if records:
+        verb = "stays" if records == 1 else "stay"
+        click.echo(f"{terminal.some(records, 'record')} whose session cannot be read {verb}")
 
 
 def _say_done(planned: Plan, done: Done) -> None:
@@ -127,6 +134,8 @@ def _say_done(planned: Plan, done: Done) -> None:
         f"{terminal.some(done.files, 'source file')}; {terminal.some(done.segments, 'segment')} rewritten, "
         f"{terminal.size(done.blob_bytes)} of blobs and {terminal.size(done.copies_bytes)} of copies removed"
     )
+    if done.untold > planned.belongings.untold:  # it came meanwhile
+        _say_untold(done.untold)
     if done.anchor is not None:
         click.echo(f"anchor {done.anchor} (earlier ones do not fit any more)")
     if planned.transcripts:
@@ -151,6 +160,7 @@ def _answer(planned: Plan, before: list[str], done: Done | None) -> dict[str, ob
         "records": done.records if done else going.records,
         "size_bytes": done.size_bytes if done else going.size_bytes,
         "files": done.files if done else len(going.chosen),
+        "untold": done.untold if done else going.untold,
         "transcripts": planned.transcripts,
         "done": done is not None,
         **{name: made.get(name) for name in ("segments", "blob_bytes", "copies_bytes", "anchor")},

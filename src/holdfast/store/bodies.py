@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
+from holdfast.errors import BlobDamaged
 from holdfast.journal import blobs
 from holdfast.store.condense import CONDENSED_LIMIT_BYTES, condense
 
@@ -56,6 +58,15 @@ def read(record: Record, blob_directory: Path, head_chars: int) -> Body:
     if len(raw) > WHOLE_LIMIT_BYTES:
         return _condensed(iter([raw]), head_chars)
     return Body(raw, len(raw), None)
+
+
+def as_it_is(record: Record, blob_directory: Path) -> Iterator[bytes]:
+    """The bytes that stand for a body, in chunks, also where they are not what was written; none where none can be read."""
+    if record.f is None:
+        yield record.body_bytes() or b""
+        return
+    with contextlib.suppress(BlobDamaged):
+        yield from blobs.read(blob_directory, record.f)
 
 
 def _condensed(chunks: Iterator[bytes], head_chars: int) -> Body:

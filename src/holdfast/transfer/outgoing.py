@@ -16,9 +16,9 @@ from holdfast.errors import BlobDamaged
 from holdfast.events import WorkspaceMoved
 from holdfast.journal import blobs, reader
 from holdfast.journal.format import SEGMENT_SOURCE, is_tombstone
-from holdfast.store import bodies
+from holdfast.store import outline
 from holdfast.store.known import Known, Sight
-from holdfast.store.project import FILE_SOURCE, start_of, translated
+from holdfast.store.project import FILE_SOURCE, start_of
 from holdfast.transfer import lines
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from holdfast.store.project import Translator
 
 _REPORT_EVERY = 1_000
-_HEAD_CHARS = 300  # of texts, which say nothing about whose they are
 _FAR_US = 2**63
 
 
@@ -205,18 +204,14 @@ class Export:
         translator = self._translators.get(record.s)
         if translator is None:
             return False
-        try:
-            body = bodies.read(record, self._blobs, _HEAD_CHARS)
-        except BlobDamaged:
-            return False
         path = self._paths.get(record.p.file if record.p else "")
-        understood = translated(translator, record, body, path, start_of(record, 0, 0))
+        events = outline.events_of(translator, record, self._blobs, path, start_of(record, 0, 0))
         assert self._choice.sessions is not None
         return any(
             self._is_move_of_theirs(event.data)
             if isinstance(event.data, WorkspaceMoved)
             else event.session in self._choice.sessions
-            for event in understood.events
+            for event in events or ()
         )
 
     def _is_move_of_theirs(self, move: WorkspaceMoved) -> bool:
