@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from holdfast import rewriting
 from holdfast.capture.claude_files import session_named
 from holdfast.capture.claude_transcripts import META_SOURCE
@@ -48,8 +50,10 @@ _HINT = "nothing of it comes back meanwhile; `holdfast forget` ends it"
 _TELLING = re.compile(
     rb'"(?:p":\[|id":)"(?P<file>[0-9a-f]{16})"'
     rb"|(?P<claude>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
-    rb'|"session":"(?P<sdk>[^"\\]{1,300})"'
+    rb'|"session(?:_id)?"\s*:\s*"(?P<sdk>(?:[^"\\]|\\.){1,300})"'
+    rb'|\\"session(?:_id)?\\"\s*:\s*\\"(?P<within>(?:[^"\\]|\\\\.|\\\\\\"){1,300}?)\\"'  # a body that is a JSON string
 )
+_OWN_ID = re.compile(rb'"id":"[0-9a-f-]{36}"')  # of the record itself, which names nobody
 
 
 @dataclass(slots=True)
@@ -84,6 +88,7 @@ class Belongings:
         segments: where all this stands.
         others: keys of other sessions of which files hold something that go.
         untold: how many records without a file stay because it cannot be read whose they are.
+        nameless: how many damaged lines of the journal stay because they name nobody.
     """
 
     files: dict[str, _File] = field(default_factory=dict)
@@ -95,6 +100,7 @@ class Belongings:
     segments: set[int] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
     untold: int = 0
+    nameless: int = 0
 
     @property
     def paths(self) -> set[str]:
@@ -136,8 +142,24 @@ class _Theirs:
 
 def tells(line: bytes) -> list[tuple[str, str]]:
     """What a line that is no record names: ids of files, and of sessions of either source."""
-    found = _TELLING.finditer(line)
-    return [(str(one.lastgroup), one[one.lastindex or 0].decode("utf-8", "replace")) for one in found]
+    return [
+        _named(str(one.lastgroup), one[one.lastindex or 0])
+        for one in _TELLING.finditer(_OWN_ID.sub(b"", line, count=1))
+    ]
+
+
+def _named(sort: str, name: bytes) -> tuple[str, str]:
+    """A name with its escapes undone."""
+    if sort == "within":
+        sort, name = "sdk", _unescaped(name).encode("utf-8", "surrogatepass")
+    return sort, _unescaped(name) if sort == "sdk" else name.decode()
+
+
+def _unescaped(name: bytes) -> str:
+    try:
+        return msgspec.json.decode(b'"' + name + b'"', type=str)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return name.decode("utf-8", "replace")
 
 
 class _Look:
@@ -265,6 +287,8 @@ class _Look:
         for number, size_bytes, names in self._damaged:
             if self._theirs.told(names, self.out.chosen):
                 self._goes(number, size_bytes)
+            elif not names:
+                self.out.nameless += 1
         others, theirs_ = (_Places(places) for places in self._places)
         for old, new, one in self._moves:
             moves_others, moves_theirs = others.move(old, new), theirs_.move(old, new)
@@ -364,7 +388,7 @@ class Done:
         blob_bytes, copies_bytes: of blobs that nothing names any more; of copies of older stores and leftovers.
         transcripts: source files outside the home that stay.
         anchor: stands for the journal as it is now.
-        untold: how many records stay because it cannot be read whose they are.
+        untold, nameless: how many records and damaged lines stay because it cannot be read whose they are.
     """
 
     records: int
@@ -376,6 +400,7 @@ class Done:
     transcripts: list[str]
     anchor: str | None
     untold: int
+    nameless: int
 
 
 def carry_out(home: Home, planned: Plan, report: Callable[[int], None] = lambda _: None) -> Done:
@@ -422,6 +447,7 @@ def carry_out(home: Home, planned: Plan, report: Callable[[int], None] = lambda 
         planned.transcripts,
         verify.anchor(home.journal),
         found.untold,
+        found.nameless,
     )
 
 

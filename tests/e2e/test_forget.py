@@ -583,3 +583,25 @@ def test_a_damaged_body_goes_when_it_still_tells_its_session_and_is_counted_when
     [left] = blobs_of(home)
     assert b'"sessioX":"s7"' in left.read_bytes()
     assert answer(run("forget", "s6", "--yes", "--json"))["untold"] == 1
+
+
+def test_damaged_lines_of_programs_go_however_they_spell_their_session(home, run):
+    """With blanks, as a classic log names it, with escapes, in a body that is text; what names nobody is counted."""
+    name = 'café "6'
+    recorded(run, {"session": name, "kind": "k", "fields": {}}, {"session": "s7", "kind": "k", "fields": {}})
+    classic, inside = json.dumps({"session_id": name, "x": "parasol"}), json.dumps({"session": name})
+    head = '{"v":1,"id":"0190aaaa-aaaa-7aaa-8aaa-aaaaaaaaaaaa","t":1,"s":"sdk",'
+    torn = [
+        head + '"b":{"session" : ' + json.dumps(name, ensure_ascii=False) + ',"x":"parasol',
+        head + '"b":' + classic,
+        head + '"x":' + json.dumps(inside + " parasol"),
+        head + '"b":{"kind":"k","x":"sunshade","session":"caf',
+        head + '"b":{"session":"s7","x":"awning',
+    ]
+    newest = segments.path(home / "journal", max(segments.numbers(home / "journal")))
+    with newest.open("ab") as file:
+        file.write("".join(f"\n{one}\n" for one in torn).encode())
+    assert "1 damaged line of the journal in which nobody is named stays" in run("forget", name).stdout
+    done = answer(run("forget", name, "--yes", "--json"))
+    assert (done["records"], done["nameless"]) == (4, 1)
+    assert holds(home, "parasol", "sunshade", "awning") == {"sunshade", "awning"}

@@ -18,7 +18,7 @@ from holdfast.store import queries
 if TYPE_CHECKING:
     import apsw
 
-    from holdfast.forgetting import Done, Plan, Session
+    from holdfast.forgetting import Belongings, Done, Plan, Session
     from holdfast.home import Home
 
 _MOST_SHOWN = 20
@@ -119,13 +119,18 @@ def _say(planned: Plan, before: list[str]) -> None:
         click.echo(
             f"to go: {terminal.some(going.records, 'record')} ({terminal.size(going.size_bytes)}) of {files}"
         )
-        _say_untold(going.untold)
+        _say_untold(going)
 
 
-def _say_untold(records: int) -> None:
-    if records:
-        verb = "stays" if records == 1 else "stay"
-        click.echo(f"{terminal.some(records, 'record')} whose session cannot be read {verb}")
+def _say_untold(found: Belongings | Done) -> None:
+    if found.untold:
+        verb = "stays" if found.untold == 1 else "stay"
+        click.echo(f"{terminal.some(found.untold, 'record')} whose session cannot be read {verb}")
+    if found.nameless:
+        verb = "stays" if found.nameless == 1 else "stay"
+        click.echo(
+            f"{terminal.some(found.nameless, 'damaged line')} of the journal in which nobody is named {verb}"
+        )
 
 
 def _say_done(planned: Plan, done: Done) -> None:
@@ -134,8 +139,9 @@ def _say_done(planned: Plan, done: Done) -> None:
         f"{terminal.some(done.files, 'source file')}; {terminal.some(done.segments, 'segment')} rewritten, "
         f"{terminal.size(done.blob_bytes)} of blobs and {terminal.size(done.copies_bytes)} of copies removed"
     )
-    if done.untold > planned.belongings.untold:  # it came meanwhile
-        _say_untold(done.untold)
+    going = planned.belongings
+    if (done.untold, done.nameless) != (going.untold, going.nameless):  # it came meanwhile
+        _say_untold(done)
     if done.anchor is not None:
         click.echo(f"anchor {done.anchor} (earlier ones do not fit any more)")
     if planned.transcripts:
@@ -161,6 +167,7 @@ def _answer(planned: Plan, before: list[str], done: Done | None) -> dict[str, ob
         "size_bytes": done.size_bytes if done else going.size_bytes,
         "files": done.files if done else len(going.chosen),
         "untold": done.untold if done else going.untold,
+        "nameless": done.nameless if done else going.nameless,
         "transcripts": planned.transcripts,
         "done": done is not None,
         **{name: made.get(name) for name in ("segments", "blob_bytes", "copies_bytes", "anchor")},
