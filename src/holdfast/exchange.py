@@ -264,7 +264,9 @@ class _Barred:
 
     def look(self, record: Record) -> bool:
         """Notes whose a record is; none is left out."""
-        self.holds(record)
+        if self._forgotten:
+            self.holds(record)
+            self._met[0].update(self._theirs(record))
         return False
 
     def remember(self) -> None:
@@ -282,8 +284,7 @@ class _Barred:
             return self._declared(record)
         if record.p is not None and record.p.file in self._files:
             return True
-        sessions = {key for key in self._sessions(record) if self._forgotten.holds_session(key)}
-        self._met[0].update(sessions)
+        sessions = self._theirs(record)
         if sessions and record.p is not None:
             self._files.add(record.p.file)
         return bool(sessions)
@@ -302,13 +303,14 @@ class _Barred:
             self._met[0].add(f"claude:{session}")
         return True
 
-    def _sessions(self, record: Record) -> set[str]:
+    def _theirs(self, record: Record) -> set[str]:
+        """Keys of the forgotten sessions that a record speaks of."""
         translator = self._translators.get(record.s)
         if translator is None:
             return set()
         path = self._paths.get(record.p.file if record.p else "")
         events = outline.events_of(translator, record, self._blobs, path, start_of(record, 0, 0))
-        return {event.session for event in events or ()}
+        return {event.session for event in events or () if self._forgotten.holds_session(event.session)}
 
 
 def fold(home: Home, report: Callable[[ImportReport], None] | None = None) -> ImportReport:

@@ -57,6 +57,10 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             files=self.files.union(files),
         )
 
+    def without(self, paths: frozenset[str], records: frozenset[str]) -> Entry:
+        """The same with less to look for."""
+        return msgspec.structs.replace(self, paths=self.paths - paths, records=self.records - records)
+
     def finished(self) -> Entry:
         """The same when the journal holds nothing of it any more."""
         return Entry(session=self.session, paths=self.paths, records=self.records)
@@ -197,18 +201,19 @@ class Forgotten:
         return told is not None and self.holds_session(f"claude:{told}")
 
     def remember(self, sessions: Iterable[str], paths: Iterable[str], records: Iterable[str] = ()) -> None:
-        """Take off the list what one of these names: keys of sessions, paths, ids of records.
+        """Take these off the list: sessions by their keys with all that is listed of them, of others single paths and ids of records.
 
         Raises:
             UsageError: the journal may still hold something of it.
             OSError: the list could not be written.
         """
         hashes = self.hashes
-        named = {*map(hashes.session, sessions)}, {*map(hashes.path, paths)}, {*map(hashes.record, records)}
-        hit = [e for e in self.entries if e.session in named[0] or e.paths & named[1] or e.records & named[2]]
+        back = {*map(hashes.session, sessions)}
+        named = frozenset(map(hashes.path, paths)), frozenset(map(hashes.record, records))
+        hit = [e for e in self.entries if e.session in back or e.paths & named[0] or e.records & named[1]]
         _refuse_unfinished(hit)
         if hit:
-            self.save(entry for entry in self.entries if entry not in hit)
+            self.save(entry.without(*named) for entry in self.entries if entry.session not in back)
 
     def refuse_unfinished(self) -> None:
         """Raises UsageError when the journal may still hold something of any session on the list."""

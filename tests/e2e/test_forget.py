@@ -347,6 +347,19 @@ def test_two_sessions_at_once_and_one_of_them_comes_back(filled, project, run):
     assert holds(filled, MINE, ASYNC) == {MINE}
 
 
+def test_a_file_that_comes_back_does_not_bring_the_session_of_another(filled, project, run):
+    """Its path is off the list; the session that was forgotten, of which it held a line, stays forgotten."""
+    mixed = project / "-mixed" / "agent-mixed.jsonl"
+    mixed.parent.mkdir()
+    mixed.write_bytes(line(ASYNC, agentId="mixed") + line(agentId="mixed"))
+    answer(run("forget", MINE, "--yes", "--json"))
+    mixed.write_bytes(line(ASYNC, agentId="mixed"))
+    assert run("import", mixed, "--forgotten").returncode == 0
+    assert answer(run("import", "--json"))["left_out"] == 3
+    assert holds(filled, MINE) == set()
+    assert MINE not in run("sessions", "--json").stdout
+
+
 def test_purging_removes_the_list(filled, run):
     answer(run("forget", MINE, "--yes", "--json"))
     assert run("uninstall", "--purge", "--yes").returncode == 0
