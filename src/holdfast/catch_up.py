@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import apsw
 
     from holdfast.capture.claude_files import SourceFile
+    from holdfast.capture.lines import Stretch
     from holdfast.journal.sealing import Beside
     from holdfast.journal.writer import Writer
     from holdfast.store.project import Projector
@@ -78,7 +79,9 @@ class Capture:
         limit_s: float | None,
         key: Callable[[], bytes],
         is_left_out: Callable[[SourceFile], bool] = lambda _: False,
+        is_line_left_out: Callable[[bytes | Stretch], bool] | None = None,
     ) -> None:
+        self._is_line_left_out = is_line_left_out
         self._is_left_out = is_left_out
         self._key = key
         self._db = db
@@ -131,13 +134,15 @@ class Capture:
         cursors = {path: cursor for path in paths if (cursor := self._cursor(path)) is not None}
         new_bytes = sum(file.size_bytes for file in changed) - sum(c.consumed_bytes for c in cursors.values())
         if self._deadline_s is not None or not is_worth_it(new_bytes):  # with a limit, nothing is read ahead
-            return Reader(self._writer, self._cursor, self._appended, self._key)
+            return Reader(self._writer, self._cursor, self._appended, self._key, self._is_line_left_out)
         self._fold_every_bytes = _FOLD_APART_BYTES
         files = [(file, known[3] if (known := hints.get(_hint_key(file.path))) else None) for file in changed]
         try:
-            return Apart(lambda: self._writer, cursors, self._appended, files, self._key)
+            return Apart(
+                lambda: self._writer, cursors, self._appended, files, self._key, self._is_line_left_out
+            )
         except OSError:  # the system gives no process
-            return Reader(self._writer, self._cursor, self._appended, self._key)
+            return Reader(self._writer, self._cursor, self._appended, self._key, self._is_line_left_out)
 
     def _read(self, reader: Reader | Apart, file: SourceFile, hints: dict[str, Hint]) -> bool:
         """Record what is new in one file; whether all of it is recorded now."""

@@ -251,7 +251,8 @@ def _take_in(
 class _Barred:
     """Tells which records of an export belong to sessions that were forgotten; it sees them in their order.
 
-    Of a file that speaks of such a session everything belongs to it from the first record that says so.
+    Of a file that speaks of such a session everything belongs to it from the first record that says so; where its path names another
+    session, only the records that say so.
     """
 
     def __init__(self, home: Home) -> None:
@@ -285,7 +286,7 @@ class _Barred:
         if record.p is not None and record.p.file in self._files:
             return True
         sessions = self._theirs(record)
-        if sessions and record.p is not None:
+        if sessions and record.p is not None and not self._is_of_another(record.p.file):
             self._files.add(record.p.file)
         return bool(sessions)
 
@@ -302,6 +303,10 @@ class _Barred:
         if (session := session_named(found[1])) is not None:
             self._met[0].add(f"claude:{session}")
         return True
+
+    def _is_of_another(self, file: str) -> bool:
+        named = session_named(self._paths.get(file, ""))
+        return named is not None and not self._forgotten.holds_session(f"claude:{named}")
 
     def _theirs(self, record: Record) -> set[str]:
         """Keys of the forgotten sessions that a record speaks of."""

@@ -1,8 +1,8 @@
 """Forget sessions: look what is theirs, show it, and write the journal and everything made from it anew without it.
 
-What is a session's: every record of a source file of which some record speaks of it, or whose path names it; records of programs and of
-agents' meta files that speak of it; moves of workspaces that concern no other session; titles of its lines in the files of others. In
-the place of each stays a tombstone (`journal.format.tombstone`).
+What is a session's: every record of a source file of which some record speaks of it, or whose path names it; of a file whose path names
+another session only the records that speak of it; records of programs and of agents' meta files that speak of it; moves of workspaces that
+concern no other session; titles of its lines in the files of others. In the place of each stays a tombstone (`journal.format.tombstone`).
 
 Before anything is rewritten, `forgotten` names what goes, by keyed hashes. So it is left out from that moment on when it comes again,
 and work that was cut can be ended without knowing a name (`docs/decisions/0014-forgotten-history.md`).
@@ -69,12 +69,13 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _One:
-    """A single record that may go by itself: where it stands, its size with its blob, and what it is about."""
+    """A single record that may go by itself: where it stands, its size with its blob, what it is about, whether it speaks of them."""
 
     record_id: str
     segment: int
     size_bytes: int
     about: tuple[str, ...]
+    theirs: bool = False
 
 
 @dataclass(slots=True)
@@ -132,6 +133,11 @@ class _Theirs:
         named = session_named(path or "")
         return f"claude:{named}" if named is not None and self.session(f"claude:{named}") else None
 
+    def of_another(self, path: str | None) -> bool:
+        """Whether a path names a session that is none of theirs."""
+        named = session_named(path or "")
+        return named is not None and not self.session(f"claude:{named}")
+
     def told(self, names: Iterable[tuple[str, str]], files: Container[str]) -> bool:
         """Whether what a line tells names one of them, or one of these files."""
         return any(
@@ -171,7 +177,7 @@ class _Look:
         self._translators = translators()
         self._damaged: list[tuple[int, int, list[tuple[str, str]]]] = []  # segment, bytes, what it names
         self._lines: set[str] = set()  # ids of the sessions' transcript lines, by which titles name them
-        self._titles: list[tuple[str, _One]] = []  # each with its file
+        self._singles: list[tuple[str, _One]] = []  # titles, and lines in files of others; each with its file
         self._moves: list[tuple[str, str, _One]] = []
         self._places: tuple[set[str], set[str]] = (set(), set())  # directories of other sessions, of theirs
         self.out = Belongings()
@@ -244,10 +250,12 @@ class _Look:
         return events or []
 
     def _of_file(self, name: str, events: list[Event], sessions: set[str], one: _One) -> None:
-        self._file(name, one.segment, one.size_bytes).sessions |= sessions
+        file = self._file(name, one.segment, one.size_bytes)
+        file.sessions |= sessions
+        theirs = self._theirs.of_another(file.path) and any(map(self._theirs.session, sessions))
         about = tuple(e.data.about for e in events if isinstance(e.data, SessionNoted) and e.data.about)
-        if about or self._theirs.record(one.record_id):
-            self._titles.append((name, _One(one.record_id, one.segment, one.size_bytes, about)))
+        if about or theirs or self._theirs.record(one.record_id):
+            self._singles.append((name, _One(one.record_id, one.segment, one.size_bytes, about, theirs)))
 
     def _by_itself(self, record: Record, events: list[Event], sessions: set[str], one: _One) -> None:
         moved = next((event.data for event in events if isinstance(event.data, WorkspaceMoved)), None)
@@ -273,17 +281,17 @@ class _Look:
         """Decide about files, then about single records in those that stay."""
         for name, file in self.out.files.items():
             theirs = {key for key in file.sessions if self._theirs.session(key)}
-            if theirs or self._theirs.file(name):
+            if (theirs and not self._theirs.of_another(file.path)) or self._theirs.file(name):
                 self.out.chosen.add(name)
                 self.out.others |= file.sessions - theirs
                 self.out.records += file.records
                 self.out.size_bytes += file.size_bytes
                 self.out.segments |= file.segments
-        for name, title in self._titles:
+        for name, one in self._singles:
             if name not in self.out.chosen and (
-                self._lines.intersection(title.about) or self._theirs.record(title.record_id)
+                one.theirs or self._lines.intersection(one.about) or self._theirs.record(one.record_id)
             ):
-                self._single(title)
+                self._single(one)
         for number, size_bytes, names in self._damaged:
             if self._theirs.told(names, self.out.chosen):
                 self._goes(number, size_bytes)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from holdfast.capture.claude_files import SourceFile
+    from holdfast.capture.lines import Stretch
 
 NAME = "forgotten"
 TEMPORARY = f".{NAME}.new"
@@ -199,6 +200,10 @@ class Forgotten:
             return False
         told = claude_files.session_told(file)
         return told is not None and self.holds_session(f"claude:{told}")
+
+    def holds_line(self, line: bytes | Stretch) -> bool:
+        """Whether a line of a transcript speaks of a forgotten session."""
+        return any(self.holds_session(f"claude:{one}") for one in claude_files.sessions_of_line(line))
 
     def remember(self, sessions: Iterable[str], paths: Iterable[str], records: Iterable[str] = ()) -> None:
         """Take these off the list: sessions by their keys with all that is listed of them, of others single paths and ids of records.

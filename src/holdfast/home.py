@@ -330,8 +330,10 @@ class Home:
         try:
             projector = self._projector(db)
             writer, forgotten = self.writer(fsync_interval_s=0), self.forgotten()
-            key = lambda: self.key  # noqa: E731
-            Capture(db, writer, projector, beside, out, report, limit_s, key, forgotten.holds).run(files)
+            lines = forgotten.holds_line if forgotten else None
+            Capture(
+                db, writer, projector, beside, out, report, limit_s, lambda: self.key, forgotten.holds, lines
+            ).run(files)
         finally:
             beside.close(finish=seal_all)
             out.unsealed = str(beside.failed) if beside.failed else None

@@ -325,9 +325,9 @@ def test_a_retired_session_is_forgotten(filled, run):
 
 
 def test_other_sessions_in_the_same_file_are_named(filled, project, run):
-    """A file is one piece: who else stands in it loses records too, and the person is told before."""
+    """A file whose path names nobody is one piece: who else stands in it loses records too, and the person is told before."""
     other = "88888888-8888-4888-8888-888888888888"
-    file = project / "-srv-only-mine" / f"{other}.jsonl"
+    file = project / "-srv-only-mine" / "agent-both.jsonl"
     file.write_bytes(line(other) + line())
     shown = answer(run("forget", MINE, "--json"))
     assert shown["others"] == [f"claude:{other}"]
@@ -336,6 +336,38 @@ def test_other_sessions_in_the_same_file_are_named(filled, project, run):
     file.write_bytes(file.read_bytes() + line(other))
     assert answer(run("import", "--json"))["records"] == 0
     assert holds(filled, *TEXTS, other) == set()
+
+
+def test_a_stray_line_in_the_file_of_another_goes_alone(home, project, run, tmp_path, monkeypatch):
+    """The other session stays and grows; the line does not come back when its file is read again, nor from an export."""
+    other = "88888888-8888-4888-8888-888888888888"
+    file = project / "-other" / f"{other}.jsonl"
+    file.parent.mkdir()
+    kept = line(other, cwd="/srv/kept", message={"role": "user", "content": "sunshade"})
+    long = line(uuid="long", message={"role": "user", "content": "umbrella-of-mine " * 200_000})
+    file.write_bytes(kept + line() + kept.replace(b"u-", b"v-") + long)
+    assert run("import").returncode == 0
+    export = tmp_path / "export.jsonl"
+    assert run("export", export).returncode == 0
+    before = everything(home)
+    shown = answer(run("forget", MINE, "--yes", "--json"))
+    assert shown["others"] == []
+    assert holds(home, *TEXTS, "sunshade") == {"sunshade"}
+    assert without(everything(home), MINE) == without(before, MINE)
+    verified(run)
+    assert answer(run("import", "--json"))["records"] == 0
+    file.write_bytes(file.read_bytes() + line(more="again") + kept.replace(b"u-", b"w-"))
+    assert answer(run("import", "--json"))["records"] == 3
+    assert answer(run("import", "--json"))["records"] == 0
+    file.write_bytes(line() + kept.replace(b"u-", b"x-") + long + b"no JSON " + line())
+    assert answer(run("import", "--json"))["records"] == 5
+    assert holds(home, *TEXTS, "sunshade") == {"sunshade"}
+    assert json.loads(run("show", other, "--json").stdout)["session"]["turns"] == 4
+    fresh = tmp_path / "fresh"
+    shutil.copytree(home, fresh, ignore=lambda *_: {"journal", "blobs", "store.db", "store.db-wal"})
+    monkeypatch.setenv("HOLDFAST_HOME", str(fresh))
+    assert answer(run("import", export, "--json"))["exports"][0]["left_out"] > 2
+    assert holds(fresh, *TEXTS, "sunshade") == {"sunshade"}
 
 
 def test_two_sessions_at_once_and_one_of_them_comes_back(filled, project, run):

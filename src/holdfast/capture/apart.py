@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from holdfast.capture.claude_files import Cursor, SourceFile
+    from holdfast.capture.lines import Stretch
     from holdfast.journal.writer import Writer
 
 LEAST_BYTES = 12 << 20  # for less, another process is not worth its start
@@ -50,6 +51,7 @@ class Apart:
         after_append: see `Reader`.
         files: those that will be asked for, in their order, each with the digest that is known of it.
         key: see `Reader`.
+        is_left_out: see `Reader`.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Apart:
         after_append: Callable[[int], bool],
         files: Sequence[tuple[SourceFile, str | None]],
         key: Callable[[], bytes],
+        is_left_out: Callable[[bytes | Stretch], bool] | None = None,
     ) -> None:
         self._after_append = after_append
         self._here, there = Pipe()
@@ -66,7 +69,7 @@ class Apart:
         self._child = os.fork()
         if self._child == 0:
             self._here.close()
-            _run(there, parent, make_writer, cursors, files, key)
+            _run(there, parent, make_writer, cursors, files, key, is_left_out)
         there.close()
 
     def read(self, file: SourceFile, _known_digest: str | None = None) -> tuple[bool, str | None]:
@@ -132,13 +135,14 @@ def _run(
     cursors: Mapping[str, Cursor],
     files: Sequence[tuple[SourceFile, str | None]],
     key: Callable[[], bytes],
+    is_left_out: Callable[[bytes | Stretch], bool] | None,
 ) -> None:
     """Read all files, and end this process; it never returns."""
     status = 1
     try:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
-            _read_all(pipe, make_writer(), cursors, files, key)
+            _read_all(pipe, make_writer(), cursors, files, key, is_left_out)
             while True:  # until the other side closes: what it did not read yet must not be lost
                 pipe.recv()
     except HoldfastError as exc:
@@ -157,9 +161,10 @@ def _read_all(
     cursors: Mapping[str, Cursor],
     files: Sequence[tuple[SourceFile, str | None]],
     key: Callable[[], bytes],
+    is_left_out: Callable[[bytes | Stretch], bool] | None,
 ) -> None:
     ahead = _Ahead(pipe)
-    reader = Reader(writer, cursors.get, ahead.appended, key)
+    reader = Reader(writer, cursors.get, ahead.appended, key, is_left_out)
     for file, known in files:
         try:
             complete, digest = reader.read(file, known)

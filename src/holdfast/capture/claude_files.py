@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from holdfast import clock
 from holdfast.capture.claude_transcripts import META_SOURCE, SOURCE
 from holdfast.capture.lines import CHUNK_BYTES, LONG_LINE_BYTES, Stretch, Unsteady, read_lines
 from holdfast.errors import NotFound
 from holdfast.ids import derived, short
-from holdfast.journal.format import Position
+from holdfast.journal.format import VERSION, Position, Record, tombstone
+from holdfast.store.outline import outline
 from holdfast.store.project import FILE_SOURCE
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ _META_LIMIT_BYTES = 1 << 20
 _DIGEST_DIGITS = 32
 _TRANSCRIPT_NAME = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|agent-[^/]*)\.jsonl\Z")
 _SESSION_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_SESSION_ID = re.compile(rb'"sessionId"\s*:\s*"([0-9a-f-]{1,300})"')  # on a line that is no single object
 _META_NAME = re.compile(r"agent-[^/]*\.meta\.json\Z")
 _encode = msgspec.json.Encoder().encode
 
@@ -126,6 +129,18 @@ def session_told(file: SourceFile) -> str | None:
     except OSError:
         return None
     return next((looked.sessionId for looked in _sniffed(head) if looked.sessionId), None)
+
+
+def sessions_of_line(line: bytes | Stretch) -> set[str]:
+    """The sessions that one line of a transcript names."""
+    if isinstance(line, bytes):
+        try:
+            return {msgspec.json.decode(line, type=_Sniffed).sessionId}
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return {found.decode() for found in _SESSION_ID.findall(line)}
+    with contextlib.suppress(Unsteady):  # who records it says so
+        return {outline(line.chunks()).get("sessionId") or ""}
+    return set()
 
 
 def _walk(real: str, unreadable: list[Unreadable]) -> Iterator[SourceFile]:
@@ -237,6 +252,7 @@ class Reader:
         cursors: where reading a path goes on (None: it was never read).
         after_append: called after each batch with the bytes appended; may fold them; True stops the reading.
         key: gives what the digests of lines are made with.
+        is_left_out: whether a tombstone is recorded in the place of a line; None: of none.
     """
 
     def __init__(
@@ -245,7 +261,9 @@ class Reader:
         cursors: Callable[[str], Cursor | None],
         after_append: Callable[[int], bool],
         key: Callable[[], bytes],
+        is_left_out: Callable[[bytes | Stretch], bool] | None = None,
     ) -> None:
+        self._is_left_out = is_left_out
         self._writer = writer
         self._cursors = cursors
         self._after_append = after_append
@@ -317,7 +335,10 @@ class Reader:
         for at, body, line_end in read_lines(fd, start, hold_limit_bytes):
             place = Position(file, at, at + len(body) + len(line_end))
             last = place, body, line_end
-            if isinstance(body, bytes):
+            if self._is_left_out is not None and self._is_left_out(body):
+                line = _tombstone(derived(key, str(at)), place, line_end)
+                size += len(line)
+            elif isinstance(body, bytes):
                 line = line_of(SOURCE, body, derived(key, str(at)), place, line_end)
                 size += len(line)
             else:
@@ -353,6 +374,11 @@ class Reader:
             return self._writer.line_of_stream(SOURCE, body.chunks(), record_id, place, line_end)
         except Unsteady as exc:
             raise OSError(errno.EIO, str(exc)) from exc
+
+
+def _tombstone(record_id: str, place: Position, line_end: str) -> bytes:
+    record = Record(v=VERSION, id=record_id, t=clock.now_us(), s=SOURCE, p=place, e=line_end)
+    return tombstone(record, in_place=True)
 
 
 def _continues(fd: int, cursor: Cursor, writer: Writer) -> bool:
