@@ -166,6 +166,18 @@ def test_it_stays_forgotten_when_its_transcript_is_there_and_grows(filled, proje
     assert answer(run("import", "--json"))["left_out"] == 0
 
 
+@pytest.mark.parametrize("words", [8_000, 200_000])
+def test_a_moved_copy_with_a_long_first_line_stays_away(words, filled, project, run):
+    """Its name says nothing, and the line that tells of the session is longer than what is usually looked at."""
+    answer(run("forget", MINE, "--yes", "--json"))
+    moved = project / "-moved" / "agent-abc.jsonl"
+    moved.parent.mkdir()
+    long = line(message={"role": "user", "content": "umbrella-of-mine " * words}, agentId="abc")
+    moved.write_bytes(b'{"type":"summary"}\n' + long)
+    assert answer(run("import", moved, "--json"))["left_out"] == 1
+    assert holds(filled, *TEXTS) == set()
+
+
 def test_the_sweep_of_a_forgotten_transcript_is_no_concern(filled, project, run):
     """The first screen does not warn that it will be swept unrecorded."""
     file = project / "-srv-only-mine" / f"{MINE}.jsonl"

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES = 4 << 20
 _SNIFF_BYTES = 64 << 10
+_TELLING_LIMIT_BYTES = (
+    16 << 20
+)  # how far lines are read that name no session; a longer one is passed through as it is looked at
 _META_LIMIT_BYTES = 1 << 20
 _DIGEST_DIGITS = 32
 _TRANSCRIPT_NAME = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|agent-[^/]*)\.jsonl\Z")
@@ -122,13 +125,22 @@ def session_named(path: str) -> str | None:
 
 
 def session_told(file: SourceFile) -> str | None:
-    """The session that the first lines of a transcript name; None: they name none, or cannot be read."""
+    """The session that the first lines of a transcript name, however long they are; None: they name none, or cannot be read."""
     try:
-        with open(file.path, "rb") as opened:  # noqa: PTH123
-            head = opened.read(_SNIFF_BYTES)
+        fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
-    return next((looked.sessionId for looked in _sniffed(head) if looked.sessionId), None)
+    try:
+        for at, line, _ in read_lines(fd, 0):
+            if told := next(filter(None, sorted(sessions_of_line(line))), None):
+                return told
+            if at > _TELLING_LIMIT_BYTES:
+                break
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+    return None
 
 
 def sessions_of_line(line: bytes | Stretch) -> set[str]:
