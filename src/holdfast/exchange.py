@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from holdfast.capture.claude_files import session_named
+from holdfast.capture.claude_files import session_named, transcript_beside
+from holdfast.capture.claude_transcripts import META_SOURCE
 from holdfast.errors import StoreBusy, TransferFailed, UsageError
 from holdfast.failpoints import failpoint
 from holdfast.home import translators
@@ -283,6 +284,8 @@ class _Barred:
             return True
         if record.s == FILE_SOURCE:
             return self._declared(record)
+        if record.s == META_SOURCE and self._meta(record):
+            return True
         if record.p is not None and record.p.file in self._files:
             return True
         sessions = self._theirs(record)
@@ -299,10 +302,23 @@ class _Barred:
         if not self._forgotten.holds_path(found[1]):
             return False
         self._files.add(name)
-        self._met[1].add(found[1])
-        if (session := session_named(found[1])) is not None:
-            self._met[0].add(f"claude:{session}")
+        self._meet(found[1])
         return True
+
+    def _meta(self, record: Record) -> bool:
+        path = outline.outline([record.body_bytes() or b""]).get("path")
+        if path is None:
+            return False
+        beside = transcript_beside(path)
+        if not self._forgotten.holds_path(path) and beside not in map(self._paths.get, self._files):
+            return False
+        self._meet(beside)
+        return True
+
+    def _meet(self, path: str) -> None:
+        self._met[1].add(path)
+        if (session := session_named(path)) is not None:
+            self._met[0].add(f"claude:{session}")
 
     def _is_of_another(self, file: str) -> bool:
         named = session_named(self._paths.get(file, ""))

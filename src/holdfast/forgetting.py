@@ -1,7 +1,8 @@
 """Forget sessions: look what is theirs, show it, and write the journal and everything made from it anew without it.
 
 What is a session's: every record of a source file of which some record speaks of it, or whose path names it; of a file whose path names
-another session only the records that speak of it; records of programs and of agents' meta files that speak of it; moves of workspaces that
+another session only the records that speak of it; records of programs that speak of it, and of agents' meta files that do or stand beside
+such a source file; moves of workspaces that
 concern no other session; titles of its lines in the files of others. In the place of each stays a tombstone (`journal.format.tombstone`).
 
 Before anything is rewritten, `forgotten` names what goes, by keyed hashes. So it is left out from that moment on when it comes again,
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from holdfast import rewriting
-from holdfast.capture.claude_files import session_named
+from holdfast.capture.claude_files import session_named, transcript_beside
 from holdfast.capture.claude_transcripts import META_SOURCE
 from holdfast.errors import SegmentHeld
 from holdfast.events import SessionNoted, WorkspaceMoved
@@ -118,6 +119,7 @@ class _Theirs:
         self._sessions = {entry.session for entry in self.entries}
         self._files = {name for entry in self.entries for name in entry.files}
         self._records = {name for entry in self.entries for name in entry.records}
+        self._paths = {path for entry in self.entries for path in entry.paths}
 
     def session(self, key: str) -> bool:
         return self._hashes.session(key) in self._sessions
@@ -132,6 +134,10 @@ class _Theirs:
         """The key of their session that a path names."""
         named = session_named(path or "")
         return f"claude:{named}" if named is not None and self.session(f"claude:{named}") else None
+
+    def listed(self, path: str) -> bool:
+        """Whether a path is that of a source file which an earlier run entered."""
+        return bool(self._paths) and self._hashes.path(path) in self._paths
 
     def of_another(self, path: str | None) -> bool:
         """Whether a path names a session that is none of theirs."""
@@ -178,6 +184,7 @@ class _Look:
         self._damaged: list[tuple[int, int, list[tuple[str, str]]]] = []  # segment, bytes, what it names
         self._lines: set[str] = set()  # ids of the sessions' transcript lines, by which titles name them
         self._singles: list[tuple[str, _One]] = []  # titles, and lines in files of others; each with its file
+        self._metas: list[tuple[str, _One]] = []  # each with the path of the transcript beside it
         self._moves: list[tuple[str, str, _One]] = []
         self._places: tuple[set[str], set[str]] = (set(), set())  # directories of other sessions, of theirs
         self.out = Belongings()
@@ -259,12 +266,18 @@ class _Look:
 
     def _by_itself(self, record: Record, events: list[Event], sessions: set[str], one: _One) -> None:
         moved = next((event.data for event in events if isinstance(event.data, WorkspaceMoved)), None)
-        named = self._theirs.path(self._meta_path(record)) if record.s == META_SOURCE else None
+        path = self._meta_path(record) if record.s == META_SOURCE else None
+        named = self._theirs.path(path)
         if moved is not None:
             self._moves.append((moved.old, moved.new, one))
         elif named is not None or any(map(self._theirs.session, sessions)):
-            self.out.own.add(one.record_id)
-            self._goes(one.segment, one.size_bytes)
+            self._own(one)
+        elif path is not None:
+            self._metas.append((transcript_beside(path), one))
+
+    def _own(self, one: _One) -> None:
+        self.out.own.add(one.record_id)
+        self._goes(one.segment, one.size_bytes)
 
     def _meta_path(self, record: Record) -> str | None:
         return outline.outline(bodies.as_it_is(record, self._home.blobs)).get("path")
@@ -278,7 +291,20 @@ class _Look:
             self._places[theirs].add(str(cwd))
 
     def _choose(self) -> None:
-        """Decide about files, then about single records in those that stay."""
+        """Decide about files, then about what depends on them, and single records in those that stay."""
+        self._choose_files()
+        paths = self.out.paths
+        for path, one in self._metas:
+            if path in paths or self._theirs.listed(path):
+                self._own(one)
+        self._choose_singles()
+        for number, size_bytes, names in self._damaged:
+            if self._theirs.told(names, self.out.chosen):
+                self._goes(number, size_bytes)
+            elif not names:
+                self.out.nameless += 1
+
+    def _choose_files(self) -> None:
         for name, file in self.out.files.items():
             theirs = {key for key in file.sessions if self._theirs.session(key)}
             if (theirs and not self._theirs.of_another(file.path)) or self._theirs.file(name):
@@ -287,16 +313,13 @@ class _Look:
                 self.out.records += file.records
                 self.out.size_bytes += file.size_bytes
                 self.out.segments |= file.segments
+
+    def _choose_singles(self) -> None:
         for name, one in self._singles:
             if name not in self.out.chosen and (
                 one.theirs or self._lines.intersection(one.about) or self._theirs.record(one.record_id)
             ):
                 self._single(one)
-        for number, size_bytes, names in self._damaged:
-            if self._theirs.told(names, self.out.chosen):
-                self._goes(number, size_bytes)
-            elif not names:
-                self.out.nameless += 1
         others, theirs_ = (_Places(places) for places in self._places)
         for old, new, one in self._moves:
             moves_others, moves_theirs = others.move(old, new), theirs_.move(old, new)

@@ -181,24 +181,27 @@ class Forgotten:
         return bool(self._records) and self.hashes.record(record_id) in self._records
 
     def holds_path(self, path: str) -> bool:
-        """Whether a path, as declarations have it, is that of a forgotten session: it was one before, or names one."""
+        """Whether a path, as declarations have it, is that of a forgotten session: it was one before, or names one.
+
+        A meta file's path is that of the transcript beside it.
+        """
         if not self.entries:
             return False
         named = claude_files.session_named(path)
-        return self.hashes.path(path) in self._paths or (
+        return self.hashes.path(claude_files.transcript_beside(path)) in self._paths or (
             named is not None and self.holds_session(f"claude:{named}")
         )
 
     def holds(self, file: SourceFile) -> bool:
-        """Whether a source file is left out; a file whose name names no session is asked for the one that it tells of."""
+        """Whether a source file is left out; one whose name names no session is asked for the one that it tells of, or its transcript."""
         if not self.entries:
             return False
         path = claude_files.printable_path(file.path)
         if self.holds_path(path):
             return True
-        if file.is_meta or claude_files.session_named(path) is not None:
+        if claude_files.session_named(path) is not None:
             return False
-        told = claude_files.session_told(file)
+        told = claude_files.session_told(file._replace(path=claude_files.transcript_beside(file.path)))
         return told is not None and self.holds_session(f"claude:{told}")
 
     def holds_line(self, line: bytes | Stretch) -> bool:

@@ -222,6 +222,29 @@ def test_older_layouts_go_with_their_files_beside_and_their_titles_elsewhere(fil
     assert answer(run("import", "--json"))["records"] == 0
 
 
+def test_meta_files_go_with_the_transcript_beside_them_and_stay_away(home, project, run, tmp_path):
+    """In a flat layout, and deep below the session's directory; also when they are moved, and in an export."""
+    flat, deep = project / "-flat", project / "-srv-only-mine" / MINE / "subagents" / "workflows" / "w1"
+    flat.mkdir()
+    deep.mkdir(parents=True)
+    for place, agent in ((flat, "flat"), (deep, "deep")):
+        (place / f"agent-{agent}.jsonl").write_bytes(line(agentId=agent, isSidechain=True))
+        (place / f"agent-{agent}.meta.json").write_text(json.dumps({"agentType": f"parasol {agent}"}))
+    (flat / "agent-else.meta.json").write_text(json.dumps({"agentType": "sunshade"}))
+    assert run("import").returncode == 0
+    export = tmp_path / "export.jsonl"
+    assert run("export", export).returncode == 0
+    answer(run("forget", MINE, "--yes", "--json"))
+    assert holds(home, *TEXTS, "parasol", "sunshade") == {"sunshade"}
+    assert answer(run("import", export, "--json"))["exports"][0]["new"] == 0
+    moved = project / "-moved"
+    flat.rename(moved)
+    assert run("import").returncode == 0
+    assert holds(home, *TEXTS, "parasol", "sunshade") == {"sunshade"}
+    assert run("import", export, "--forgotten").returncode == 0
+    assert holds(home, MINE, "parasol flat", "parasol deep") == {MINE, "parasol flat", "parasol deep"}
+
+
 def test_forks_stay_and_are_named(filled, run):
     """A fork holds copies of lines under its own id: it stays, and the person is told."""
     forked = [s for s in json.loads(run("sessions", "--json").stdout)["sessions"] if s["forked_from"]]

@@ -47,6 +47,7 @@ _DIGEST_DIGITS = 32
 _TRANSCRIPT_NAME = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|agent-[^/]*)\.jsonl\Z")
 _SESSION_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _SESSION_ID = re.compile(rb'"sessionId"\s*:\s*"([0-9a-f-]{1,300})"')  # on a line that is no single object
+_META_END = ".meta.json"
 _META_NAME = re.compile(r"agent-[^/]*\.meta\.json\Z")
 _encode = msgspec.json.Encoder().encode
 
@@ -122,6 +123,11 @@ def session_named(path: str) -> str | None:
     *above, name = path.split("/")
     names = [name.removesuffix(".jsonl"), *(one for one, below in pairwise(above) if below == "subagents")]
     return next((one for one in names if _SESSION_NAME.match(one)), None)
+
+
+def transcript_beside(path: str) -> str:
+    """The transcript to which an agent's meta file belongs; of any other path itself."""
+    return f"{path.removesuffix(_META_END)}.jsonl" if path.endswith(_META_END) else path
 
 
 def session_told(file: SourceFile) -> str | None:
