@@ -18,6 +18,7 @@ _POOL_IDS = 128  # random bytes are fetched for this many ids at once: one syste
 _lock = threading.Lock()
 _last_ms = 0
 _counter = 0
+_head = ""  # what the ids of the last millisecond begin with
 _pool = ""
 _pool_at = 0
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -35,21 +36,19 @@ os.register_at_fork(after_in_child=_forget_after_fork)
 
 def uuid7() -> str:
     """Make a new id; ids of one process rise strictly, whatever the clock does."""
-    global _last_ms, _counter, _pool, _pool_at  # noqa: PLW0603 - module state is the point
+    global _last_ms, _counter, _head, _pool, _pool_at  # noqa: PLW0603 - module state is the point
     with _lock:
         now_ms = time.time_ns() // 1_000_000
-        if now_ms > _last_ms:
-            _last_ms, _counter = now_ms, 0
-        else:
-            _counter += 1
-            if _counter > _COUNTER_MAX:
-                _last_ms, _counter = _last_ms + 1, 0
+        _counter += 1
+        if now_ms > _last_ms or _counter > _COUNTER_MAX:
+            _last_ms, _counter = max(now_ms, _last_ms + 1), 0
+            _head = f"{_last_ms >> 16:08x}-{_last_ms & 0xFFFF:04x}-7"
         if _pool_at >= len(_pool):
             _pool, _pool_at = os.urandom(8 * _POOL_IDS).hex(), 0
         tail = _pool[_pool_at : _pool_at + 16]
         _pool_at += 16
-        head = f"{_last_ms:012x}7{_counter:03x}"
-    return f"{head[:8]}-{head[8:12]}-{head[12:]}-{_VARIANT[tail[0]]}{tail[1:4]}-{tail[4:]}"
+        head = f"{_head}{_counter:03x}"
+    return f"{head}-{_VARIANT[tail[0]]}{tail[1:4]}-{tail[4:]}"
 
 
 def derived(*parts: str) -> str:
