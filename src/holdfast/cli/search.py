@@ -21,7 +21,7 @@ _SLACK_CHARS = 12  # what breaking lines at words and marking matches takes
 
 
 @click.command("search", help=COMMANDS["search"][1], context_settings={"ignore_unknown_options": True})
-@click.argument("text")
+@click.argument("text", type=click.UNPROCESSED)  # any text may be asked for, as it may stand anywhere
 @click.option("--session", help="Only this session; the start of its id will do.")
 @click.option("--agent", help="Only agents of this id (or its start), name or type; `main` for main agents.")
 @click.option("--tool", help="Only calls of this tool.")
