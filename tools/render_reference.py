@@ -54,6 +54,9 @@ EXITS = {
     "redact allow": (10, 12),
     "redact remove": (3, 10, 12),
     "redact emails": (10, 12),
+    "hooks install": (*_HOME, 50),
+    "hooks uninstall": (50,),
+    "hooks status": (),
     "uninstall": (10, 31),
 }
 # Codes that stand for no error class of ours, or for more than one.

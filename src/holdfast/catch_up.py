@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.capture.apart import Apart, is_worth_it
 from holdfast.capture.claude_files import Cursor, Reader, printable_path
+from holdfast.capture.inbox import Drain, take
 from holdfast.failpoints import failpoint
 from holdfast.store import database
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import apsw
 
@@ -65,6 +67,13 @@ class ImportReport:
     unsealed: str | None = None
 
 
+class Inbox(NamedTuple):
+    """Where hooks leave what they say, and whose is recorded as a tombstone."""
+
+    directory: Path
+    is_left_out: Callable[[bytes], bool]
+
+
 class Capture:
     """One catch-up under the writer's lock."""
 
@@ -80,7 +89,9 @@ class Capture:
         key: Callable[[], bytes],
         is_left_out: Callable[[SourceFile], bool] = lambda _: False,
         is_line_left_out: Callable[[bytes | Stretch], bool] | None = None,
+        inbox: Inbox | None = None,
     ) -> None:
+        self._inbox = inbox
         self._is_line_left_out = is_line_left_out
         self._is_left_out = is_left_out
         self._key = key
@@ -98,6 +109,7 @@ class Capture:
     def run(self, files: list[SourceFile]) -> None:
         """Read the files that changed, in order, until done or late; what was recorded is folded either way."""
         self._fold(look=False)  # an earlier run may have been killed between recording and folding
+        self._drain()
         hints = hints_of(self._db)
         changed = [file for file in files if not unchanged(file, hints) and not self._is_left_out(file)]
         reader = self._reader(changed, hints)
@@ -122,6 +134,23 @@ class Capture:
             self._writer.close()
         failpoint("import.recorded")
         self._remember()
+
+    def _drain(self) -> None:
+        """Record what hooks left; what cannot be read is told, and stays for the next time."""
+        if self._inbox is None:
+            return
+        drain = Drain(self._writer, self._consumed, self._appended, self._inbox.is_left_out)
+        path = os.fspath(self._inbox.directory)
+        try:
+            for spool in take(self._inbox.directory):
+                path = spool.path
+                drain.record(spool)
+        except OSError as exc:
+            self._out.unreadable.append((path, exc.strerror or str(exc)))
+
+    def _consumed(self, name: str) -> int:
+        row = self._db.execute(statements("queries")["consumed_of_file"], {"id": name}).fetchone()
+        return 0 if row is None else int(row[0])
 
     def _leave_out(self, file: SourceFile) -> None:
         self._out.left_out += 1

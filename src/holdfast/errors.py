@@ -28,7 +28,8 @@
     │   ├── StoreFromFuture          exit 32  written by a newer Holdfast
     │   └── StoreDamaged             exit 33  its file cannot be read; it can be folded anew from the journal
     ├── DoctorFoundFaults            exit 40  `holdfast doctor` found something to act on
-    └── SecretsFound                 exit 41  `holdfast redact check` found something that would be taken out
+    ├── SecretsFound                 exit 41  `holdfast redact check` found something that would be taken out
+    └── HooksRefused                 exit 50  a tool's settings file could not be understood or written
 
 Exit code 0 is success, 130 an interrupt (Ctrl-C). `docs/reference/exit-codes.md` lists them; a test compares.
 """
@@ -261,6 +262,16 @@ class SecretsFound(HoldfastError):
     """`holdfast redact check` found something that would be taken out."""
 
     exit_code = 41
+
+
+class HooksRefused(HoldfastError):
+    """A tool's settings file could not be understood or written. It is as it was."""
+
+    exit_code = 50
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: {why}; it was not changed")
+        self.hint = "repair the file or its rights, then run the same command again"
 
 
 def tree() -> list[type[HoldfastError]]:

@@ -22,7 +22,7 @@ from holdfast.ids import uuid7
 from holdfast.journal.blobs import sync_directory
 from holdfast.store import database, outline, queries
 from holdfast.store.known import Known
-from holdfast.store.project import FILE_SOURCE, start_of
+from holdfast.store.project import FILE_SOURCE, SHARED_SOURCES, start_of
 from holdfast.transfer import incoming, lines, outgoing, tables
 
 if TYPE_CHECKING:
@@ -289,7 +289,8 @@ class _Barred:
         if record.p is not None and record.p.file in self._files:
             return True
         sessions = self._theirs(record)
-        if sessions and record.p is not None and not self._is_of_another(record.p.file):
+        shared = record.s in SHARED_SOURCES
+        if sessions and record.p is not None and not shared and not self._is_of_another(record.p.file):
             self._files.add(record.p.file)
         return bool(sessions)
 

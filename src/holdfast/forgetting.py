@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ from holdfast.home import translators
 from holdfast.journal import format as fmt
 from holdfast.journal import reader, segments, verify
 from holdfast.store import bodies, outline
-from holdfast.store.project import FILE_SOURCE, start_of
+from holdfast.store.project import FILE_SOURCE, SHARED_SOURCES, start_of
 from holdfast.store.statements import statements
 from holdfast.transfer.outgoing import declared
 
@@ -217,7 +217,10 @@ class _Look:
         events = self._events(number, at, record)
         sessions = {event.session for event in events} - {"claude:"}
         one = _One(record.id, number, size_bytes, ())
-        if record.p is not None:
+        if record.s in SHARED_SOURCES and record.p is not None:
+            if any(map(self._theirs.session, sessions)) or self._theirs.record(record.id):
+                self._singles.append((record.p.file, replace(one, theirs=True)))
+        elif record.p is not None:
             self._of_file(record.p.file, events, sessions, one)
         else:
             self._by_itself(record, events, sessions, one)

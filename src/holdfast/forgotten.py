@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from holdfast.capture import claude_files
+from holdfast.capture import claude_files, claude_hooks
 from holdfast.errors import HomeError, UsageError
 from holdfast.failpoints import failpoint
 from holdfast.journal import blobs
@@ -207,6 +207,13 @@ class Forgotten:
     def holds_line(self, line: bytes | Stretch) -> bool:
         """Whether a line of a transcript speaks of a forgotten session."""
         return any(self.holds_session(f"claude:{one}") for one in claude_files.sessions_of_line(line))
+
+    def holds_payload(self, payload: bytes) -> bool:
+        """Whether what a hook left speaks of a forgotten session."""
+        if not self.entries:
+            return False
+        session = claude_hooks.session_of(payload)
+        return session is not None and self.holds_session(session)
 
     def remember(self, sessions: Iterable[str], paths: Iterable[str], records: Iterable[str] = ()) -> None:
         """Take these off the list: sessions by their keys with all that is listed of them, of others single paths and ids of records.

@@ -10,7 +10,7 @@ journal/    segments; blobs/ large bodies
 store.db    link to the current store; writer.lock: held by the one process that captures and folds
 backups/    copies of older stores, made before their tables were brought up to date
 run/        what a fold in the background said
-inbox/      for later
+inbox/      what hooks left and nobody recorded yet (`capture/inbox.py`)
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class Home:
         self.is_sample = self.path.name == SAMPLE and (sample or (self.path.parent / premises.MARK).exists())
         self.journal = self.path / "journal"
         self.blobs = self.path / "blobs"
+        self.inbox = self.path / "inbox"
         self._looked_at: list[SourceFile] | None = None  # what the last look at the default roots found
         premises.prepare(self.path, outdated=outdated or self.is_sample)  # the samples hold no secrets
         for directory in (self.journal, self.blobs):
@@ -322,7 +323,7 @@ class Home:
         seal_all: bool,
     ) -> bool:
         """Record and fold, seal beside, and close the store; whether it must be folded anew then."""
-        from holdfast.catch_up import Capture
+        from holdfast.catch_up import Capture, Inbox
         from holdfast.journal.sealing import Beside
         from holdfast.store import database
 
@@ -331,8 +332,19 @@ class Home:
             projector = self._projector(db)
             writer, forgotten = self.writer(fsync_interval_s=0), self.forgotten()
             lines = forgotten.holds_line if forgotten else None
+            inbox = Inbox(self.inbox, forgotten.holds_payload)
             Capture(
-                db, writer, projector, beside, out, report, limit_s, lambda: self.key, forgotten.holds, lines
+                db,
+                writer,
+                projector,
+                beside,
+                out,
+                report,
+                limit_s,
+                lambda: self.key,
+                forgotten.holds,
+                lines,
+                inbox,
             ).run(files)
         finally:
             beside.close(finish=seal_all)
@@ -465,8 +477,8 @@ def _folding_in(
 
 def translators() -> dict[str, Translator]:
     """The translator of each source."""
+    from holdfast.capture import claude_hooks, sdk
     from holdfast.capture import claude_transcripts as claude
-    from holdfast.capture import sdk
     from holdfast.store.project import Translation
 
     def translate_sdk(entry: Entry) -> Translation:
@@ -484,6 +496,7 @@ def translators() -> dict[str, Translator]:
     return {
         claude.SOURCE: claude.translate,
         claude.META_SOURCE: claude.translate_meta,
+        claude_hooks.SOURCE: claude_hooks.translate,
         sdk.SOURCE: translate_sdk,
     }
 

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import os
 import re
+import shlex
 import stat
 import subprocess
 import tomllib
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from holdfast import background, forgotten, premises
+from holdfast.capture import inbox
 from holdfast.errors import HomeError, StoreBusy
 from holdfast.home import KeptGates
 from holdfast.journal.blobs import sync_directory
@@ -48,7 +50,7 @@ _HOME: tuple[tuple[str, Any], ...] = (
     (r"blobs", ((r"[0-9a-f]{64}", None), (r"\.writing-[0-9a-f-]{36}|\.removing-[0-9a-f]{64}", None))),
     (r"run", ((re.escape(background.LOG), None),)),
     (migrate.BACKUPS, ((r"\.?store-schema-\d+\.db[a-z0-9.-]*", None),)),
-    (r"inbox", ()),  # for later; removed when it is empty
+    (r"inbox", ((r"claude(?:-[0-9a-f-]{36})?", None),)),
     (rf"{re.escape(forgotten.TEMPORARY)}|{forgotten.NAME}", None),
     (r"host-id|config\.toml|redact\.toml|redaction-key", None),
     (r"\.redact\.toml\.[0-9a-f]{32}", None),
@@ -90,8 +92,18 @@ class Hooks:
                 if not isinstance(exc, FileNotFoundError | NotADirectoryError):
                     yield Found(f"cannot be read: {exc}", str(path), "look for `holdfast` in it yourself")
                 continue
-            for command in commands:
-                yield Found(f"a hook that runs {command!r}", str(path), "remove this entry from the file")
+            for command in dict.fromkeys(commands):
+                yield Found(f"a hook that runs {command!r}", str(path), _remedy(command, path, settings))
+
+
+def _remedy(command: str, path: Path, settings: Settings) -> str:
+    """How a hook is taken away: by ourselves, if it is of this home."""
+    if not command.startswith(inbox.OURS) or os.fspath(settings.home / inbox.DIRECTORY) not in command:
+        return "remove this entry from the file"
+    if path.parent == settings.claude_config_dir:
+        return "holdfast hooks uninstall"
+    scope = "local" if path.name == "settings.local.json" else "project"
+    return f"cd {shlex.quote(os.fspath(path.parent.parent))} && holdfast hooks uninstall --scope {scope}"
 
 
 def _content(path: Path) -> object:

@@ -40,12 +40,14 @@ if TYPE_CHECKING:
 AFTER_KEY = "after"
 NOW = "2026-11-25T12:00:00Z"  # what time the answers take it to be
 _GENERATION_FILE = re.compile(r"store-\d+\.db(-wal|-shm)?\Z")
+_OF_HOOKS = {"session.started", "session.ended"}
 _HOME_NAMES = {
     "forgotten",
     "backups",
     "blobs",
     "home.json",
     "host-id",
+    "inbox",
     "journal",
     "redaction-key",
     "store.db",
@@ -67,6 +69,9 @@ def answers(db: apsw.Connection) -> dict[str, Any]:
     for (session,) in db.execute("SELECT native FROM session ORDER BY native").fetchall():
         for name in ("show", "tree", "timeline"):
             out[f"{name} {session}"] = ask(name, session)
+        for entry in out[f"timeline {session}"]["entries"]:
+            if entry["kind"] in _OF_HOOKS:
+                del entry["id"]  # of the name that chance gave to a spool
     out["kept"] = database.rows(
         db, "SELECT type, sum(records) AS records FROM kept GROUP BY type ORDER BY type"
     )
@@ -193,6 +198,7 @@ def leftovers(home: Home) -> tuple[list[str], list[str]]:
         for path in (home.path / migrate.BACKUPS).glob("*")
         if not re.fullmatch(r"store-schema-\d+\.db", path.name) or path.stat().st_mode & 0o077
     ]
+    wrong += [f"inbox/{path.name} was not recorded" for path in home.inbox.glob("*")]
     for path in sorted(home.blobs.iterdir()):
         if path.name.startswith(blobs.TEMPORARY_PREFIX):
             harmless.append(f"blobs/{path.name}")

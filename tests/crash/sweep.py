@@ -136,6 +136,10 @@ class Bench:
             self._run_clean("append", "before")
             assert self.tree is not None
             self._run_clean("project", self.seed, self.tree / _TREES[self.operation][0])
+        if self.operation == "project-more":
+            inbox = self._template / "inbox"
+            inbox.mkdir(mode=0o700)
+            (inbox / "claude").write_bytes((_RECORDINGS / "api-error-400" / "hooks.ndjson").read_bytes())
         if self.operation == "refold":
             db = apsw.Connection(str(self._template / "store.db"))
             db.execute(_OUTDATE)

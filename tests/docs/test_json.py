@@ -125,10 +125,11 @@ def answers(tmp_path_factory):
             text=True,
             timeout=60,
             env=environment,
+            cwd=place,
             check=False,
         )
         assert done.returncode == code, done.stderr
-        words = args[:2] if args and args[0] in ("journal", "workspace", "redact") else args[:1]
+        words = args[:2] if args and args[0] in ("journal", "workspace", "redact", "hooks") else args[:1]
         name = shape or f"holdfast {' '.join(words)}"
         many = done.stdout.splitlines() if name == "holdfast record" else [done.stdout]
         out.extend((name, json.loads(text)) for text in many)
@@ -190,6 +191,7 @@ def answers(tmp_path_factory):
     ask("config")
     ask("rebuild")
     _ask_about_secrets(ask, place)
+    _ask_about_hooks(ask, place)
     _ask_about_moving(ask, place)
     ask("journal", "verify", code=24)
     environment |= {
@@ -240,6 +242,23 @@ def _ask_about_secrets(ask, place):
     ask("record", stdin=lines.read_text().replace('"text"', '"kind": "info", "text"'))
     ask("redact", "stats")
     ask("redact", "remove", "acme-key")
+
+
+def _ask_about_hooks(ask, place):
+    """Two that are outdated, a file that cannot be read, and something that waits."""
+    path = place / "claude" / "settings.json"
+    path.parent.mkdir(exist_ok=True)
+    spool = place / "home" / "inbox" / "claude"
+    old = {"type": "command", "command": f": holdfast hook 0; cat >> {spool}"}
+    path.write_text(json.dumps({"hooks": {"Stop": [{"hooks": [old]}]}}))
+    local = place / ".claude" / "settings.local.json"
+    local.parent.mkdir()
+    local.write_text("{")
+    ask("hooks", "status")
+    ask("hooks", "install")
+    ask("hooks", "status")
+    ask("hooks", "uninstall")
+    path.unlink()
 
 
 def _ask_about_forgetting(ask, place, environment):

@@ -58,11 +58,15 @@ COMMANDS = {
     "redact allow": ("redact_rules", "Let a value through that is no secret."),
     "redact remove": ("redact_rules", "Remove rules of yours, or what you let through."),
     "redact emails": ("redact_rules", "Take out e-mail addresses too, or leave them."),
+    "hooks install": ("hooks", "Have the tool tell what its transcripts lack: who waits for you, who left."),
+    "hooks uninstall": ("hooks", "Remove our hooks from the tool's settings."),
+    "hooks status": ("hooks", "Which settings hold our hooks, and what waits to be recorded."),
     "uninstall": ("uninstall", "Remove what was put outside the home; with --purge the home too."),
 }
 GROUPS = {
     "workspace": "The directories that agents worked in: list, move.",
     "journal": "Prove and care for the journal: verify, seal, retire.",
+    "hooks": "What the tool tells while it works: install, uninstall, status.",
     "redact": "Secrets: check a file, what was taken out, rules of your own, clean what is stored.",
 }
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 FILE_SOURCE = (
     "holdfast.file"  # body {"id":…,"source":…,"path":…,"generation":n}: says which file an id stands for
 )
+SHARED_SOURCES = frozenset(
+    {"claude.hook"}
+)  # a file of theirs holds what many sessions left, each record by itself
 _BATCH_RECORDS = 2_000
 _BATCH_BYTES = 4 << 20
 _META = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)"

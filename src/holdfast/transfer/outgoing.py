@@ -18,7 +18,7 @@ from holdfast.journal import blobs, reader
 from holdfast.journal.format import SEGMENT_SOURCE, is_tombstone
 from holdfast.store import outline
 from holdfast.store.known import Known, Sight
-from holdfast.store.project import FILE_SOURCE, start_of
+from holdfast.store.project import FILE_SOURCE, SHARED_SOURCES, start_of
 from holdfast.transfer import lines
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Export:
             return False
         if self._choice.sessions is None:
             return True
-        if record.p is not None:
+        if record.p is not None and record.s not in SHARED_SOURCES:
             return record.p.file in self._files
         return self._speaks_of_them(record)
 
@@ -195,7 +195,7 @@ class Export:
             if record.s == FILE_SOURCE:
                 if file := declared(record.body_bytes() or b""):
                     self._paths[file[0]] = file[1]
-            elif record.p is None or record.p.file not in self._files:
+            elif record.s not in SHARED_SOURCES and (record.p is None or record.p.file not in self._files):
                 speaks = self._speaks_of_them(record)
                 if record.p is not None and speaks:
                     self._files.add(record.p.file)

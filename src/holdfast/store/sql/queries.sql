@@ -217,6 +217,9 @@ SELECT type, sum(records) AS records FROM kept GROUP BY type ORDER BY records DE
 SELECT id, generation, consumed_bytes, last_start, last_crc FROM source_file
 WHERE path = :path ORDER BY generation DESC LIMIT 1;
 
+-- name: consumed_of_file
+SELECT consumed_bytes FROM source_file WHERE id = :id;
+
 -- name: hints
 SELECT path, size_bytes, mtime_ns, inode, digest FROM scan_hint;
 
