@@ -45,6 +45,7 @@ EXITS = {
     "forget": (3, *_ANSWERS, 21, 23, 34, 35),
     "redact apply": (10, 12, 21, 23, 30, 31, 32, 34, 35),
     "export": (3, *_ANSWERS, 26, 28),
+    "restore session": (3, *_ANSWERS, 26, 28),
     "workspace list": _ANSWERS,
     "workspace move": (3, *_ANSWERS, 21),
     "redact check": (3, 41),

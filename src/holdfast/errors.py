@@ -18,9 +18,9 @@
     │   ├── SealFailed               exit 23  a segment could not be sealed (nothing is lost)
     │   ├── JournalAltered           exit 24  `holdfast journal verify` found something
     │   ├── RetireRefused            exit 25  history was not retired (nothing was changed)
-    │   ├── TransferIncomplete       exit 26  an export or its import lacks something; all else is there
+    │   ├── TransferIncomplete       exit 26  an export, an import or what was restored lacks something; all else is there
     │   ├── ExportFromFuture         exit 27  an export was written by a newer Holdfast
-    │   ├── TransferFailed           exit 28  an export could not be written, or read any further
+    │   ├── TransferFailed           exit 28  an export could not be written, or read any further; nothing could be restored
     │   ├── SegmentHeld              exit 34  another process writes what had to be rewritten
     │   └── RewriteRefused           exit 35  the journal is not what was written, so it was not rewritten
     ├── StoreError                   exit 30
@@ -187,7 +187,7 @@ class RetireRefused(JournalError):
 
 
 class TransferIncomplete(JournalError):
-    """Something could not be exported or imported; everything else was."""
+    """Something could not be exported, imported or restored; everything else was."""
 
     exit_code = 26
 
@@ -199,7 +199,7 @@ class ExportFromFuture(JournalError):
 
 
 class TransferFailed(JournalError):
-    """An export could not be written, or read any further. What stood under its name stays; what was imported of it is safe."""
+    """An export could not be written, or read any further, or nothing be restored. What stood there stays; what was imported is safe."""
 
     exit_code = 28
 

@@ -63,6 +63,8 @@ NAMES = {
     "redact.cleaned": "every record is clean, the home's mark says what stood at the door before",
     "import.taken": "a batch of an export is appended, not synced, not folded",
     "export.written": "an export is whole and synced under a temporary name",
+    "restore.written": "a restored file is whole and synced under a temporary name",
+    "restore.linked": "it has its name, and its temporary one too",
     "migrate.copied": "the store is copied, its tables are as they were",
     "migrate.stepped": "its tables are today's, not committed",
     "inbox.taken": "a spool of hooks has a name of its own, nothing of it is recorded",

@@ -248,6 +248,22 @@ def look_at_export(home: Home, *, finished: bool) -> list[str]:
     return [f"the export's home answers otherwise: {', '.join(different)}"] if different else []
 
 
+def look_at_restored(home: Home, tree: Path | None, *, finished: bool) -> list[str]:
+    """Under its own name each file is what it was, or nothing; a finished run leaves all of them and nothing else."""
+    assert tree is not None
+    place = child.out_of(home)
+    found = {path.relative_to(place): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    [main] = tree.rglob(f"{child.RESTORED}.jsonl")
+    files = [main, *(path for path in main.with_suffix("").rglob("*") if path.is_file())]
+    wanted = {path.relative_to(main.parent.parent): path.read_bytes() for path in files}
+    if finished and found.keys() != wanted.keys():
+        return [f"restoring leaves {sorted(map(str, found))}"]
+    halves = [
+        str(path) for path, content in found.items() if path.suffix != ".part" and wanted[path] != content
+    ]
+    return [f"restored otherwise than it was: {', '.join(halves)}"] if halves else []
+
+
 def look_at_what_goes(home: Home, operation: str, *, finished: bool) -> list[str]:
     """Nothing is rewritten before it is noted; when all is done, nothing of it stands anywhere below the home."""
     if operation == "forget" and not finished:
@@ -313,6 +329,8 @@ def check(job: dict[str, Any]) -> dict[str, Any]:
     violations += look_at_what_goes(home, operation, finished=False)
     if operation == "export":
         violations += look_at_export(home, finished=False)
+    if operation == "restore":
+        violations += look_at_restored(home, tree, finished=False)
     child.run(
         operation, seed, tree
     )  # the killed program is started again; doing it twice must have one effect
@@ -323,6 +341,8 @@ def check(job: dict[str, Any]) -> dict[str, Any]:
     violations += more
     if operation == "export":
         violations += look_at_export(home, finished=True)
+    if operation == "restore":
+        violations += look_at_restored(home, tree, finished=True)
     assert home.rebuild()
     more, rebuilt = look_at_store(home, acknowledged, ids)
     violations += more

@@ -28,7 +28,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import holdfast
-from holdfast import cleaning, door, exchange, forgetting, redact, retention
+from holdfast import cleaning, door, exchange, forgetting, redact, restoring, retention
 from holdfast.cli.app import cli
 from holdfast.home import Home
 from holdfast.ids import derived
@@ -48,6 +48,7 @@ DOOR = "CRASH_DOOR"
 SESSION = "crash"
 KIND = "probe.noted"
 EXPORT = "export.jsonl"
+RESTORED = "33333333-3333-4333-8333-333333333333"  # has an agent's transcript and meta file
 _FIRST_US = 1_795_000_000_000_000
 _WAIT_LIMIT_S = 10
 
@@ -81,6 +82,7 @@ ENVIRONMENT = {
     "refold": {},
     "export": {},
     "import-export": {"HOLDFAST_INLINE_BODY_SIZE_BYTES": "4096"},
+    "restore": {},
     "forget": _SMALL,
     "redact": _SMALL | {DOOR: "1"},
 }
@@ -206,8 +208,14 @@ def clean(tree: Path | None) -> None:
     cleaning.carry_out(home, cleaning.plan(home))
 
 
+def restore(tree: Path | None) -> None:
+    """Give a session's files back, beside the home."""
+    home = open_home()
+    assert restoring.restore(home, RESTORED, out_of(home)).is_whole
+
+
 _COMMANDS = {"migrate": ("sessions",), "refold": ("rebuild", "--background")}
-_REWRITING = {"forget": forget, "redact": clean}
+_WITH_HOME = {"forget": forget, "redact": clean, "restore": restore}
 
 
 def run(operation: str, seed: str, tree: Path | None = None) -> None:
@@ -223,9 +231,9 @@ def run(operation: str, seed: str, tree: Path | None = None) -> None:
         home.catch_up([])
         if planned := retention.plan(home, keep_days=1):
             retention.carry_out(home, planned, most_share=1.0)
-    elif operation in _REWRITING:
+    elif operation in _WITH_HOME:
         door.close()
-        _REWRITING[operation](tree)
+        _WITH_HOME[operation](tree)
     elif operation in _COMMANDS:
         command(*_COMMANDS[operation])
     elif operation == "export":

@@ -43,6 +43,7 @@ _TREES = {
     "rebuild": ("max-turns",),
     "refold": ("max-turns",),
     "export": ("api-error-400",),
+    "restore": ("kill9-foreground-subagent",),
     "import-export": (),
     "forget": ("api-error-400", "max-turns"),
 }
@@ -132,7 +133,7 @@ class Bench:
         if self.operation == "migrate":
             shutil.copytree(_GOLDEN, self._template, symlinks=True)
             self._template.chmod(0o700)
-        if self.operation in ("rebuild", "refold", "project-more", "export"):
+        if self.operation in ("rebuild", "refold", "project-more", "export", "restore"):
             self._run_clean("append", "before")
             assert self.tree is not None
             self._run_clean("project", self.seed, self.tree / _TREES[self.operation][0])

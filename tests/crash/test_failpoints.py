@@ -47,6 +47,8 @@ OPERATIONS = {
     "home.raising": ("redact", ""),
     "import.taken": ("import-export", ""),
     "export.written": ("export", ""),
+    "restore.written": ("restore", ""),
+    "restore.linked": ("restore", ""),
     "migrate.copied": ("migrate", ""),
     "migrate.stepped": ("migrate", ""),
     "inbox.taken": ("project-more", ""),

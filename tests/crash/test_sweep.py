@@ -60,6 +60,14 @@ EXPECTED = {
         ("fsync", ".out"),
         ("unlink", ".known-*"),
     },
+    "restore": {
+        ("write", ".out/transcript/.*.jsonl.*.part"),
+        ("fsync", ".out/transcript/.*.jsonl.*.part"),
+        ("link", ".out/transcript"),
+        ("unlink", ".out/transcript"),
+        ("fsync", ".out/transcript"),
+        ("mkdirat", ".out/transcript/*"),
+    },
     "import-export": {
         ("write", "journal/00000001.jsonl"),
         ("fsync", "journal/00000001.jsonl"),

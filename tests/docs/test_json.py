@@ -129,7 +129,7 @@ def answers(tmp_path_factory):
             check=False,
         )
         assert done.returncode == code, done.stderr
-        words = args[:2] if args and args[0] in ("journal", "workspace", "redact", "hooks") else args[:1]
+        words = args[:2] if args and args[0] in ("journal", "workspace", "redact", "hooks", "restore") else args[:1]
         name = shape or f"holdfast {' '.join(words)}"
         many = done.stdout.splitlines() if name == "holdfast record" else [done.stdout]
         out.extend((name, json.loads(text)) for text in many)
@@ -193,6 +193,7 @@ def answers(tmp_path_factory):
     _ask_about_secrets(ask, place)
     _ask_about_hooks(ask, place)
     _ask_about_moving(ask, place)
+    _ask_about_restoring(ask, place)
     ask("journal", "verify", code=24)
     environment |= {
         "HOLDFAST_SEGMENT_SIZE_BYTES": "30000",
@@ -224,6 +225,7 @@ def answers(tmp_path_factory):
     ask(*late, "--most", "100", shape="holdfast journal retire")
     ask(*late, "--most", "100", shape="holdfast journal retire")
     ask("journal", "verify")
+    ask("restore", "session", "803189e9", "--to", str(place / "back"), code=26)  # retired
     _ask_about_forgetting(ask, place, environment)
     return out
 
@@ -285,6 +287,19 @@ def _ask_about_forgetting(ask, place, environment):
     environment["PYTHONPATH"] = str(door)
     ask("redact", "apply")
     ask("redact", "apply", "--yes")
+
+
+def _ask_about_restoring(ask, place):
+    """A session of which something was taken out, in a journal with damage that names nobody."""
+    session = "88888888-8888-4888-8888-888888888888"
+    said = {"type": "user", "sessionId": session, "uuid": session, "message": {"role": "user"}}
+    transcript = place / "restored" / f"{session}.jsonl"
+    transcript.parent.mkdir()
+    transcript.write_text(
+        json.dumps(said | {"message": {"role": "user", "content": "ghp_" + "a1B2" * 9}}) + "\n"
+    )
+    ask("import", str(transcript))
+    ask("restore", "session", session, "--to", str(place / "back"), code=26)
 
 
 def _ask_about_moving(ask, place):

@@ -25,15 +25,20 @@ def ready(context: Context) -> apsw.Connection:
     return home.reader()
 
 
-def catch_up(home: Home, *, limit_s: float | None = None) -> ImportReport:
+def catch_up(home: Home, *, limit_s: float | None = None, sources: bool = True) -> ImportReport:
     """Record what is new, with a progress line; says so when that has to wait.
+
+    Args:
+        home: where it is recorded.
+        limit_s: stop after about this long.
+        sources: look into source files; else only what is recorded already is folded.
 
     Raises:
         StoreFromFuture: a newer Holdfast made the store.
     """
     line = terminal.ProgressLine("importing")
     try:
-        report = home.catch_up(report=line.show, limit_s=limit_s, defer=True)
+        report = home.catch_up(None if sources else [], report=line.show, limit_s=limit_s, defer=True)
     except StoreFromFuture:
         raise
     except (JournalError, RuleError, StoreError, OSError) as exc:

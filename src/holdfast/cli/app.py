@@ -40,6 +40,7 @@ COMMANDS = {
     "stats": ("stats", "Use per agent type, tool, model and day."),
     "import": ("import_", "Record agent history: what is new by default, or the given paths."),
     "export": ("export", "Write the recorded history into one file that another home can import."),
+    "restore session": ("restore", "Write a session's transcripts back, as they were recorded."),
     "workspace list": ("workspace", "List the directories that agents worked in, the one used last first."),
     "workspace move": ("workspace", "Say that a project, and all below it, lies elsewhere now."),
     "record": ("record", "Append typed events: one JSON object a line on standard input."),
@@ -64,6 +65,7 @@ COMMANDS = {
     "uninstall": ("uninstall", "Remove what was put outside the home; with --purge the home too."),
 }
 GROUPS = {
+    "restore": "Give recorded history back to the tool that wrote it: session.",
     "workspace": "The directories that agents worked in: list, move.",
     "journal": "Prove and care for the journal: verify, seal, retire.",
     "hooks": "What the tool tells while it works: install, uninstall, status.",
