@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_US = 86_400_000_000
@@ -18,19 +22,19 @@ def now_us() -> int:
     return time.time_ns() // 1_000
 
 
-def parse_us(text: object) -> int | None:
-    """Read an ISO 8601 time; without a zone it counts as UTC. None when it is not a time."""
+def parse_us(text: object, zone: tzinfo | None = UTC) -> int | None:
+    """Read an ISO 8601 time; without a zone it counts as one of `zone`, None being the machine's. None when it is not a time."""
     if not isinstance(text, str):
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
     try:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=zone).astimezone(UTC)
         return (moment - _EPOCH) // timedelta(microseconds=1)
-    except OverflowError:
+    except (OverflowError, ValueError):  # in UTC it would be before the year 1, or after 9999
         return None
 
 
@@ -53,3 +57,32 @@ def _minute(number: int) -> str:
 def day(time_us: int | None) -> str | None:
     """The UTC day of a moment ("2026-11-21")."""
     return None if time_us is None else (iso(time_us) or "")[:10]
+
+
+def date_in(time_us: int, zone: tzinfo | None) -> date:
+    """The calendar day of a moment in a time zone; None is the machine's own."""
+    return datetime.fromtimestamp(time_us // 1_000_000, zone).date()
+
+
+def start_us(day: date, zone: tzinfo | None) -> int:
+    """The first microsecond of a calendar day in a time zone; None is the machine's own.
+
+    At the ends of the calendar, where a zone may lead beyond it, days are UTC.
+    """
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+    try:
+        return int(midnight.timestamp()) * 1_000_000
+    except (OverflowError, ValueError):
+        return int(midnight.replace(tzinfo=UTC).timestamp()) * 1_000_000
+
+
+def end_us(day: date, zone: tzinfo | None) -> int:
+    """The last microsecond of a calendar day; it is not always 24 hours after the first."""
+    if day == date.max:
+        return start_us(day, zone) + DAY_US - 1
+    return start_us(day + timedelta(days=1), zone) - 1
+
+
+def zone_name(time_us: int, zone: tzinfo | None) -> str:
+    """What a time zone is called at a moment ("CET"); None is the machine's own."""
+    return datetime.fromtimestamp(time_us // 1_000_000, zone).astimezone(zone).tzname() or "local time"
