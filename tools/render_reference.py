@@ -34,6 +34,7 @@ EXITS = {
     "timeline": (3, *_ANSWERS),
     "search": (3, *_ANSWERS),
     "stats": _ANSWERS,
+    "cost": (3, *_ANSWERS),
     "import": (3, *_HOME, 20, 21, 26, 27, 28, 30, 31, 32),
     "record": (*_HOME, 21),
     "doctor": (*_HOME, 30, 40),

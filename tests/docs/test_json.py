@@ -129,7 +129,11 @@ def answers(tmp_path_factory):
             check=False,
         )
         assert done.returncode == code, done.stderr
-        words = args[:2] if args and args[0] in ("journal", "workspace", "redact", "hooks", "restore") else args[:1]
+        words = (
+            args[:2]
+            if args and args[0] in ("journal", "workspace", "redact", "hooks", "restore")
+            else args[:1]
+        )
         name = shape or f"holdfast {' '.join(words)}"
         many = done.stdout.splitlines() if name == "holdfast record" else [done.stdout]
         out.extend((name, json.loads(text)) for text in many)
@@ -187,6 +191,10 @@ def answers(tmp_path_factory):
         for name in ("show", "tree", "timeline"):
             ask(name, session["id"])
     ask("stats")
+    ask("cost")
+    for by in ("day", "model", "project", "agent-type", "session"):
+        ask("cost", "--by", by)
+    ask("cost", "--since", "2020-01-01", "--until", "0d", "--utc")
     ask("doctor", code=40)
     ask("config")
     ask("rebuild")

@@ -141,12 +141,16 @@ def gives(run, *args, code, stdin="", env=None):
         assert "rror: " in done.stderr
 
 
-READING = ("", "sessions", "stats", "doctor")
+READING = ("", "sessions", "stats", "cost", "doctor")
 
 
 @pytest.mark.slow
 def test_wrong_usage_and_unknown_names_exit_as_documented(run, tmp_path):
-    for args in (["stats", "--since", "yesterday"], ["sessions", "--no-such-option"]):
+    for args in (
+        ["stats", "--since", "yesterday"],
+        ["cost", "--by", "week"],
+        ["sessions", "--no-such-option"],
+    ):
         gives(run, *args, code=2)
     gives(run, "record", stdin="no JSON\n", code=2)
     gives(run, "config", code=2, env={"HOLDFAST_STALE_AFTER_S": "soon"})
@@ -154,6 +158,7 @@ def test_wrong_usage_and_unknown_names_exit_as_documented(run, tmp_path):
         gives(run, name, "nothing", code=3)
     gives(run, "import", tmp_path / "absent", code=3)
     gives(run, "export", "--session", "nothing", code=3)
+    gives(run, "cost", "--session", "nothing", code=3)
     gives(run, "workspace", "move", "/nothing", "/else", code=3)
     gives(run, "import", code=3)
 

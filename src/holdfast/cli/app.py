@@ -38,6 +38,10 @@ COMMANDS = {
     "timeline": ("timeline", "What happened in one session, in order."),
     "search": ("search", "Find words in prompts, answers, tool inputs and outputs, newest first."),
     "stats": ("stats", "Use per agent type, tool, model and day."),
+    "cost": (
+        "cost",
+        "What model calls cost and took: lately, by day, model, project, agent type or session.",
+    ),
     "import": ("import_", "Record agent history: what is new by default, or the given paths."),
     "export": ("export", "Write the recorded history into one file that another home can import."),
     "restore session": ("restore", "Write a session's transcripts back, as they were recorded."),

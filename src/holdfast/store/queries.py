@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _SQL = statements("queries")
-_ANY_DAY = {"from_day": -2, "to_day": 2**53}
+ANY_DAY = {"from_day": -2, "to_day": 2**53}
 PICO_PER_USD = 10**12
 
 
@@ -76,7 +76,7 @@ def tokens_answer(row: Json) -> Json:
     }
 
 
-def _use(row: Json, *, told: bool) -> Json:
+def use_answer(row: Json, *, told: bool) -> Json:
     """Tokens and cost. Where no model call is recorded, they are zero only if the source would have told of one."""
     if not told and row["llm_calls"] == 0:
         tokens = dict.fromkeys(("input", "output", "cache_read", "cache_write_5m", "cache_write_1h"))
@@ -112,7 +112,7 @@ def session_answer(row: Json, now_us: int, stale_us: int) -> Json:
         "tool_calls": row["tool_calls"],
         "errors": row["tool_failed"] + row["tool_denied"] + row["tool_interrupted"] + row["errors_raised"],
         "llm_calls": row["llm_calls"],
-        **_use(row, told=row["source"] == "claude"),
+        **use_answer(row, told=row["source"] == "claude"),
         "reported_cost_usd": _reported(row),
         "forked_from": row["forked_from"],
         "forked_from_grade": None if row["forked_from"] is None else "inferred",
@@ -253,7 +253,7 @@ def agents(db: apsw.Connection, session: int, session_state: str) -> list[Json]:
                 "tool_calls": row["tool_calls"],
                 "errors": row["tool_failed"] + row["tool_denied"] + row["tool_interrupted"],
                 "llm_calls": row["llm_calls"],
-                **_use(row, told=not row["agent"]),
+                **use_answer(row, told=not row["agent"]),
             }
         )
     return out
@@ -321,8 +321,8 @@ def errors(db: apsw.Connection, session: int) -> list[Json]:
 def stats(db: apsw.Connection, since: int | None = None, until: int | None = None) -> Json:
     """Use per agent type, tool, model and day; `since` and `until` are day numbers (since 1970-01-01 UTC)."""
     days = {
-        "from_day": _ANY_DAY["from_day"] if since is None else since,
-        "to_day": _ANY_DAY["to_day"] if until is None else until,
+        "from_day": ANY_DAY["from_day"] if since is None else since,
+        "to_day": ANY_DAY["to_day"] if until is None else until,
     }
     return {
         "agent_types": _agent_types(db, days),
@@ -365,7 +365,7 @@ def _tool_stat(row: Json) -> Json:
 
 
 def _agent_types(db: apsw.Connection, days: dict[str, int]) -> list[Json]:
-    every = days["from_day"] == _ANY_DAY["from_day"] and days["to_day"] == _ANY_DAY["to_day"]
+    every = days["from_day"] == ANY_DAY["from_day"] and days["to_day"] == ANY_DAY["to_day"]
     counted = (
         rows(db, _SQL["stats_agent_count"]) if every else rows(db, _SQL["stats_agent_count_of_days"], **days)
     )
@@ -392,7 +392,7 @@ def _agent_types(db: apsw.Connection, days: dict[str, int]) -> list[Json]:
                 "tool_calls": full["tool_calls"],
                 "errors": full["not_ok"] + full["raised"],
                 "llm_calls": full["llm_calls"],
-                **_use(full, told=agent_type == "main"),
+                **use_answer(full, told=agent_type == "main"),
             }
         )
     return sorted(

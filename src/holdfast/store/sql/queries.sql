@@ -204,6 +204,42 @@ FROM (
 CROSS JOIN agent_kind AS k ON k.session_id = w.session_id AND k.agent = w.agent
 GROUP BY k.agent_type;
 
+-- name: cost
+-- Sums by day, model, agent type or session, straight from the calls: a day may be one of any time zone, and a call that
+-- lacks several figures counts once in `incomplete`. Only sessions that were at work on these days are read.
+SELECT
+    CASE :by WHEN 'day' THEN date(start_us / 1000000, 'unixepoch', :zone)
+        WHEN 'model' THEN model
+        WHEN 'agent-type' THEN CASE agent WHEN '' THEN 'main' ELSE (SELECT agent_type FROM agent_kind AS k
+            WHERE k.session_id = llm.session_id AND k.agent = llm.agent) END
+        ELSE session_id END AS key,
+    count(*) AS llm_calls, coalesce(sum(input_tokens), 0) AS input_tokens,
+    coalesce(sum(output_tokens), 0) AS output_tokens, coalesce(sum(cache_read_tokens), 0) AS cache_read_tokens,
+    coalesce(sum(cache_write_5m_tokens), 0) AS cache_write_5m_tokens,
+    coalesce(sum(cache_write_1h_tokens), 0) AS cache_write_1h_tokens,
+    sum(NOT final) AS unreliable, sum(input_tokens IS NULL OR output_tokens IS NULL) AS untold,
+    coalesce(sum(cost_pico), 0) AS cost_pico, sum(cost_pico IS NULL) AS unpriced,
+    sum(NOT final OR input_tokens IS NULL OR output_tokens IS NULL OR cost_pico IS NULL) AS incomplete
+FROM llm
+WHERE NOT inherited AND session_id IN (SELECT session_id FROM session_day WHERE day BETWEEN :from_day AND :to_day
+        AND (:session_id IS NULL OR session_id = :session_id))
+    AND (:since_us IS NULL OR start_us >= :since_us) AND (:until_us IS NULL OR start_us <= :until_us)
+GROUP BY key;
+
+-- name: cost_silent
+-- Subagents of which no model call is recorded, by the same keys.
+SELECT
+    CASE :by WHEN 'day' THEN date(a.first_us / 1000000, 'unixepoch', :zone)
+        WHEN 'model' THEN a.model WHEN 'agent-type' THEN k.agent_type ELSE k.session_id END AS key,
+    count(*) AS silent_agents
+FROM agent_kind AS k JOIN agent AS a ON a.session_id = k.session_id AND a.agent = k.agent
+WHERE k.known AND NOT k.calls_models AND k.agent <> '' AND (:session_id IS NULL OR k.session_id = :session_id)
+    AND (:since_us IS NULL OR a.first_us >= :since_us) AND (:until_us IS NULL OR a.first_us <= :until_us)
+GROUP BY key;
+
+-- name: cost_sessions
+SELECT id, native, title, cwd, cwd_us FROM session;
+
 -- name: problems
 SELECT place, start_byte, end_byte, why FROM problem ORDER BY place, start_byte, why LIMIT :most;
 
