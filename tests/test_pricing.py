@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import random
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 
@@ -280,6 +281,29 @@ def test_vendoring_keeps_direct_text_models_under_their_own_names(vendor_prices)
     }
     assert vendor_prices.select(table) == {
         "claude-x": {"input": 1_000_000, "output": 5_000_000, "cache_read": 100_000}
+    }
+
+
+def test_vendoring_takes_what_was_dropped_from_older_wheels(vendor_prices, tmp_path, monkeypatch):
+    """A model of both has the price of the newer one."""
+    entry = {"litellm_provider": "anthropic", "mode": "chat", "output_cost_per_token": 2e-06}
+    tables = {
+        "litellm-2.0.0-py3-none-any.whl": {"claude-new": entry | {"input_cost_per_token": 1e-06}},
+        "litellm-1.0.0-py3-none-any.whl": {
+            "claude-new": entry | {"input_cost_per_token": 3e-06},
+            "claude-old": entry | {"input_cost_per_token": 4e-06},
+        },
+    }
+    for name, table in tables.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as wheel:
+            wheel.writestr(vendor_prices.TABLE, json.dumps(table))
+    monkeypatch.setattr(vendor_prices, "TARGET", tmp_path / "prices.json")
+    vendor_prices.main([*(str(tmp_path / name) for name in tables), "--date", "2026-11-21"])
+    made = json.loads((tmp_path / "prices.json").read_text())
+    assert made["source"] == "LiteLLM 2.0.0 and 1.0.0 for what it has dropped"
+    assert {name: model["input"] for name, model in made["models"].items()} == {
+        "claude-new": 1_000_000,
+        "claude-old": 4_000_000,
     }
 
 

@@ -1,6 +1,9 @@
 """Write src/holdfast/data/prices.json from the model price table inside a LiteLLM wheel.
 
-    python tools/vendor_prices.py litellm-1.109.1-….whl [--date YYYY-MM-DD]
+    python tools/vendor_prices.py litellm-1.109.1-….whl [litellm-1.77.1-….whl ...] [--date YYYY-MM-DD]
+
+Newer tables drop models that are not sold any more, which old history is full of: models that the first wheel does not have
+are taken from the next ones.
 
 Kept are text models of providers that agents talk to directly, under the name the provider gives them;
 resold, regional, fine-tuned, speech and image models are left out. A price of LiteLLM is a decimal number
@@ -121,23 +124,33 @@ def select(table: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return dict(sorted(models.items()))
 
 
+def table_of(wheel: Path) -> dict[str, dict[str, Any]]:
+    """The table in a wheel, its prices as they are written there."""
+    with zipfile.ZipFile(wheel) as opened:
+        table: dict[str, dict[str, Any]] = json.loads(opened.read(TABLE), parse_float=Decimal)
+    return table
+
+
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(description="Write prices.json from a LiteLLM wheel.")
-    parser.add_argument("wheel", type=Path)
+    parser = argparse.ArgumentParser(description="Write prices.json from LiteLLM wheels.")
+    parser.add_argument("wheel", type=Path, nargs="+", help="the newest first")
     parser.add_argument("--date", type=dt.date.fromisoformat, help="of the prices; default: today (UTC)")
     options = parser.parse_args(arguments)
-    version = options.wheel.name.split("-")[1]
-    with zipfile.ZipFile(options.wheel) as wheel:
-        table = json.loads(wheel.read(TABLE), parse_float=Decimal)
+    found: dict[str, dict[str, Any]] = {}
+    for wheel in options.wheel:
+        found = select(table_of(wheel)) | found
+    versions = [wheel.name.split("-")[1] for wheel in options.wheel]
     head = {
-        "source": f"LiteLLM {version}",
+        "source": " and ".join(
+            [f"LiteLLM {versions[0]}", *(f"{v} for what it has dropped" for v in versions[1:])]
+        ),
         "licence": "MIT",
         "date": str(options.date or dt.datetime.now(dt.UTC).date()),
         "unit": "pico-dollars per token",
     }
     # One model per line: a change of price is one line of a diff.
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
-    models = [f"    {json.dumps(name)}: {json.dumps(model)}" for name, model in select(table).items()]
+    models = [f"    {json.dumps(name)}: {json.dumps(model)}" for name, model in sorted(found.items())]
     TARGET.write_text("\n".join(["{", *lines, '  "models": {', ",\n".join(models), "  }", "}", ""]))
     sys.stdout.write(f"{TARGET}: {len(models)} models, {TARGET.stat().st_size} bytes\n")
 
