@@ -49,7 +49,7 @@ WHY = fmt.FORGOTTEN
 _HINT = "nothing of it comes back meanwhile; `holdfast forget` ends it"
 # What of a line that is no record tells whose it was.
 _TELLING = re.compile(
-    rb'"(?:p":\[|id":)"(?P<file>[0-9a-f]{16})"'
+    rb'"(?:p":\[|id":)"(?P<file>[0-9a-f]{16}(?:\.[0-9a-f-]{36}){0,2})"'
     rb"|(?P<claude>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
     rb'|"session(?:_id)?"\s*:\s*"(?P<sdk>(?:[^"\\]|\\.){1,300})"'
     rb'|\\"session(?:_id)?\\"\s*:\s*\\"(?P<within>(?:[^"\\]|\\\\.|\\\\\\"){1,300}?)\\"'  # a body that is a JSON string

@@ -244,9 +244,19 @@ class Home:
     # ── capture ──
 
     def default_roots(self) -> list[Path]:
-        """Where agent history is looked for without being told."""
-        root = samples() if self.is_sample else self.settings.claude_config_dir / "projects"
-        return [root] if root.is_dir() else []
+        """Where agent history lies that is looked for without being told."""
+        from holdfast.capture.codex_files import ARCHIVED
+
+        if self.is_sample:
+            return [samples()]
+        roots = (*self.looked_for(), self.settings.codex_home / ARCHIVED)
+        return [root for root in roots if root.is_dir()]
+
+    def looked_for(self) -> list[Path]:
+        """Where each tool keeps its history."""
+        from holdfast.capture.codex_files import SESSIONS
+
+        return [self.settings.claude_config_dir / "projects", self.settings.codex_home / SESSIONS]
 
     def catch_up(
         self,
@@ -477,7 +487,7 @@ def _folding_in(
 
 def translators() -> dict[str, Translator]:
     """The translator of each source."""
-    from holdfast.capture import claude_hooks, sdk
+    from holdfast.capture import claude_hooks, codex, sdk
     from holdfast.capture import claude_transcripts as claude
     from holdfast.store.project import Translation
 
@@ -497,6 +507,7 @@ def translators() -> dict[str, Translator]:
         claude.SOURCE: claude.translate,
         claude.META_SOURCE: claude.translate_meta,
         claude_hooks.SOURCE: claude_hooks.translate,
+        codex.SOURCE: codex.translate,
         sdk.SOURCE: translate_sdk,
     }
 

@@ -80,8 +80,8 @@ class Trace(Protocol):
 class Hooks:
     """Commands of ours that Claude Code or Codex start."""
 
-    def look(self, settings: Settings, workspaces: list[str], env: Mapping[str, str]) -> Iterator[Found]:
-        codex = Path(env.get("CODEX_HOME") or Path(env.get("HOME", "~")).expanduser() / ".codex")
+    def look(self, settings: Settings, workspaces: list[str], env: Mapping[str, str]) -> Iterator[Found]:  # noqa: ARG002 - as every sort
+        codex = settings.codex_home
         files = [settings.claude_config_dir / "settings.json", codex / "hooks.json", codex / "config.toml"]
         for workspace in workspaces:
             files += [Path(workspace, ".claude", name) for name in ("settings.json", "settings.local.json")]

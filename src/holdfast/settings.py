@@ -79,6 +79,14 @@ SETTINGS: tuple[Setting, ...] = (
         also_env=("CLAUDE_CONFIG_DIR",),
     ),
     Setting(
+        "codex_home",
+        Path,
+        "~/.codex",
+        "path",
+        "Where Codex keeps its files.",
+        also_env=("CODEX_HOME",),
+    ),
+    Setting(
         "segment_size_bytes",
         int,
         64 * _MIB,
@@ -160,6 +168,7 @@ class Settings:
 
     home: Path
     claude_config_dir: Path
+    codex_home: Path
     segment_size_bytes: int
     inline_body_size_bytes: int
     fsync_interval_s: float

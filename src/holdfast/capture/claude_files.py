@@ -1,6 +1,6 @@
-"""Find Claude Code's history on disk and read what is new in it.
+"""Find the history of Claude Code and of Codex on disk and read what is new in it.
 
-`find` lists transcripts and subagents' meta files, newest first. `Reader` turns the bytes behind a file's cursor into
+`find` lists transcripts, subagents' meta files and rollouts, newest first. `Reader` turns the bytes behind a file's cursor into
 journal lines. Where reading goes on comes from the store, which has it from the journal: append and cursor
 advance are one act.
 """
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from holdfast import clock
+from holdfast.capture import codex_files
 from holdfast.capture.claude_transcripts import META_SOURCE, SOURCE
 from holdfast.capture.lines import CHUNK_BYTES, LONG_LINE_BYTES, Stretch, Unsteady, read_lines
 from holdfast.errors import NotFound
@@ -187,8 +188,12 @@ def _walk(real: str, unreadable: list[Unreadable]) -> Iterator[SourceFile]:
             if not is_meta and not name.endswith(".jsonl"):
                 continue
             file = _look(entry.path, is_meta, unreadable)
-            if file and (is_meta or _TRANSCRIPT_NAME.match(name) or _is_transcript(file, unreadable)):
+            if file and (is_meta or _is_named_like_one(name) or _is_transcript(file, unreadable)):
                 yield file
+
+
+def _is_named_like_one(name: str) -> bool:
+    return _TRANSCRIPT_NAME.match(name) is not None or codex_files.is_named_like_one(name)
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
@@ -241,10 +246,12 @@ def _look(path: str, is_meta: bool, unreadable: list[Unreadable]) -> SourceFile 
 
 
 def _is_transcript(file: SourceFile, unreadable: list[Unreadable]) -> bool:
-    """Whether a file of another name looks like a transcript: a record with `type` and `sessionId` near its start."""
+    """Whether a file of another name looks like a transcript: a record with `type` and `sessionId` near its start, or like a rollout."""
     try:
         with open(file.path, "rb") as opened:  # noqa: PTH123
             head = opened.read(_SNIFF_BYTES)
+            if codex_files.look(opened.fileno()) is not None:
+                return True
     except OSError as exc:
         unreadable.append(Unreadable(file.path, exc.strerror or str(exc)))
         return False
@@ -336,31 +343,34 @@ class Reader:
                     generation, digest = cursor.generation + 1, None
             if start == os.fstat(fd).st_size:
                 return True, digest
-            file = file_id(shown, generation)
-            declared = {"id": file, "source": SOURCE, "path": shown, "generation": generation}
+            into = _what_it_is(fd, shown, generation)
+            if into is None:
+                return True, digest
+            source, file = into
+            declared = {"id": file, "source": source, "path": shown, "generation": generation}
             header = self._writer.line(FILE_SOURCE, _encode(declared), derived(FILE_SOURCE, file))
-            complete, newer = self._append(fd, file, start, header)
+            complete, newer = self._append(fd, source, file, start, header)
             return complete, newer or digest
         finally:
             os.close(fd)
 
-    def _append(self, fd: int, file: str, start: int, header: bytes) -> tuple[bool, str | None]:
+    def _append(self, fd: int, source: str, file: str, start: int, header: bytes) -> tuple[bool, str | None]:
         """Append line by line, in batches; whether the end was reached, and the last line's digest."""
         batch, size = [header], 0
         last: tuple[Position, bytes | Stretch, str] | None = None
-        line_of, key = self._writer.line, f"{SOURCE}:{file}"
+        line_of, key = self._writer.line, f"{source}:{file}"
         hold_limit_bytes = max(LONG_LINE_BYTES, self._writer.inline_limit_bytes)
         for at, body, line_end in read_lines(fd, start, hold_limit_bytes):
             place = Position(file, at, at + len(body) + len(line_end))
             last = place, body, line_end
             if self._is_left_out is not None and self._is_left_out(body):
-                line = _tombstone(derived(key, str(at)), place, line_end)
+                line = _tombstone(source, derived(key, str(at)), place, line_end)
                 size += len(line)
             elif isinstance(body, bytes):
-                line = line_of(SOURCE, body, derived(key, str(at)), place, line_end)
+                line = line_of(source, body, derived(key, str(at)), place, line_end)
                 size += len(line)
             else:
-                line = self._long_line(body, derived(key, str(at)), place, line_end)
+                line = self._long_line(source, body, derived(key, str(at)), place, line_end)
                 size += len(body)
             batch.append(line)
             if size >= _BATCH_BYTES:
@@ -387,15 +397,28 @@ class Reader:
             digest.update(chunk)
         return digest.hexdigest()[:_DIGEST_DIGITS]
 
-    def _long_line(self, body: Stretch, record_id: str, place: Position, line_end: str) -> bytes:
+    def _long_line(self, source: str, body: Stretch, record_id: str, place: Position, line_end: str) -> bytes:
         try:
-            return self._writer.line_of_stream(SOURCE, body.chunks(), record_id, place, line_end)
+            return self._writer.line_of_stream(source, body.chunks(), record_id, place, line_end)
         except Unsteady as exc:
             raise OSError(errno.EIO, str(exc)) from exc
 
 
-def _tombstone(record_id: str, place: Position, line_end: str) -> bytes:
-    record = Record(v=VERSION, id=record_id, t=clock.now_us(), s=SOURCE, p=place, e=line_end)
+def _what_it_is(fd: int, path: str, generation: int) -> tuple[str, str] | None:
+    """The source of an open file and its id in the journal; None: it will be a rollout, but does not say yet of which thread."""
+    name = file_id(path, generation)
+    if _TRANSCRIPT_NAME.match(path.rsplit("/", 1)[-1]) is not None:
+        return SOURCE, name
+    if (rollout := codex_files.look(fd)) is not None:
+        return codex_files.SOURCE, rollout.file_id(name)
+    if not codex_files.is_named_like_one(path):
+        return SOURCE, name
+    told = codex_files.rollout_named(path) if codex_files.begins_with_a_line(fd) else None
+    return None if told is None else (codex_files.SOURCE, told.file_id(name))
+
+
+def _tombstone(source: str, record_id: str, place: Position, line_end: str) -> bytes:
+    record = Record(v=VERSION, id=record_id, t=clock.now_us(), s=source, p=place, e=line_end)
     return tombstone(record, in_place=True)
 
 

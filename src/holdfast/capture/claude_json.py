@@ -59,7 +59,11 @@ def pieces(body: bytes, out: Translation) -> Iterator[tuple[int, Any]]:
 
 def _looks_whole(value: object) -> bool:
     """Whether an object found behind damage is a record, not a part of a torn one."""
-    return isinstance(value, dict) and isinstance(value.get("type"), str) and "sessionId" in value
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("type"), str)
+        and ("sessionId" in value or "payload" in value)
+    )
 
 
 def clean(value: Any) -> Any:  # noqa: ANN401 - JSON

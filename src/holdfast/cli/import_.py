@@ -37,7 +37,7 @@ _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"BZh", b"\xfd7z
 def command(context: Context, paths: tuple[Path, ...], forgotten: bool, as_json: bool) -> None:  # noqa: FBT001
     home = context.home
     if not paths and not home.default_roots():
-        looked = context.settings.claude_config_dir / "projects"
+        looked = " and ".join(map(str, home.looked_for()))
         raise NotFound(f"{looked}: no agent history there", hint="name a path: holdfast import PATH")
     exports, unreadable = _exports(paths)
     sources = [path for path in paths if path not in exports and str(path) not in unreadable]

@@ -47,7 +47,7 @@ def _show_samples(context: Context, *, as_json: bool) -> None:
     """Bundled recordings in a home of their own, so that yours stays clean."""
     home = context.sample_home()
     report = home.catch_up()
-    looked = context.settings.claude_config_dir / "projects"
+    looked = " and ".join(map(str, context.home.looked_for()))
     terminal.note(f"No agent history was found (looked in {looked}).")
     terminal.note("This is how it looks, on sample recordings that come with Holdfast:")
     click.echo(err=True)

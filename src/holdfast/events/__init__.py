@@ -29,6 +29,7 @@ from holdfast.events.run import (
     ToolStarted,
     ToolUsed,
     TurnEnded,
+    TurnNoted,
     TurnStarted,
 )
 from holdfast.events.work import (
@@ -107,6 +108,7 @@ __all__ = [
     "ToolStarted",
     "ToolUsed",
     "TurnEnded",
+    "TurnNoted",
     "TurnStarted",
     "Unknown",
     "ValidationCompleted",

@@ -43,6 +43,7 @@ _TABLE = (
     Kind("session.summarised", run.SessionSummarised, 1, "A session was summed up.", ("session.summary",)),
     Kind("session.cost_reported", run.CostReported, 1, "A tool stated the cost of a session so far."),
     Kind("turn.started", run.TurnStarted, 1, "Someone gave an agent something to do.", (), "turn", "start"),
+    Kind("turn.noted", run.TurnNoted, 1, "Facts about a turn became known: the model that answers in it."),
     Kind("turn.ended", run.TurnEnded, 1, "The agent finished with it.", (), "turn", "end"),
     Kind(
         "message.sent",

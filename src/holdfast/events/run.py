@@ -32,12 +32,15 @@ class SessionNoted(Data, kw_only=True, omit_defaults=True):
 
 
 class SessionStarted(Data, kw_only=True, omit_defaults=True):
-    """`reason` is why it began: startup, resume, clear, fork. `goal` is what the user wants of it."""
+    """`reason` is why it began: startup, resume, clear, fork. `goal` is what the user wants of it. `forked_from` is
+    the native id of the session that it goes on from.
+    """
 
     title: str | None = None
     goal: str | None = None
     cwd: str | None = None
     reason: str | None = None
+    forked_from: str | None = None
 
 
 class SessionEnded(Data, kw_only=True, omit_defaults=True):
@@ -69,6 +72,12 @@ class TurnStarted(Data, kw_only=True, omit_defaults=True):
     origin: str | None = None
 
 
+class TurnNoted(Data, kw_only=True, omit_defaults=True):
+    """Facts about a turn: `model` answers in it, where the answers themselves do not say which one did."""
+
+    model: str | None = None
+
+
 class TurnEnded(Data, kw_only=True, omit_defaults=True):
     """`status` is an execution status."""
 
@@ -88,7 +97,8 @@ class MessageSent(Data, kw_only=True, omit_defaults=True):
 
 
 class LlmCalled(Data, kw_only=True, omit_defaults=True):
-    """One answer of a model; the last report for a `message_id` wins.
+    """One answer of a model; the last report for a `message_id` wins. An id that begins with that of a turn and a
+    slash takes the turn's model where it names none.
 
     `input_tokens` counts uncached input only. Cache writes are split by the lifetime bought, 5 minutes or 1
     hour. `final` is False while the answer is still streaming, when its counts may still grow.
@@ -137,7 +147,8 @@ class ToolStarted(Data, kw_only=True, omit_defaults=True):
 
 class ToolEnded(Data, kw_only=True, omit_defaults=True):
     """`status` is an execution status; `output` the head of the result as text; `child_agent` the native id
-    of the agent that the call started.
+    of the agent that the call started. `as_shown` says that all this was read from what the model was shown of
+    the result: the tool's own report counts before it.
     """
 
     status: str
@@ -150,6 +161,7 @@ class ToolEnded(Data, kw_only=True, omit_defaults=True):
     lines_added: Count | None = None
     lines_removed: Count | None = None
     operation: str | None = None
+    as_shown: bool = False
 
 
 class ToolUsed(Data, kw_only=True, omit_defaults=True):

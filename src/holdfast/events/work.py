@@ -15,6 +15,7 @@ class FileChanged(Data, kw_only=True, omit_defaults=True):
     """`operation` is create, modify, delete, rename or read. Hashes are as the source gives them.
 
     `lines` is the length of the file afterwards, `lines_changed` how many of them differ. `rationale` is why.
+    `lines_added` and `lines_removed` are those of a diff.
     """
 
     operation: str
@@ -25,6 +26,8 @@ class FileChanged(Data, kw_only=True, omit_defaults=True):
     size_bytes: Count | None = None
     lines: Count | None = None
     lines_changed: Count | None = None
+    lines_added: Count | None = None
+    lines_removed: Count | None = None
     diff: str | None = None
     diff_summary: str | None = None
     language: str | None = None

@@ -14,7 +14,7 @@ import msgspec
 from holdfast import events as ev
 from holdfast import pricing, spans
 from holdfast.failpoints import failpoint
-from holdfast.store import forks, passages, sidechains, summaries
+from holdfast.store import forks, passages, sidechains, summaries, turn_models
 from holdfast.store.indexing import Index
 from holdfast.store.rollups import Rollups
 from holdfast.store.statements import statements
@@ -32,8 +32,8 @@ _MOST_MS = 10**12  # 31 years
 _SQL = statements("fold")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
-# How much a source's word on an end counts: a summary written afterwards (a resumed session marks cut calls)
-# yields to the thing's own report.
+# How much a source's word on an end counts: a summary written afterwards (a resumed session marks cut calls), or what the
+# model was shown of a result, yields to the thing's own report.
 AFTERTHOUGHT_RANK, REPORT_RANK = 1, 2
 
 
@@ -344,7 +344,7 @@ class Fold:
 
     def _tool_ended(self, event: ev.Event, seen: _Seen, data: ev.ToolEnded) -> None:
         seen.at(event.agent, event.time_us)
-        rank = AFTERTHOUGHT_RANK if data.status == "interrupted" else REPORT_RANK
+        rank = AFTERTHOUGHT_RANK if data.status == "interrupted" or data.as_shown else REPORT_RANK
         self._end(
             event,
             seen,
@@ -498,6 +498,7 @@ class Fold:
             for seen in self._seen.values()
         }
         rows, self._seen, self._rows = self._rows, {}, {}
+        turn_models.settle(self._db, turn_models.turns_of(rows))
         self._sidechains.settle(_ids_by_session(rows.get("span_ended", [])))
         self._title_by_summaries({row["mark"] for name in _MARKED for row in rows.get(name, [])})
         ids = _Ids(rows)

@@ -33,6 +33,7 @@ _Row = tuple[Any, ...]  # of the queries `span_nodes` or `llm_nodes`; both begin
 _SQL = statements("queries")
 _TURN, _LLM = 0, 1  # the lowest two bits of a place: what stands first at one position; 2 is any other span
 _PLACE = itemgetter(1)
+_OPEN: Json = {"status": None, "kind": ""}  # a span that has no end
 
 
 @collector.paused()
@@ -40,7 +41,9 @@ def tree(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
     """The session, its tree from the roots, and the typed links between spans."""
     row = queries.session_rows(db, session)[0]
     summary = queries.session_answer(row, now_us, stale_us)
-    growing = _Growing(summary["state"], _turn_standings(db, session, summary))
+    ends_told = row["source"] in state.TELLS_TURNS
+    turns = _turn_standings(db, session, summary, ends_told=ends_told)
+    growing = _Growing(summary["state"], turns, ends_told=ends_told)
     spans_found: list[_Row] = db.execute(_SQL["span_nodes"], {"session_id": session}).fetchall()
     calls_found: list[_Row] = db.execute(_SQL["llm_nodes"], {"session_id": session}).fetchall()
     growing.spans.update([row[2] for row in spans_found])
@@ -62,10 +65,12 @@ def tree(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
 class _Growing:
     """A tree that takes its nodes in order, each hung under its parent at once, or when the parent comes."""
 
-    def __init__(self, session_state: str, turns: dict[str, state.Standing]) -> None:
+    def __init__(self, session_state: str, turns: dict[str, state.Standing], *, ends_told: bool) -> None:
         self.spans: set[str] = set()  # every span's id
         self.calls: set[str] = set()  # and every model call's
-        self._unfinished = state.of_span({"status": None, "kind": ""}, session_state)
+        self._state = session_state
+        self._ends_told = ends_told
+        self._unfinished = state.of_span(_OPEN, session_state)
         self._turns = turns
         self._nodes: dict[str, Json] = {}
         self._roots: list[Json] = []
@@ -85,6 +90,7 @@ class _Growing:
     def add_stream(self, agent: str, found: list[_Row]) -> None:
         """One agent's spans and model calls, in order."""
         nodes, waiting, named = self._nodes, self._waiting, self.spans
+        self._unfinished = state.of_span(_OPEN, self._state)
         top = nodes.get(_agent_name(agent))
         under = beside = self._roots if top is None else top["children"]
         for row in found:
@@ -107,6 +113,8 @@ class _Growing:
                 waiting.setdefault(parent, []).append(node)
             if order == _TURN:
                 under = node["children"]
+                if self._ends_told:
+                    self._unfinished = state.of_span(_OPEN, self._state, self._turns[name])
 
     def _span_node(self, row: _Row) -> Json:
         _, _, name, kind, _, label, text, status, start_us, end_us, duration_ms, inherited = row
@@ -173,7 +181,9 @@ def _exists(db: apsw.Connection, session: int, span: str | None) -> bool:
     return span is not None and bool(rows(db, _SQL["span_exists"], id=span, session_id=session))
 
 
-def _turn_standings(db: apsw.Connection, session: int, summary: Json) -> dict[str, state.Standing]:
+def _turn_standings(
+    db: apsw.Connection, session: int, summary: Json, *, ends_told: bool
+) -> dict[str, state.Standing]:
     """How each turn ended: by the mark that stands before the next turn, else by what the session's state says."""
     turns: dict[str, list[tuple[int, str]]] = {}
     for agent, position, turn in db.execute(_SQL["turns"], {"session_id": session}):
@@ -189,7 +199,7 @@ def _turn_standings(db: apsw.Connection, session: int, summary: Json) -> dict[st
             at = bisect_left(places, 2**63 if last else found[number + 1][0]) - 1
             marked = at >= 0 and places[at] > position
             mark = msgspec.json.decode(marks[agent][at][1]) if marked else None
-            out[turn] = state.of_turn(mark, summary if last else None)
+            out[turn] = state.of_turn(mark, summary if last else None, ends_told=ends_told)
     return out
 
 

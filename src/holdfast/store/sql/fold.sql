@@ -140,6 +140,17 @@ WHERE id = :id AND session_id = :session_id
         coalesce(cache_read_tokens, -1), coalesce(cache_write_5m_tokens, -1),
         coalesce(cache_write_1h_tokens, -1), coalesce(stop_reason, ''), coalesce(model, ''));
 
+-- name: calls_without_model
+-- Answers of a turn that name no model, with the one that the turn names.
+SELECT llm.id, json_extract(event.data, '$.model'), input_tokens, output_tokens, cache_read_tokens,
+    cache_write_5m_tokens, cache_write_1h_tokens
+FROM event JOIN llm ON llm.session_id = event.session_id AND llm.id >= :turn || '/' AND llm.id < :turn || '0'
+WHERE event.session_id = :session_id AND event.id = :context AND event.kind = 'turn.noted' AND llm.model IS NULL
+    AND json_extract(event.data, '$.model') IS NOT NULL;
+
+-- name: llm_model
+UPDATE llm SET model = :model, cost_pico = :cost_pico WHERE session_id = :session_id AND id = :id AND model IS NULL;
+
 -- name: llm_reported
 INSERT INTO llm_reported (session_id, id, cost_pico) VALUES (:session_id, :id, :cost_pico)
 ON CONFLICT DO UPDATE SET cost_pico = max(cost_pico, excluded.cost_pico);

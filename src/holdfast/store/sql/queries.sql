@@ -40,7 +40,7 @@ UNION SELECT id, native, key FROM session WHERE key = :prefix OR native = :prefi
 ORDER BY 2, 3;
 
 -- name: agents
-SELECT a.*,
+SELECT a.*, (SELECT source FROM session WHERE id = a.session_id) AS source,
     coalesce(t.calls, 0) AS tool_calls, coalesce(t.failed, 0) AS tool_failed, coalesce(t.denied, 0) AS tool_denied,
     coalesce(t.interrupted, 0) AS tool_interrupted,
     coalesce(l.calls, 0) AS llm_calls, coalesce(l.input_tokens, 0) AS input_tokens,
@@ -83,7 +83,14 @@ ORDER BY a.first_us NULLS LAST, a.agent;
 -- name: files
 SELECT path, operation, count(*) AS calls, sum(status IS 'completed') AS completed,
     sum(lines_added) AS lines_added, sum(lines_removed) AS lines_removed, max(coalesce(end_us, start_us)) AS last_us
-FROM span WHERE session_id = :session_id AND kind = 'tool' AND path IS NOT NULL AND NOT inherited
+FROM (
+    SELECT path, operation, status, lines_added, lines_removed, end_us, start_us
+    FROM span WHERE session_id = :session_id AND kind = 'tool' AND path IS NOT NULL AND NOT inherited
+    UNION ALL
+    SELECT json_extract(data, '$.path'), json_extract(data, '$.operation'), 'completed',
+        json_extract(data, '$.lines_added'), json_extract(data, '$.lines_removed'), time_us, time_us
+    FROM event WHERE session_id = :session_id AND kind = 'file.changed' AND NOT inherited
+)
 GROUP BY path, operation ORDER BY path, operation;
 
 -- name: failed_tools
