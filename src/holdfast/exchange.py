@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from holdfast.capture.claude_files import session_named, transcript_beside
+from holdfast.capture.claude_files import key_named, session_named, transcript_beside
 from holdfast.capture.claude_transcripts import META_SOURCE
 from holdfast.errors import StoreBusy, TransferFailed, UsageError
 from holdfast.failpoints import failpoint
@@ -318,8 +318,8 @@ class _Barred:
 
     def _meet(self, path: str) -> None:
         self._met[1].add(path)
-        if (session := session_named(path)) is not None:
-            self._met[0].add(f"claude:{session}")
+        if (key := key_named(path)) is not None:
+            self._met[0].add(key)
 
     def _is_of_another(self, file: str) -> bool:
         named = session_named(self._paths.get(file, ""))

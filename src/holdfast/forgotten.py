@@ -88,7 +88,7 @@ class Hashes:
         return self._of("key", "")
 
     def session(self, key: str) -> str:
-        """Of a session's key ("claude:<id>")."""
+        """Of a session's key ("claude:<id>", "codex:<id>")."""
         return self._of("session", key)
 
     def path(self, path: str) -> str:
@@ -187,9 +187,9 @@ class Forgotten:
         """
         if not self.entries:
             return False
-        named = claude_files.session_named(path)
+        named = claude_files.key_named(path)
         return self.hashes.path(claude_files.transcript_beside(path)) in self._paths or (
-            named is not None and self.holds_session(f"claude:{named}")
+            named is not None and self.holds_session(named)
         )
 
     def holds(self, file: SourceFile) -> bool:
@@ -201,8 +201,8 @@ class Forgotten:
             return True
         if claude_files.session_named(path) is not None:
             return False
-        told = claude_files.session_told(file._replace(path=claude_files.transcript_beside(file.path)))
-        return told is not None and self.holds_session(f"claude:{told}")
+        told = claude_files.key_told(file._replace(path=claude_files.transcript_beside(file.path)))
+        return told is not None and self.holds_session(told)
 
     def holds_line(self, line: bytes | Stretch) -> bool:
         """Whether a line of a transcript speaks of a forgotten session."""
@@ -239,10 +239,10 @@ class Forgotten:
         given = list(files) if self.entries else []
         paths = [claude_files.printable_path(file.path) for file in given]
         told = [
-            claude_files.session_named(path) or claude_files.session_told(file)
+            claude_files.key_named(path) if claude_files.session_named(path) else claude_files.key_told(file)
             for path, file in zip(paths, given, strict=True)
         ]
-        self.remember([f"claude:{session}" for session in told if session is not None], paths)
+        self.remember([key for key in told if key is not None], paths)
 
 
 def _refuse_unfinished(entries: Iterable[Entry]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import ask
+from tests.e2e.test_forget import holds
 
 RECORDED = Path(__file__).resolve().parent.parent / "data" / "codex"
 SCENARIOS = sorted(path.name for path in RECORDED.iterdir())
@@ -230,3 +231,233 @@ def test_a_resumed_rollout_read_in_two_pieces_gives_the_same_answers(imported, t
     assert ask(home, ["sessions", "--json"], ["stats", "--json"]) == ask(
         imported(whole), ["sessions", "--json"], ["stats", "--json"]
     )
+
+
+def test_threads_of_subagents_are_agents_under_the_calls_that_started_them(imported):
+    home, raw = imported(RECORDED / "multi-agent-v2"), Raw("multi-agent-v2")
+    shown = {agent["id"]: agent for agent in _shown(home, raw.root)["agents"] if agent["id"]}
+    metas = {name: lines[0]["payload"] for name, lines in raw.threads.items() if name != raw.root}
+    calls = {
+        item["agent_thread_id"]: item["id"]
+        for item in raw.items("SubAgentActivity")
+        if item["kind"] == "started"
+    }
+    assert {name: agent["parent_tool_call"] for name, agent in shown.items()} == calls
+    assert {agent["parent_agent"] for agent in shown.values()} == {""}
+    assert {name: agent["name"] for name, agent in shown.items()} == {
+        name: meta["agent_nickname"] for name, meta in metas.items()
+    }
+    assert {f"/root/{agent['description']}" for agent in shown.values()} == {
+        meta["agent_path"] for meta in metas.values()
+    }
+    assert {(agent["status"], agent["status_grade"]) for agent in shown.values()} == {
+        ("completed", "observed")
+    }
+    assert {(agent["depth"], agent["model"]) for agent in shown.values()} == {(1, "gpt-6.1-sol")}
+    (tree,) = ask(home, ["tree", raw.root, "--json"])
+    for name, call in calls.items():
+        (child,) = [
+            n for n in _below(json.loads(tree)["roots"], "tool")[call]["children"] if n["kind"] == "agent"
+        ]
+        assert child["id"] == name
+
+
+def test_rollouts_may_come_in_any_order(imported):
+    paths = sorted((RECORDED / "multi-agent-v2").rglob("*.jsonl"))
+    root = Raw("multi-agent-v2").root
+    asked = [["sessions", "--json"], ["stats", "--json"], ["show", root, "--json"], ["tree", root, "--json"]]
+    answers = ask(imported(*paths), *asked)
+    assert answers == ask(imported(*reversed(paths)), *asked)
+    home = imported(RECORDED)
+    ask(home, ["rebuild"])
+    assert ask(home, *asked[2:]) == answers[2:]
+
+
+def _lines(scenario: str) -> list[dict]:
+    (lines,) = Raw(scenario).threads.values()
+    return lines
+
+
+def _write(directory: Path, thread: str, lines: list[dict]) -> Path:
+    path = directory / f"rollout-2026-11-21T12-00-00-{thread}.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+FORK = "01a1fe00-0000-7000-8000-000000000001"
+
+
+def _fork(lines: list[dict], **more: object) -> dict:
+    meta = json.loads(json.dumps(lines[0]))
+    meta["timestamp"] = "2026-11-21T12:00:00.000Z"
+    meta["payload"] |= {"id": FORK, "session_id": FORK, **more}
+    return meta
+
+
+def test_a_fork_names_its_origin_and_counts_only_what_is_its_own(imported, tmp_path):
+    lines = _lines("tools-and-patch")
+    origin = lines[0]["payload"]["id"]
+    base = {"thread_id": origin, "end_ordinal_exclusive": len(lines)}
+    own = json.loads(json.dumps(lines).replace("0255-7410", "0256-7410").replace("call_main1", "call_fork1"))
+    for line in own:
+        line["timestamp"] = line["timestamp"].replace("T11:", "T12:")
+    home = imported(
+        RECORDED / "tools-and-patch", _write(tmp_path, FORK, [_fork(lines, history_base=base), *own[1:]])
+    )
+    found = {s["id"]: s for s in json.loads(ask(home, ["sessions", "--json"])[0])["sessions"]}
+    assert (found[FORK]["forked_from"], found[FORK]["forked_from_grade"]) == (origin, "observed")
+    assert found[origin]["forked_from"] is None
+    assert [found[name]["llm_calls"] for name in (origin, FORK)] == [5, 5]
+
+
+def test_lines_that_a_fork_copied_count_once(imported, tmp_path):
+    lines = _lines("tools-and-patch")
+    origin = lines[0]["payload"]["id"]
+    fork = _write(tmp_path, FORK, [_fork(lines, forked_from_id=origin), *lines])
+    for paths in ((RECORDED / "tools-and-patch", fork), (fork, RECORDED / "tools-and-patch")):
+        home = imported(*paths)
+        found = {s["id"]: s for s in json.loads(ask(home, ["sessions", "--json"])[0])["sessions"]}
+        counted = [
+            [found[name][key] for key in ("llm_calls", "tool_calls", "turns")] for name in (origin, FORK)
+        ]
+        assert counted == [[5, 4, 1], [0, 0, 0]]
+        assert found[FORK]["forked_from"] == origin
+
+
+def test_what_is_not_known_is_kept_and_counted(run, home, tmp_path):
+    lines = _lines("sigint")
+    thread = lines[0]["payload"]["id"]
+    more = [
+        {"timestamp": "2026-11-21T12:00:00Z", "type": "novelty", "payload": {"x": 1}},
+        {"timestamp": "2026-11-21T12:00:00Z", "type": "event_msg", "payload": {"type": "surprise"}},
+        {"timestamp": None, "type": "event_msg", "payload": {"type": "item_completed", "item": {"type": 7}}},
+        {"type": "response_item", "payload": [1]},
+    ]
+    path = _write(tmp_path, thread, [*lines, *more])
+    with path.open("a") as file:
+        file.write('{"timestamp": "2026-11-21T12:00:00Z", "type": "event_m\n17\n')
+    assert run("import", path).returncode == 0
+    kept = run("doctor").stdout
+    for kind in ("1 novelty", "1 event_msg surprise", "1 item (no type)", "1 response_item (no type)"):
+        assert kind in kept
+    (session,) = json.loads(run("sessions", "--json").stdout)["sessions"]
+    assert session["state"] == "interrupted"
+
+
+def test_a_rollout_whose_first_line_is_not_written_yet_is_read_when_it_is(run, home, tmp_path):
+    (whole,) = (RECORDED / "sigint").rglob("*.jsonl")
+    text = whole.read_text()
+    growing = tmp_path / whole.name
+    growing.write_text(text[:100])
+    assert run("import", growing).returncode == 0
+    assert json.loads(run("sessions", "--json").stdout)["sessions"] == []
+    growing.write_text(text)
+    assert run("import", growing).returncode == 0
+    (session,) = json.loads(run("sessions", "--json").stdout)["sessions"]
+    assert session["id"] in whole.name
+
+
+def test_a_forgotten_session_goes_with_its_agents_and_stays_away(run, home, tmp_path, monkeypatch):
+    config = tmp_path / "codex"
+    for scenario in ("multi-agent-v2", "tools-and-patch"):
+        shutil.copytree(RECORDED / scenario, config, dirs_exist_ok=True)
+    monkeypatch.setenv("CODEX_HOME", str(config))
+    raw, other = Raw("multi-agent-v2"), Raw("tools-and-patch")
+    assert run("import").returncode == 0
+    done = run("forget", raw.root, "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    archived = config / "archived_sessions"
+    archived.mkdir()
+    for path in sorted((RECORDED / "multi-agent-v2").rglob("*.jsonl")):
+        shutil.copy(path, archived)
+    assert run("import").returncode == 0
+    assert [s["id"] for s in json.loads(run("sessions", "--json").stdout)["sessions"]] == [other.root]
+    assert run("journal", "verify").returncode == 0
+    assert not holds(home, *raw.threads)
+    assert run("search", "Review: LGTM", "--json").stdout.count("LGTM") <= 1  # the question itself
+    again = run("forget", raw.root, "--yes")
+    assert again.returncode == 0, again.stderr
+    (rollout,) = [path for path in archived.iterdir() if raw.root in path.name]
+    assert run("import", "--forgotten", rollout).returncode == 0
+    assert raw.root in run("sessions", "--json").stdout
+
+
+def test_an_exported_session_taken_in_gives_the_same_answers(run, home, tmp_path, imported):
+    source, root = imported(RECORDED), Raw("multi-agent-v2").root
+    out = tmp_path / "export.jsonl"
+    assert run("--home", source, "export", "--session", root, out).returncode == 0
+    assert run("import", out).returncode == 0
+    (session,) = json.loads(ask(home, ["sessions", "--json"])[0])["sessions"]
+    assert session["id"] == root
+    asked = [["show", root, "--json"], ["tree", root, "--json"]]
+    assert ask(home, *asked) == ask(source, *asked)
+
+
+def test_a_rollout_without_turns_is_read_as_far_as_it_goes(imported, tmp_path):
+    """The layout of 2025: no ordinals, no items, no usage records."""
+
+    def line(kind: str, **payload: object) -> dict:
+        return {"timestamp": "2025-09-01T10:00:00.000Z", "type": kind, "payload": payload}
+
+    lines = [
+        line("session_meta", id=FORK, cwd="/srv/old", cli_version="0.30.0", originator="codex_cli_rs"),
+        line("event_msg", type="user_message", message="Say something old"),
+        line(
+            "response_item",
+            type="message",
+            role="assistant",
+            content=[{"type": "output_text", "text": "Old."}],
+        ),
+        line(
+            "response_item",
+            type="function_call",
+            name="shell",
+            call_id="call_old",
+            arguments='{"command":["bash","-lc","false"]}',
+        ),
+        line(
+            "response_item",
+            type="function_call_output",
+            call_id="call_old",
+            output='{"output":"no","metadata":{"exit_code":1,"duration_seconds":0.1}}',
+        ),
+    ]
+    home = imported(_write(tmp_path, FORK, lines))
+    shown = _shown(home, FORK)
+    assert (shown["session"]["state"], shown["session"]["state_grade"]) == ("ended", "inferred")
+    assert shown["session"]["tokens"]["input"] is None
+    assert shown["events"] == {"message.sent": 2}
+    (error,) = shown["errors"]
+    assert (error["exit_code"], error["status"]) == (1, "failed")
+
+
+def _cut_runs(tmp_path: Path, *cut: str) -> Path:
+    """The rollouts of a session with subagents, of which some end before the ends of their runs, as a kill leaves them."""
+    raw = Raw("multi-agent-v2")
+    names = {name: lines[0]["payload"].get("agent_path", "/root") for name, lines in raw.threads.items()}
+    directory = tmp_path / "-".join(path.rpartition("/")[2] for path in cut)
+    directory.mkdir()
+    for name, lines in raw.threads.items():
+        whole = [line for line in lines if line["payload"].get("item", {}).get("kind") != "completed"]
+        ended = [n for n, line in enumerate(whole) if line["payload"].get("type") == "task_complete"]
+        _write(directory, name, whole[: ended[0]] if names[name] in cut else whole)
+    return directory
+
+
+def test_a_subagent_without_an_end_was_cut_with_its_session(run, home, tmp_path):
+    root, soon = Raw("multi-agent-v2").root, {"HOLDFAST_NOW": "2026-11-21T11:30:00Z"}
+    late = {"HOLDFAST_NOW": "2026-11-21T12:30:00Z"}
+    expected = {
+        ("/root", "/root/reviewer"): [
+            ("working", "running", "completed"),
+            ("interrupted", "interrupted", "completed"),
+        ],
+        ("/root/reviewer",): [("idle", "running", "completed"), ("ended", "interrupted", "completed")],
+    }
+    for number, (cut, states) in enumerate(expected.items()):
+        own = ("--home", home.with_name(f"cut-{number}"))
+        assert run(*own, "import", _cut_runs(tmp_path, *cut)).returncode == 0
+        for now, wanted in zip((soon, late), states, strict=True):
+            shown = json.loads(run(*own, "show", root, "--json", env=now).stdout)
+            agents = {agent["description"]: agent["status"] for agent in shown["agents"]}
+            assert (shown["session"]["state"], agents["reviewer"], agents["lister"]) == wanted

@@ -150,6 +150,29 @@ def session_told(file: SourceFile) -> str | None:
     return None
 
 
+def key_named(path: str) -> str | None:
+    """The key of the session that a source file's path names."""
+    if (session := session_named(path)) is not None:
+        return f"claude:{session}"
+    rollout = codex_files.rollout_named(path)
+    return None if rollout is None else rollout.session
+
+
+def key_told(file: SourceFile) -> str | None:
+    """The key of the session that a source file's first lines name: of a rollout its first one, which names more than its path."""
+    with contextlib.suppress(OSError):
+        fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if (rollout := codex_files.look(fd)) is not None:
+                return rollout.session
+        finally:
+            os.close(fd)
+    if (named := key_named(file.path)) is not None:
+        return named
+    session = session_told(file)
+    return None if session is None else f"claude:{session}"
+
+
 def sessions_of_line(line: bytes | Stretch) -> set[str]:
     """The sessions that one line of a transcript names."""
     if isinstance(line, bytes):

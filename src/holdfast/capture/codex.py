@@ -57,8 +57,11 @@ def translate(entry: Entry) -> Translation:
         values, whole = list(pieces(entry.body, out)), False
     for offset, value in values:
         if isinstance(value, dict):
-            record = value if whole else clean(value)
-            _Line(out, rollout, record, entry.start + offset).read()
+            try:
+                record = value if whole else clean(value)
+                _Line(out, rollout, record, entry.start + offset).read()
+            except RecursionError:
+                out.problems.append("nested too deeply")
         else:
             out.problems.append(f"a {type(value).__name__} where an object should be")
     return out
@@ -75,6 +78,7 @@ class _Line:
         self._payload = object_in(record.get("payload"))
         self._time_us = parse_us(record.get("timestamp"))
         ordinal = count_in(record.get("ordinal"))
+        self._numbered = ordinal is not None
         self._name = f"{rollout.thread}:{position if ordinal is None else ordinal}"
         if self._type == "response_item" and (native := id_in(self._payload.get("id"))):
             self._name = native
@@ -136,7 +140,8 @@ class _Line:
         path = text_in(meta.get("agent_path")) or text_in(how.get("agent_path")) or ""
         started = ev.AgentStarted(
             agent_type=text_in(meta.get("agent_role")) or text_in(how.get("agent_role")),
-            name=path.rpartition("/")[2] or text_in(meta.get("agent_nickname")),
+            name=text_in(meta.get("agent_nickname")) or text_in(how.get("agent_nickname")),
+            description=path.rpartition("/")[2] or None,
             parent_agent=None if parent == self._rollout.root else parent,
             depth=count_in(how.get("depth")),
             background=True,
@@ -228,7 +233,10 @@ class _Line:
         self._add("tool.started", started, tool_id, span=tool_id)
 
     def output(self, payload: dict[str, Any]) -> None:
-        if tool_id := id_in(payload.get("call_id")):
+        tool_id = id_in(payload.get("call_id"))
+        if tool_id is None:
+            self._keep(f"{self._type} without a call id")
+        else:
             self._add("tool.ended", tools.shown(payload.get("output")), f"{tool_id}/end", span=tool_id)
 
     # ── what happened ──
@@ -255,6 +263,14 @@ class _Line:
         else:
             self._add("turn.started", ev.TurnStarted(text=text), "prompt", span=turn)
 
+    def user_message(self, payload: dict[str, Any]) -> None:
+        """What a person said, in rollouts that do not number their lines; in others it comes as an item too."""
+        text = text_in(payload.get("message"))
+        if text is None or self._numbered:
+            self._keep("event_msg user_message")
+        else:
+            self._add("message.sent", ev.MessageSent(role="user", text=text), "0")
+
     def _command(self, tool_id: str, item: dict[str, Any], _took_ms: int | None) -> None:
         self._add("tool.ended", tools.command_ended(item), f"{tool_id}/end", span=tool_id)
 
@@ -268,7 +284,9 @@ class _Line:
             self._add("file.changed", changed, f"{tool_id}/{number}", span=tool_id)
 
     def _collab(self, tool_id: str, item: dict[str, Any], took_ms: int | None) -> None:
-        self._tool(tool_id, item, took_ms)
+        """It says less of a call that went well than what the model was shown."""
+        if item.get("status") != "completed":
+            self._tool(tool_id, item, took_ms)
         receivers = item.get("receiver_thread_ids")
         if (text_in(item.get("tool")) or "").startswith("spawn") and isinstance(receivers, list):
             for child in filter(None, map(id_in, receivers)):
@@ -339,6 +357,7 @@ _HANDLERS: dict[str, Callable[[_Line, dict[str, Any]], None]] = {
     "event_msg turn_aborted": _Line.turn_aborted,
     "event_msg error": _Line.error,
     "event_msg item_completed": _Line.item_completed,
+    "event_msg user_message": _Line.user_message,
     "response_item message": _Line.message,
     "response_item reasoning": _Line.reasoning,
     "response_item agent_message": _Line.agent_message,

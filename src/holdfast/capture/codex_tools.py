@@ -105,9 +105,10 @@ def _why(status: str, code: int | None) -> str | None:
 def item_ended(item: dict[str, Any], duration_ms: int | None) -> ev.ToolEnded:
     """How a call of any other tool went."""
     status = _STATUS.get(text_in(item.get("status")) or "", "completed")
-    error = text_of(item.get("error")) or text_in(object_in(item.get("error")).get("message"))
+    error = text_in(item.get("error")) or text_in(object_in(item.get("error")).get("message"))
+    output = error or text_of(object_in(item.get("result")).get("content"))
     return ev.ToolEnded(
-        status=status, output=error or None, error_type=_why(status, None), duration_ms=duration_ms
+        status=status, output=output or None, error_type=_why(status, None), duration_ms=duration_ms
     )
 
 

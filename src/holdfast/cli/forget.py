@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from holdfast.home import Home
 
 _MOST_SHOWN = 20
+_SOURCES = ("claude", "codex", "sdk")
 _OUT_OF_REACH = "exports made earlier, and backups of the home, may hold it too; they are yours to remove"
 
 
@@ -70,7 +71,9 @@ def _chosen(home: Home, db: apsw.Connection, names: tuple[str, ...]) -> tuple[li
         try:
             session_id = queries.session_id(db, name)
         except NotFound as exc:
-            if not any(forgotten.holds_session(key) for key in (name, f"claude:{name}", f"sdk:{name}")):
+            if not any(
+                forgotten.holds_session(key) for key in (name, *(f"{source}:{name}" for source in _SOURCES))
+            ):
                 if forgotten.unfinished:
                     exc.hint = "one is not wholly forgotten yet: `holdfast forget`, without a name, ends it"
                 raise

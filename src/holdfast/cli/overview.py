@@ -133,7 +133,7 @@ def sessions_table(found: list[dict[str, Any]], now_us: int, width: int) -> Colu
             "workspace": terminal.safe((s["workspace"] or "").rsplit("/", 1)[-1], 20, "dim"),
         }
         made.add_row(
-            terminal.safe(s["id"][:8], style="bold"),
+            terminal.safe(terminal.short_id(s["id"]), style="bold"),
             terminal.standing(s["state"], s["state_grade"]),
             terminal.age(clock.parse_us(s["last_activity_at"]), now_us),
             *(shown[name] for name in (*numbers, *words)),
@@ -148,7 +148,7 @@ def _print_interrupted(out: Any, found: list[dict[str, Any]], now_us: int) -> No
     out.print(f"\n{len(cut)} interrupted")
     for s in cut[:5]:
         when = terminal.age(clock.parse_us(s["last_activity_at"]), now_us)
-        line = terminal.cell(f"  {s['id'][:8]}  {when} ago  ")
+        line = terminal.cell(f"  {terminal.short_id(s['id'])}  {when} ago  ")
         out.print(line.append_text(terminal.cell(s["state_why"], 100)))
     out.print("  look: holdfast show SESSION")
 

@@ -87,7 +87,7 @@ def _print_hit(out: Console, hit: dict[str, Any]) -> None:
     line = Text()
     line.append_text(terminal.cell(at, style="dim")).append("  ")
     line.append_text(terminal.cell(what, 24, "bold")).append("  ")
-    line.append_text(terminal.cell(f"{hit['session'][:8]}{agent}", 24, "cyan")).append("  ")
+    line.append_text(terminal.cell(f"{terminal.short_id(hit['session'])}{agent}", 27, "cyan")).append("  ")
     line.append_text(terminal.cell(f"{hit['segment']}:{hit['offset']}", style="dim")).append("  ")
     copied = "(copied)  " if hit["inherited"] else ""
     line.append_text(terminal.cell(copied + (hit["session_title"] or ""), 200, "dim"))

@@ -28,6 +28,7 @@ _DEEP_LIMIT, _DEEP_STACK_BYTES = (
     200_000,
     512 << 20,
 )  # levels, and the stack for them; only what is touched takes memory
+_BEGINS_WITH_TIME = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-")  # a UUID of version 7
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
@@ -143,6 +144,11 @@ def table(*columns: str, right: tuple[str, ...] = (), flexible: tuple[str, ...] 
             super().add_row(*(safe(each) if isinstance(each, str) else each for each in cells))
 
     return Safe(columns, right, flexible)
+
+
+def short_id(session: str) -> str:
+    """The beginning of a session's id that tells it from others: of a UUID that begins with its time, all of the time."""
+    return session[:13] if _BEGINS_WITH_TIME.match(session) else session[:8]
 
 
 def safe(text: object, limit: int = 60, style: str = "") -> Cell:

@@ -114,6 +114,15 @@ def session_answer(row: Json, now_us: int, stale_us: int) -> Json:
         "llm_calls": row["llm_calls"],
         **use_answer(row, told=row["source"] == "claude"),
         "reported_cost_usd": _reported(row),
+        **_fork(row),
+    }
+
+
+def _fork(row: Json) -> Json:
+    """What a session goes on from: what its source says counts before what copied lines show."""
+    if row["told_fork"] is not None:
+        return {"forked_from": row["told_fork"], "forked_from_grade": "observed"}
+    return {
         "forked_from": row["forked_from"],
         "forked_from_grade": None if row["forked_from"] is None else "inferred",
     }
@@ -134,6 +143,8 @@ def session_rows(db: apsw.Connection, only: int | None = None) -> list[Json]:
     for row in found:
         row["recorded_cwd"] = row["cwd"]
         row["cwd"] = moves.now(row["cwd"], row["cwd_us"])
+        told = row["source"] in state.TELLS_TURNS  # the others show their forks by the lines they copied
+        row["told_fork"] = db.execute(_SQL["told_fork"], {"session_id": row["id"]}).get if told else None
     return found
 
 

@@ -36,7 +36,7 @@ def of_session(row: dict[str, Any], now_us: int, stale_us: int) -> Standing:
     """Where a session stands. `row` is one of the query `sessions`."""
     turn = _last_turn(row)
     if turn.status == "none":
-        return Standing("empty", "observed", "it holds no message")
+        return Standing("empty", turn.grade, turn.why)
     silent = row["last_us"] is None or now_us - row["last_us"] >= stale_us
     exited = row["exit_at"] is not None and row["exit_at"] > max(_at(row, "turn_at"), _at(row, "llm_to"))
     if turn.status == "open":
@@ -72,7 +72,7 @@ def _last_turn(row: dict[str, Any]) -> _Turn:
             if row["open_spans"]:
                 return _Turn("open", "inferred", f"{row['open_spans']} of its spans have no end")
             return _Turn("completed", "inferred", "nothing in it is open")
-        return _Turn("none", "observed", "")
+        return _Turn("none", "observed", "it holds no message")
     if mark_at > max(turn_at, llm_to, tool_at):
         mark = msgspec.json.decode(row["mark"])
         return _Turn(mark.get("status", "completed"), "observed", mark.get("reason") or "its last turn ended")
@@ -89,8 +89,10 @@ def _last_turn(row: dict[str, Any]) -> _Turn:
 
 def _told_turn(row: dict[str, Any], turn_at: int, mark_at: int) -> _Turn:
     """Where the source writes the beginning and the end of turns, nothing else ends one."""
+    if max(turn_at, mark_at) < 0 and max(_at(row, "llm_to"), _at(row, "tool_at")) >= 0:
+        return _Turn("completed", "inferred", "it tells of no turn")
     if max(turn_at, mark_at) < 0:
-        return _Turn("none", "observed", "")
+        return _Turn("none", "observed", "it holds no turn")
     if mark_at > turn_at:
         mark = msgspec.json.decode(row["mark"])
         return _Turn(mark.get("status", "completed"), "observed", mark.get("reason") or "its last turn ended")

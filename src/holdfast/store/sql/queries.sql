@@ -34,6 +34,10 @@ CROSS JOIN session_total AS t ON t.session_id = s.id
 LEFT JOIN session AS origin ON origin.id = s.forked_from
 WHERE s.id = :session_id;
 
+-- name: told_fork
+SELECT json_extract(data, '$.forked_from') FROM event WHERE session_id = :session_id AND kind = 'session.started' AND NOT inherited
+    AND json_extract(data, '$.forked_from') IS NOT NULL ORDER BY position LIMIT 1;
+
 -- name: session_by_prefix
 SELECT id, native, key FROM session WHERE native >= :prefix AND native < :prefix || char(1114111)
 UNION SELECT id, native, key FROM session WHERE key = :prefix OR native = :prefix
@@ -273,4 +277,10 @@ SELECT time_us, old, new FROM workspace_move ORDER BY segment, offset_bytes;
 SELECT key, cwd FROM session WHERE id = :session_id;
 
 -- name: forks_of
-SELECT native FROM session WHERE forked_from = :session_id ORDER BY native;
+SELECT native FROM session WHERE forked_from = :session_id
+UNION SELECT fork.native FROM session AS origin
+    JOIN session AS fork ON fork.source = origin.source AND fork.id <> origin.id
+    JOIN event AS e ON e.session_id = fork.id AND e.kind = 'session.started' AND NOT e.inherited
+        AND json_extract(e.data, '$.forked_from') = origin.native
+    WHERE origin.id = :session_id
+ORDER BY 1;

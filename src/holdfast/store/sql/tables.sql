@@ -3,7 +3,10 @@
 
 -- name: sessions
 SELECT s.source, s.native, s.title, s.cwd, s.git_branch, s.tool_version, s.entrypoint, s.first_us, s.last_us,
-    s.reported_cost_usd, origin.native, s.cwd_us
+    s.reported_cost_usd,
+    coalesce((SELECT json_extract(data, '$.forked_from') FROM event WHERE session_id = s.id AND kind = 'session.started'
+        AND NOT inherited AND json_extract(data, '$.forked_from') IS NOT NULL ORDER BY position LIMIT 1), origin.native),
+    s.cwd_us
 FROM session AS s LEFT JOIN session AS origin ON origin.id = s.forked_from
 WHERE :sessions IS NULL OR s.id IN (SELECT value FROM json_each(:sessions))
 ORDER BY s.key;
