@@ -115,6 +115,16 @@ def test_it_is_json_when_the_body_was_and_says_the_same(body):
     assert read(whole(body)) == read(body)
 
 
+@pytest.mark.parametrize("damage", [b"\\u12", b"\\q", b"\x01", b"\xff", b"\\u"])
+@pytest.mark.parametrize("before", range(LIMIT - 7, LIMIT + 3))
+def test_damage_where_a_string_is_cut_stays_damage(damage, before):
+    """It may look like an escape that the cut tore."""
+    for tail in (b"", b"x" * 9, b"x" * LIMIT):
+        body = b'{"k":"' + b"a" * before + damage + tail + b'"}'
+        assert read(body) is None
+        assert read(whole(body)) is None
+
+
 @settings(deadline=None)
 @given(bodies())
 def test_a_string_never_takes_much_more_than_its_limit(body):

@@ -64,6 +64,7 @@ class _Condenser:
         self._head = bytearray()  # of the string we are in, until it ends or is too long
         self._cut = False  # it was too long; the rest is only looked at
         self._hurt = False  # damage in the rest was passed on
+        self._wrong: tuple[int, bytes] | None = None  # the last damage in the head: where, and what
         self._rest = codecs.getincrementaldecoder("utf-8")()
 
     def feed(self, chunk: bytes) -> None:
@@ -119,6 +120,8 @@ class _Condenser:
             self._head.clear()
             self._cut = True
             self._check(rest)
+            if self._wrong is not None and self._wrong[0] >= whole:  # it looked like an escape that was cut
+                self._damage(self._wrong[1])
 
     def _check(self, rest: bytes, *, final: bool = False) -> None:
         """Look whether what is cut off is UTF-8; if not, the damage is kept."""
@@ -130,6 +133,7 @@ class _Condenser:
 
     def _damage(self, what: bytes) -> None:
         if not self._cut:
+            self._wrong = len(self._head), what
             self._text(what)
         elif not self._hurt:
             self._hurt = True
@@ -142,6 +146,7 @@ class _Condenser:
         self._put(bytes(self._head) + b'"')
         self._head.clear()
         self._in_string = self._cut = self._hurt = False
+        self._wrong = None
 
 
 def _whole(head: bytearray) -> int:
