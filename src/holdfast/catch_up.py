@@ -140,13 +140,16 @@ class Capture:
         if self._inbox is None:
             return
         drain = Drain(self._writer, self._consumed, self._appended, self._inbox.is_left_out)
-        path = os.fspath(self._inbox.directory)
         try:
-            for spool in take(self._inbox.directory):
-                path = spool.path
-                drain.record(spool)
+            spools = take(self._inbox.directory)
         except OSError as exc:
-            self._out.unreadable.append((path, exc.strerror or str(exc)))
+            self._out.unreadable.append((os.fspath(self._inbox.directory), exc.strerror or str(exc)))
+            return
+        for spool in spools:
+            try:
+                drain.record(spool)
+            except OSError as exc:
+                self._out.unreadable.append((spool.path, exc.strerror or str(exc)))
 
     def _consumed(self, name: str) -> int:
         row = self._db.execute(statements("queries")["consumed_of_file"], {"id": name}).fetchone()

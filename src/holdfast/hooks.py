@@ -7,20 +7,18 @@ what it held is kept beside it, and the new content replaces it at once or not a
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shlex
 import stat
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.capture import inbox
 from holdfast.errors import HooksRefused
-from holdfast.journal.blobs import sync_directory
+from holdfast.journal.blobs import write_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,11 +58,11 @@ class Place:
     problem: str | None = None
 
 
-def settings_file(settings: Settings, scope: str, directory: Path) -> Path:
-    """Where Claude Code reads settings of a scope; `directory` is the project's."""
+def settings_file(settings: Settings, scope: str) -> Path:
+    """Where Claude Code reads settings of a scope; the project is the current directory."""
     if scope == "user":
         return settings.claude_config_dir / "settings.json"
-    return directory / ".claude" / ("settings.json" if scope == "project" else "settings.local.json")
+    return Path.cwd() / ".claude" / ("settings.json" if scope == "project" else "settings.local.json")
 
 
 class Hooks:
@@ -179,10 +177,10 @@ class Hooks:
             target.parent.mkdir(parents=True, exist_ok=True)
             mode = stat.S_IMODE(target.stat().st_mode) if before is not None else None
             if before is not None:
-                _replace(target.with_name(target.name + BACKUP_SUFFIX), before, mode)
+                write_over(target.with_name(target.name + BACKUP_SUFFIX), before, mode=mode)
             if (target.read_bytes() if target.exists() else None) != before:
                 raise HooksRefused(self.path, "another program changed it meanwhile")
-            _replace(target, text.encode() + b"\n", mode)
+            write_over(target, text.encode() + b"\n", mode=mode)
         except OSError as exc:
             raise HooksRefused(self.path, exc.strerror or str(exc)) from exc
 
@@ -209,20 +207,3 @@ def _indent(raw: bytes | None) -> str | int:
     """What the file is indented with; two spaces if it cannot be told."""
     found = re.search(rb"\n([ \t]+)\S", raw or b"")
     return found[1].decode() if found else 2
-
-
-def _replace(path: Path, content: bytes, mode: int | None) -> None:
-    """Give a file new content at once or not at all; `mode` None: the usual rights."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("xb") as file:
-            if mode is not None:
-                os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_directory(path.parent)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()

@@ -18,7 +18,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import HomeError, NotFound, RuleError, UsageError
-from holdfast.journal.blobs import sync_directory, write_all
+from holdfast.journal.blobs import write_over
 from holdfast.redact import bounds, rules
 from holdfast.redact.shapes import KeyBlock, Pattern, SignedToken, Token
 
@@ -531,20 +531,12 @@ def _says(text: str, document: dict[str, Any]) -> bool:
 
 
 def _replace(place: Path, text: str) -> None:
-    """Write a file whole beside the old one, see whether it can be used, and rename it."""
-    temporary = place.with_name(f".{place.name}.{os.urandom(16).hex()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            write_all(fd, text.encode())
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+    """Write the file anew, unless what is written could not be used."""
+
+    def check(temporary: Path) -> None:
         try:
             rules.load(temporary)
         except RuleError as exc:
             raise UsageError(str(exc).replace(str(temporary), str(place)), hint=exc.hint) from exc
-        temporary.replace(place)
-        sync_directory(place.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_over(place, text.encode(), check=check)

@@ -247,7 +247,7 @@ def test_threads_of_subagents_are_agents_under_the_calls_that_started_them(impor
     assert {name: agent["name"] for name, agent in shown.items()} == {
         name: meta["agent_nickname"] for name, meta in metas.items()
     }
-    assert {f"/root/{agent['description']}" for agent in shown.values()} == {
+    assert {f"/main/{agent['description']}" for agent in shown.values()} == {
         meta["agent_path"] for meta in metas.values()
     }
     assert {(agent["status"], agent["status_grade"]) for agent in shown.values()} == {
@@ -434,7 +434,7 @@ def test_a_rollout_without_turns_is_read_as_far_as_it_goes(imported, tmp_path):
 def _cut_runs(tmp_path: Path, *cut: str) -> Path:
     """The rollouts of a session with subagents, of which some end before the ends of their runs, as a kill leaves them."""
     raw = Raw("multi-agent-v2")
-    names = {name: lines[0]["payload"].get("agent_path", "/root") for name, lines in raw.threads.items()}
+    names = {name: lines[0]["payload"].get("agent_path", "/main") for name, lines in raw.threads.items()}
     directory = tmp_path / "-".join(path.rpartition("/")[2] for path in cut)
     directory.mkdir()
     for name, lines in raw.threads.items():
@@ -448,11 +448,11 @@ def test_a_subagent_without_an_end_was_cut_with_its_session(run, home, tmp_path)
     root, soon = Raw("multi-agent-v2").root, {"HOLDFAST_NOW": "2026-11-21T11:30:00Z"}
     late = {"HOLDFAST_NOW": "2026-11-21T12:30:00Z"}
     expected = {
-        ("/root", "/root/reviewer"): [
+        ("/main", "/main/reviewer"): [
             ("working", "running", "completed"),
             ("interrupted", "interrupted", "completed"),
         ],
-        ("/root/reviewer",): [("idle", "running", "completed"), ("ended", "interrupted", "completed")],
+        ("/main/reviewer",): [("idle", "running", "completed"), ("ended", "interrupted", "completed")],
     }
     for number, (cut, states) in enumerate(expected.items()):
         own = ("--home", home.with_name(f"cut-{number}"))

@@ -28,7 +28,7 @@ from holdfast.capture.claude_transcripts import META_SOURCE, SOURCE
 from holdfast.capture.lines import CHUNK_BYTES, LONG_LINE_BYTES, Stretch, Unsteady, read_lines
 from holdfast.errors import NotFound
 from holdfast.ids import derived, short
-from holdfast.journal.format import VERSION, Position, Record, tombstone
+from holdfast.journal.format import Position, left_out
 from holdfast.store.outline import outline
 from holdfast.store.project import FILE_SOURCE
 
@@ -387,7 +387,7 @@ class Reader:
             place = Position(file, at, at + len(body) + len(line_end))
             last = place, body, line_end
             if self._is_left_out is not None and self._is_left_out(body):
-                line = _tombstone(source, derived(key, str(at)), place, line_end)
+                line = left_out(derived(key, str(at)), clock.now_us(), source, place, line_end)
                 size += len(line)
             elif isinstance(body, bytes):
                 line = line_of(source, body, derived(key, str(at)), place, line_end)
@@ -438,11 +438,6 @@ def _what_it_is(fd: int, path: str, generation: int) -> tuple[str, str] | None:
         return SOURCE, name
     told = codex_files.rollout_named(path) if codex_files.begins_with_a_line(fd) else None
     return None if told is None else (codex_files.SOURCE, told.file_id(name))
-
-
-def _tombstone(source: str, record_id: str, place: Position, line_end: str) -> bytes:
-    record = Record(v=VERSION, id=record_id, t=clock.now_us(), s=source, p=place, e=line_end)
-    return tombstone(record, in_place=True)
 
 
 def _continues(fd: int, cursor: Cursor, writer: Writer) -> bool:

@@ -27,7 +27,7 @@ from holdfast import clock
 from holdfast.capture.lines import Stretch, Unsteady, read_lines
 from holdfast.failpoints import failpoint
 from holdfast.ids import derived, uuid7
-from holdfast.journal.format import VERSION, Position, Record, tombstone
+from holdfast.journal.format import Position, left_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,6 +91,15 @@ def take(directory: Path) -> list[Taken]:
         found = [(name, match[1]) for name in names if (match := _TAKEN.match(name))]
         return [Taken(os.fspath(directory / name), name, tool) for name, tool in sorted(found)]
     return []
+
+
+def waiting_bytes(directory: Path) -> int:
+    """How much lies in the inbox."""
+    size_bytes = 0
+    for path in directory.glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # it was recorded meanwhile
+            size_bytes += path.lstat().st_size
+    return size_bytes
 
 
 class Drain:
@@ -165,8 +174,7 @@ class Drain:
     def _line(self, spool: Taken, body: bytes, place: Position, line_end: str) -> bytes:
         record_id = derived(spool.source, spool.name, str(place.start))
         if self._is_left_out(body):
-            record = Record(v=VERSION, id=record_id, t=clock.now_us(), s=spool.source, p=place, e=line_end)
-            return tombstone(record, in_place=True)
+            return left_out(record_id, clock.now_us(), spool.source, place, line_end)
         return self._writer.line(spool.source, body, record_id, place, line_end)
 
     def _append(self, batch: list[bytes], size: int) -> None:

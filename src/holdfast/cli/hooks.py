@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -47,14 +46,14 @@ def install(context: Context, tool: str, scope: str, dry_run: bool, as_json: boo
     directory = context.home.inbox
     if not dry_run:
         directory.mkdir(mode=0o700, exist_ok=True)
-    mine = hooks.Hooks(hooks.settings_file(context.settings, scope, Path.cwd()), directory)
+    mine = hooks.Hooks(hooks.settings_file(context.settings, scope), directory)
     _say(mine, tool, scope, mine.install(dry_run=dry_run), dry_run, as_json, "installed in")
 
 
 @_changing("uninstall", "Removes only what `holdfast hooks install` added for this home.")
 def uninstall(context: Context, tool: str, scope: str, dry_run: bool, as_json: bool) -> None:  # noqa: FBT001
     directory = context.settings.home / inbox.DIRECTORY
-    mine = hooks.Hooks(hooks.settings_file(context.settings, scope, Path.cwd()), directory)
+    mine = hooks.Hooks(hooks.settings_file(context.settings, scope), directory)
     _say(mine, tool, scope, mine.uninstall(dry_run=dry_run), dry_run, as_json, "removed from")
 
 
@@ -92,10 +91,10 @@ def _say(
 def status(context: Context, as_json: bool) -> None:  # noqa: FBT001
     directory = context.settings.home / inbox.DIRECTORY
     places = [
-        hooks.Hooks(hooks.settings_file(context.settings, scope, Path.cwd()), directory).look(scope)
+        hooks.Hooks(hooks.settings_file(context.settings, scope), directory).look(scope)
         for scope in hooks.SCOPES
     ]
-    waiting = sum(path.stat().st_size for path in directory.iterdir()) if directory.is_dir() else 0
+    waiting = inbox.waiting_bytes(directory)
     if as_json:
         terminal.print_json(
             {

@@ -232,3 +232,32 @@ def remove(directory: Path, wanted: dict[str, int], named_since: Callable[[], se
             removed_bytes += size_bytes
     sync_directory(directory)
     return removed_bytes
+
+
+def write_over(
+    path: Path, content: bytes, *, mode: int | None = 0o600, check: Callable[[Path], None] = lambda _: None
+) -> None:
+    """Give a file new content at once or not at all; `mode` None: the usual rights.
+
+    `check` is shown the new file under its temporary name; what it raises leaves the old one.
+
+    Raises:
+        OSError: the system refused.
+    """
+    temporary = path.with_name(f".{path.name}.{os.urandom(16).hex()}")
+    fd = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if mode is None else 0o600
+    )
+    try:
+        try:
+            if mode is not None:
+                os.fchmod(fd, mode)
+            write_all(fd, content)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        check(temporary)
+        temporary.replace(path)
+        sync_directory(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)

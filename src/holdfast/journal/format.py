@@ -255,6 +255,12 @@ def encode(
     return b'%b,"c":"%08x"}' % (sealed, zlib.crc32(sealed))
 
 
+def left_out(record_id: str, time_us: int, source: str, position: Position, line_end: str) -> bytes:
+    """A line that stands in the place of one that is not recorded, because it was forgotten."""
+    record = Record(v=VERSION, id=record_id, t=time_us, s=source, p=position, e=line_end)
+    return tombstone(record, in_place=True)
+
+
 def encode_again(
     line: bytes | bytearray,
     record: Record,

@@ -34,20 +34,6 @@ PERIODS: Final = (
     ("all", None),
 )  # today is one of the days
 _SQL = statements("queries")
-_FIGURES = (
-    "llm_calls",
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "unreliable",
-    "untold",
-    "cost_pico",
-    "unpriced",
-    "incomplete",
-    "silent_agents",
-)
 
 
 @dataclass(frozen=True)
@@ -154,10 +140,9 @@ def _groups(db: apsw.Connection, by: str, sums: Sums) -> list[Json]:
 
 def _figures(sums: Counter[str]) -> Json:
     """One line of the answer. Where agents were at work of which no call is recorded, nothing is known rather than zero."""
-    row = {name: sums[name] for name in _FIGURES}
     return {
-        "llm_calls": row["llm_calls"],
-        "incomplete_calls": row["incomplete"],
-        "silent_agents": row["silent_agents"],
-        **queries.use_answer(row, told=not row["silent_agents"]),
+        "llm_calls": sums["llm_calls"],
+        "incomplete_calls": sums["incomplete"],
+        "silent_agents": sums["silent_agents"],
+        **queries.use_answer(sums, told=not sums["silent_agents"]),
     }
