@@ -8,6 +8,7 @@
     │   ├── IllegalTransition        exit 2   a status may not follow another
     │   └── AmbiguousId              exit 2   a prefix fits more than one id
     ├── NotFound                     exit 3   no such session, agent or path
+    ├── StillAlive                   exit 4   what is to be recovered or cleared is at work
     ├── HomeError                    exit 10  the home cannot be used
     │   ├── HomeOutdated             exit 11  written by an earlier development version
     │   └── HomeFromFuture           exit 12  written by a newer Holdfast
@@ -29,7 +30,22 @@
     │   └── StoreDamaged             exit 33  its file cannot be read; it can be folded anew from the journal
     ├── DoctorFoundFaults            exit 40  `holdfast doctor` found something to act on
     ├── SecretsFound                 exit 41  `holdfast redact check` found something that would be taken out
-    └── HooksRefused                 exit 50  a tool's settings file could not be understood or written
+    ├── DefinitionsInvalid           exit 42  `holdfast definitions validate` found a definition that is not valid
+    ├── HooksRefused                 exit 50  a tool's settings file could not be understood or written
+    ├── TailFailed                   exit 55  how far logs were read could not be read or written
+    │   └── TailTaken                exit 56  another reader uses the same positions
+    ├── ServiceError                 exit 60  the service could not be started, or ended
+    │   ├── ServiceRuns              exit 61  the home has its service already
+    │   └── NoService                exit 62  no service of the home runs
+    ├── ResumeError                  exit 65  a session cannot be resumed as things are; nothing was started
+    │   ├── ResumeRefused            exit 66  another process resumes it; nothing was started
+    │   └── ResumeFailed             exit 67  its tool was started, and showed no work of the session
+    ├── SuperviseError               exit 72  an agent cannot be started, or what is said of one cannot be read
+    │   ├── AgentRuns                exit 73  it is alive, so it is not removed
+    │   └── AgentEnded               exit 74  it is over, so there is nothing to stop, kill or pause
+    └── CheckpointError              exit 75
+        ├── CheckpointRefused        exit 76  there is nothing that a checkpoint could be taken of, or no place to give it back to
+        └── CheckpointFailed         exit 77  git or the system refused; the checkpoints that there are stay what they are
 
 Exit code 0 is success, 130 an interrupt (Ctrl-C). `docs/reference/exit-codes.md` lists them; a test compares.
 """
@@ -100,8 +116,8 @@ class IllegalTransition(UsageError):
 class AmbiguousId(UsageError):
     """A prefix fits more than one id."""
 
-    def __init__(self, prefix: str, matches: list[str]) -> None:
-        super().__init__(f"{prefix!r} fits {len(matches)} sessions: {', '.join(matches[:5])}")
+    def __init__(self, prefix: str, matches: list[str], *, what: str = "sessions") -> None:
+        super().__init__(f"{prefix!r} fits {len(matches)} {what}: {', '.join(matches[:5])}")
         self.hint = "give more characters of the id"
 
 
@@ -109,6 +125,12 @@ class NotFound(HoldfastError):
     """No such session, agent or path."""
 
     exit_code = 3
+
+
+class StillAlive(HoldfastError):
+    """What is to be recovered or cleared is at work."""
+
+    exit_code = 4
 
 
 class HomeError(HoldfastError):
@@ -264,6 +286,12 @@ class SecretsFound(HoldfastError):
     exit_code = 41
 
 
+class DefinitionsInvalid(HoldfastError):
+    """`holdfast definitions validate` found a definition that is not valid, or could not be read."""
+
+    exit_code = 42
+
+
 class HooksRefused(HoldfastError):
     """A tool's settings file could not be understood or written. It is as it was."""
 
@@ -272,6 +300,106 @@ class HooksRefused(HoldfastError):
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path}: {why}; it was not changed")
         self.hint = "repair the file or its rights, then run the same command again"
+
+
+class TailFailed(HoldfastError):
+    """How far logs were read cannot be read or written. No line is lost: what was not kept is read again."""
+
+    exit_code = 55
+
+    def __init__(self, place: object, why: str) -> None:
+        super().__init__(f"{place}: {why}")
+        self.hint = "make room or repair access, then start again; nothing was lost"
+
+
+class TailTaken(TailFailed):
+    """Another reader uses the same positions; two would take lines from each other."""
+
+    exit_code = 56
+
+    def __init__(self, place: object) -> None:
+        super().__init__(place, "another reader uses these positions")
+        self.hint = "end the other reader, or give this one a state of its own"
+
+
+class ServiceError(HoldfastError):
+    """A service could not be started, or not be ended."""
+
+    exit_code = 60
+
+
+class ServiceRuns(ServiceError):
+    """The home has its service already."""
+
+    exit_code = 61
+
+    def __init__(self, who: object) -> None:
+        super().__init__(f"the service of this home runs already: {who or 'another process'}")
+        self.hint = "`holdfast status` says how it is, `holdfast down` ends it"
+
+
+class NoService(ServiceError):
+    """No service of the home runs. Every command catches up by itself."""
+
+    exit_code = 62
+
+
+class ResumeError(HoldfastError):
+    """A session cannot be resumed as things are. Nothing was started."""
+
+    exit_code = 65
+
+
+class ResumeRefused(ResumeError):
+    """Another process resumes a session, or did meanwhile. Nothing was started."""
+
+    exit_code = 66
+
+
+class ResumeFailed(ResumeError):
+    """A session's tool was started, and showed no work of the session. It was not killed."""
+
+    exit_code = 67
+
+
+class SuperviseError(HoldfastError):
+    """An agent cannot be started as things are, or what is said of one cannot be read."""
+
+    exit_code = 72
+
+
+class AgentRuns(SuperviseError):
+    """An agent is alive. It was left as it is."""
+
+    exit_code = 73
+
+
+class AgentEnded(SuperviseError):
+    """An agent is over, so nothing can be asked of it."""
+
+    exit_code = 74
+
+
+class CheckpointError(HoldfastError):
+    """A checkpoint of a workspace could not be taken, read or given back. The workspace is as it was."""
+
+    exit_code = 75
+
+
+class CheckpointRefused(CheckpointError):
+    """There is nothing that a checkpoint could be taken of, or no place where it could be given back. Nothing was written."""
+
+    exit_code = 76
+
+
+class CheckpointFailed(CheckpointError):
+    """git or the system refused something. The checkpoints that there are stay what they are."""
+
+    exit_code = 77
+
+    def __init__(self, place: object, why: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{place}: {why}")
+        self.hint = hint or "make room or repair access, then run the same command again"
 
 
 def tree() -> list[type[HoldfastError]]:

@@ -1,0 +1,1 @@
+"""Growing logs: lines as they are written, each once, and hints that there are some."""
