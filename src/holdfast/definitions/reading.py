@@ -1,0 +1,184 @@
+"""A root → the files in it that may be definitions. Nothing here waits, follows a loop, or reads what is no plain file.
+
+Links are followed, to directories once each. Names stay what they are: bytes that are no UTF-8 are kept as surrogate escapes, from which
+`os.fsencode` gives the bytes back.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from holdfast.definitions.parse import MOST_BYTES
+
+if TYPE_CHECKING:
+    from holdfast.definitions.roots import Root
+    from holdfast.definitions.tools import Tool
+
+_MOST_FILES = 10_000  # of a root
+_MOST_ENTRIES = 100_000
+
+
+class State(NamedTuple):
+    """What changes when a file's content does."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+NO_STATE = State(0, 0, 0, 0, 0)
+
+
+class File(NamedTuple):
+    """A file in a root.
+
+    Attributes:
+        path: as it is reached from the root.
+        real: without links.
+        inner: from the root on, with `/`.
+        suffix: of its name, lower case.
+        place: which of its root it was when the system listed them.
+        state: None: it cannot be looked at, which `problem` says.
+        problem: why nothing of it is read; None: it can be.
+    """
+
+    root: Root
+    path: str
+    real: str
+    inner: str
+    suffix: str
+    place: int
+    state: State | None
+    problem: str | None = None
+
+    @property
+    def stem(self) -> str:
+        """Its name without the suffix."""
+        return self.inner.rpartition("/")[2][: -len(self.suffix)]
+
+
+class Listed(NamedTuple):
+    """The files of a root, and what of it could not be looked at (path, why)."""
+
+    files: list[File]
+    unreadable: list[tuple[str, str]]
+
+
+def files(root: Root, tool: Tool) -> Listed:
+    """Look through a root."""
+    out = Listed([], [])
+    if not root.exists:
+        if os.path.lexists(root.path):
+            out.unreadable.append((root.path, "is no directory"))
+        return out
+    seen: set[tuple[int, int]] = set()
+    todo = [_Directory(root.path, root.real, "")]
+    entries_left = _MOST_ENTRIES
+    while todo:
+        directory = todo.pop(0)
+        entries = _entries(directory.path, seen, entries_left, out)
+        entries_left -= len(entries)
+        for entry in entries:
+            if _is_directory(entry):
+                todo.append(directory.with_inner(entry))
+            elif suffix := _suffix(entry.name, tool):
+                real = _real(entry, directory.real)
+                out.files.append(
+                    _file(root, entry, real, directory.inner + entry.name, suffix, len(out.files))
+                )
+        if len(out.files) > _MOST_FILES or entries_left <= 0:
+            out.unreadable.append(
+                (root.path, f"has more than {_MOST_FILES:,} definitions; others are left out")
+            )
+            break
+    return out
+
+
+class _Directory(NamedTuple):
+    path: str
+    real: str
+    inner: str
+
+    def with_inner(self, entry: os.DirEntry[str]) -> _Directory:
+        """One that lies in it."""
+        return _Directory(entry.path, _real(entry, self.real), f"{self.inner}{entry.name}/")
+
+
+def _entries(path: str, seen: set[tuple[int, int]], most: int, out: Listed) -> list[os.DirEntry[str]]:
+    """What lies in a directory that was not looked into yet."""
+    try:
+        about = os.stat(path)  # noqa: PTH116 - text, whatever bytes it has
+        if (about.st_dev, about.st_ino) in seen:
+            return []
+        seen.add((about.st_dev, about.st_ino))
+        with os.scandir(path) as listing:
+            return list(itertools.islice(listing, most))
+    except OSError as exc:
+        out.unreadable.append((path, f"cannot be looked through: {exc.strerror}"))
+        return []
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _real(entry: os.DirEntry[str], directory: str) -> str:
+    return os.path.realpath(entry.path) if entry.is_symlink() else f"{directory}/{entry.name}"
+
+
+def _suffix(name: str, tool: Tool) -> str | None:
+    """The suffix by which a name is a definition's; None: it is none. `__init__.py` and its like are parts of a package."""
+    lower = name.lower() if tool.named_by_file else name
+    found = next((suffix for suffix in tool.suffixes if lower.endswith(suffix)), None)
+    return (
+        None
+        if found is None or len(name) == len(found) or (found == ".py" and name.startswith("__"))
+        else found
+    )
+
+
+def _file(root: Root, entry: os.DirEntry[str], real: str, inner: str, suffix: str, place: int) -> File:
+    def made(state: State | None, problem: str | None = None) -> File:
+        return File(root, entry.path, real, inner, suffix, place, state, problem)
+
+    try:
+        about = entry.stat()
+    except FileNotFoundError:
+        return made(None, "it is a link to nothing" if entry.is_symlink() else "it went away")
+    except OSError as exc:
+        return made(None, f"it cannot be looked at: {exc.strerror}")
+    state = state_of(about)
+    if not stat.S_ISREG(about.st_mode):
+        return made(state, "it is no plain file")
+    if about.st_size > MOST_BYTES:
+        return made(state, f"it has {about.st_size:,} bytes, and at most {MOST_BYTES:,} are read")
+    return made(state)
+
+
+def state_of(about: os.stat_result) -> State:
+    """What changes with the content of a file."""
+    return State(about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+
+
+def content(path: str) -> bytes:
+    """The bytes of a plain file, at once or not at all.
+
+    Raises:
+        OSError: it cannot be read, or is no plain file, or too large.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(0, "it is no plain file")
+        found = file.read(MOST_BYTES + 1)
+    if len(found) > MOST_BYTES:
+        raise OSError(0, f"it has more than {MOST_BYTES:,} bytes")
+    return found

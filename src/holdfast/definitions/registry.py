@@ -1,0 +1,188 @@
+"""The definitions that count in a working directory. What was read of a file is kept until the file changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from holdfast.definitions import reading, roots, tiers, tools, validate
+from holdfast.definitions.parse import SUFFIXES, parse
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from holdfast.definitions.parse import Parsed
+    from holdfast.definitions.reading import File, State
+    from holdfast.definitions.roots import Root
+    from holdfast.definitions.tiers import Definition, Place
+    from holdfast.definitions.tools import Tool
+    from holdfast.definitions.validate import Verdict
+    from holdfast.settings import Settings
+
+_MOST_KEPT: Final = 20_000
+_FINE_TICK_NS, _COARSE_TICK_NS = (
+    50_000_000,
+    2_000_000_000,
+)  # two changes within one cannot be told by a file's times
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What counts in a working directory.
+
+    Attributes:
+        cwd: the directory.
+        roots: every root, the strongest first within a tool.
+        definitions: by tool and name.
+        unreadable: what could not be looked at (path, why).
+    """
+
+    cwd: str
+    roots: tuple[Root, ...]
+    definitions: tuple[Definition, ...]
+    unreadable: tuple[tuple[str, str], ...]
+
+    def named(self, name: str) -> list[Definition]:
+        """The definitions of a name; where there is none, those that answer to it."""
+        exact = [one for one in self.definitions if one.name == name]
+        return exact or [
+            one for one in self.definitions if any(name in each.place.aliases for each in one.order)
+        ]
+
+    def also_called(self, name: str) -> list[str]:
+        """Definitions of another name that have this one as an alias."""
+        return [one.name for one in self.definitions if one.name != name and name in one.shown.aliases]
+
+    def near(self, name: str) -> list[str]:
+        """Names that may have been meant."""
+        wanted = tiers.folded(name)
+        names = dict.fromkeys(one.name for one in self.definitions)
+        return [known for known in names if tiers.folded(known) == wanted] or [
+            known
+            for known in names
+            if wanted and (wanted in tiers.folded(known) or tiers.folded(known) in wanted)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    state: State
+    parsed: Parsed | None
+    sha256: str | None
+    verdict: Verdict
+
+
+class Registry:
+    """Resolves definitions again and again; only what changed is read again."""
+
+    def __init__(self, settings: Settings, user_home: str) -> None:
+        self._settings, self._user_home = settings, user_home
+        self._kept: dict[tuple[str, str, str, bool], _Kept] = {}
+
+    def look(self, cwd: str, today: date) -> Found:
+        """What counts in a working directory.
+
+        Args:
+            cwd: an absolute path.
+            today: by which each tool's order of tiers is chosen.
+
+        Raises:
+            SettingError: `definition_roots` names what it may not.
+        """
+        where = roots.find(self._settings, cwd, self._user_home, today)
+        places: dict[tuple[str, str], Place] = {}
+        unreadable = list(where.unreadable)
+        for root in where.found:
+            tool = tools.TOOLS[root.tool]
+            listed = reading.files(root, tool)
+            unreadable += listed.unreadable
+            for file in listed.files:
+                if before := places.get((tool.name, file.real)):
+                    places[tool.name, file.real] = replace(before, also_at=(*before.also_at, file.path))
+                elif not _is_readme(place := self._place(file, tool)):
+                    places[tool.name, file.real] = place
+        return Found(cwd, tuple(where.found), tuple(tiers.resolve(places.values())), tuple(unreadable))
+
+    def _place(self, file: File, tool: Tool) -> Place:
+        return _named(file, self._read(file, tool), tool)
+
+    def _read(self, file: File, tool: Tool) -> _Kept:
+        if file.state is None or file.problem is not None:
+            return _Kept(
+                file.state or reading.NO_STATE, None, None, validate.unread(file.problem or "it went away")
+            )
+        key = (tool.name, file.path, file.real, file.root.plugin is not None)
+        kept = self._kept.get(key)
+        if kept is None or kept.state != file.state:
+            self._kept.pop(key, None)
+            kept = _read(file, file.state, tool)
+            if len(self._kept) < _MOST_KEPT and _is_settled(file.state):
+                self._kept[key] = kept
+        return kept
+
+
+def _is_settled(state: State) -> bool:
+    """Whether another change of the file would change its times: not so shortly after the last one, or where they count seconds."""
+    tick_ns = _FINE_TICK_NS if state.ctime_ns % 1_000_000_000 else _COARSE_TICK_NS
+    return time.time_ns() - max(state.ctime_ns, state.mtime_ns) > tick_ns
+
+
+def _read(file: File, state: State, tool: Tool) -> _Kept:
+    try:
+        content = reading.content(file.path)
+    except OSError as exc:
+        return _Kept(state, None, None, validate.unread(f"it cannot be read: {exc.strerror}"))
+    parsed = parse(content, file.suffix, tool.body_key)
+    in_plugin = file.root.plugin is not None
+    verdict = validate.judge(parsed, tool, stem=file.stem, size_bytes=len(content), in_plugin=in_plugin)
+    return _Kept(state, parsed, hashlib.sha256(content).hexdigest(), verdict)
+
+
+def _named(file: File, kept: _Kept, tool: Tool) -> Place:
+    own = kept.parsed.name if kept.parsed else None
+    plain = own or _text(file.stem)
+    named_by = "name" if own else "file"
+    aliases = kept.parsed.aliases if kept.parsed and tool.named_by_file else ()
+    name = plain
+    if file.root.plugin is not None:
+        between = _text(file.inner).split("/")[:-1]
+        name, aliases = ":".join((file.root.plugin, *between, plain)), (*aliases, plain)
+    return tiers.Place(file, name, named_by, aliases, kept.parsed, kept.sha256, kept.verdict)
+
+
+def _is_readme(place: Place) -> bool:
+    """Whether a file is there to be read by people: such lie beside definitions."""
+    return place.file.stem.casefold() == "readme" and place.parsed is not None and not place.parsed.fields
+
+
+def _text(name: str) -> str:
+    """A name of a file as text, whatever bytes it has."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def of_file(path: str, tool: Tool | None = None) -> Place:
+    """One file, wherever it lies, judged by itself.
+
+    Args:
+        path: of the file.
+        tool: whose definition it is to be; None: by its suffix, `.md` Claude Code's, `.toml` Codex's.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - text, whatever bytes it has
+    by_suffix = {".md": tools.CLAUDE, ".toml": tools.CODEX}.get(suffix, tools.CUSTOM)
+    chosen = tools.TOOLS[by_suffix] if tool is None else tool
+    state = reading.state_of(os.stat(path))  # noqa: PTH116
+    real = os.path.realpath(path)
+    root = roots.alone(chosen.name, real)
+    file = reading.File(root, path, real, os.path.basename(path), os.path.splitext(path)[1], 0, state)  # noqa: PTH119, PTH122
+    return _named(file, _read(file, state, chosen), chosen)
+
+
+def is_file_of_ours(name: str) -> bool:
+    """Whether a word that names no definition can be a file's: one with a suffix of definitions that is there."""
+    return name.lower().endswith(SUFFIXES) and "\0" not in name and os.path.isfile(name)  # noqa: PTH113

@@ -1,0 +1,197 @@
+"""What happened to definitions between two looks. Pure: where they lay last and where they lie now go in, changes come out.
+
+    create    a file that was not there
+    modify    the same file with another content
+    restore   a file whose content its definition had before, after another one or none
+    move      the same content at another path; or the same name, where its path is gone and its content changed on the way
+    delete    a file that is not there any more
+
+A content is known by its SHA-256, so what changes no byte (touch, chmod, a save without a change) is no change. An editor that writes beside and renames
+leaves the path, so that is one `modify`. Each file changes at most once between two looks: what lay between was not seen.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+CREATE: Final = "create"
+MODIFY: Final = "modify"
+RESTORE: Final = "restore"
+MOVE: Final = "move"
+DELETE: Final = "delete"
+_BURST_GAP_US: Final = 1_000_000
+_LEAST_OF_A_BURST: Final = 5  # files
+
+
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """A file of a definition as it lies somewhere.
+
+    Attributes:
+        path: its real path; what it is known by from look to look.
+        tool, name: of the definition that it is.
+        sha256: of its content; None: it could not be read, so nothing is known of a change.
+    """
+
+    path: str
+    tool: str
+    name: str
+    tier: str
+    sha256: str | None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to one file.
+
+    Attributes:
+        before: how it lay; None: it was not there.
+        after: how it lies; None: it is not there.
+        why: the rule, where one had to decide that two files are the same; "" where the path says so.
+    """
+
+    kind: str
+    before: Lying | None
+    after: Lying | None
+    why: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where it lies now, else where it lay."""
+        lying = self.after or self.before
+        assert lying is not None  # there is no change of nothing
+        return lying.path
+
+    @property
+    def renamed_from(self) -> str | None:
+        """The name that it had, where it says another one now."""
+        if self.before is None or self.after is None or self.before.name == self.after.name:
+            return None
+        return self.before.name
+
+
+def changes(
+    last: Iterable[Lying],
+    now: Iterable[Lying],
+    *,
+    had: Mapping[tuple[str, str], Collection[str]] | None = None,
+    unseen: Collection[str] = (),
+    own: Collection[tuple[str, str | None]] = (),
+) -> list[Change]:
+    """Decide what happened, by path.
+
+    Args:
+        last: how files lay at the last look, each path once.
+        now: how they lie.
+        had: contents that each definition (tool, name) ever had.
+        unseen: directories that could not be looked through; what lay in them is not known to be gone.
+        own: what this program itself wrote and recorded since (path, SHA-256 after; None: removed), which is no change any more.
+    """
+    before = {lying.path: lying for lying in last}
+    after = {lying.path: lying for lying in now}
+    gone = {
+        path: lying for path, lying in before.items() if path not in after and not _is_below(path, unseen)
+    }
+    new = {path: lying for path, lying in after.items() if path not in before and lying.sha256 is not None}
+    out = [_same_path(before[path], lying, had or {}) for path, lying in after.items() if path in before]
+    for old, fresh, why in _moved(gone, new):
+        out.append(Change(MOVE, gone.pop(old), new.pop(fresh), why))
+    out += [Change(DELETE, lying, None) for lying in gone.values()]
+    out += [Change(_appeared(lying, had or {}), None, lying) for lying in new.values()]
+    written = set(own)
+    return sorted((one for one in out if one and not _is_own(one, written)), key=lambda one: one.path)
+
+
+def _same_path(before: Lying, after: Lying, had: Mapping[tuple[str, str], Collection[str]]) -> Change | None:
+    if after.sha256 is None or after.sha256 == before.sha256:
+        return None
+    again = after.sha256 in had.get((after.tool, after.name), ())
+    return Change(RESTORE if again else MODIFY, before, after)
+
+
+def _appeared(lying: Lying, had: Mapping[tuple[str, str], Collection[str]]) -> str:
+    return RESTORE if lying.sha256 in had.get((lying.tool, lying.name), ()) else CREATE
+
+
+def _moved(gone: Mapping[str, Lying], new: Mapping[str, Lying]) -> Iterator[tuple[str, str, str]]:
+    """Which gone file is which new one: first by content, those of one name before others; then by name, where only one can be meant."""
+    left, taken = dict(gone), set[str]()
+    for same_name in (True, False):
+        by_content = _grouped_by(left.values(), with_name=same_name)
+        for path in sorted(new):
+            lying = new[path]
+            key = (lying.tool, lying.sha256, lying.name if same_name else "")
+            if path in taken or not by_content.get(key):
+                continue
+            old = by_content[key].pop(0)
+            del left[old]
+            taken.add(path)
+            yield old, path, "the same content"
+    by_name: dict[tuple[str, str], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for at, some in enumerate((left, {path: lying for path, lying in new.items() if path not in taken})):
+        for path, lying in some.items():
+            by_name[lying.tool, lying.name][at].append(path)
+    for olds, news in by_name.values():
+        if len(olds) == len(news) == 1:
+            yield olds[0], news[0], "the same name"
+
+
+def _grouped_by(lying: Iterable[Lying], *, with_name: bool) -> dict[tuple[str, str | None, str], list[str]]:
+    out: dict[tuple[str, str | None, str], list[str]] = defaultdict(list)
+    for one in sorted(lying, key=lambda one: one.path):
+        if one.sha256 is not None:
+            out[one.tool, one.sha256, one.name if with_name else ""].append(one.path)
+    return out
+
+
+def _is_below(path: str, directories: Collection[str]) -> bool:
+    return any(path.startswith(f"{directory.rstrip('/')}/") for directory in directories)
+
+
+def _is_own(change: Change, own: Collection[tuple[str, str | None]]) -> bool:
+    """Whether we did it: what it left is what we wrote; of a move, both ends."""
+    after = (change.path, change.after.sha256 if change.after else None)
+    if change.kind == MOVE and change.before is not None:
+        return after in own and (change.before.path, None) in own
+    return after in own
+
+
+# ── what belongs together ──
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A change, and when it was seen (µs UTC)."""
+
+    change: Change
+    at_us: int
+
+
+def bursts(
+    seen: Sequence[Seen], *, gap_us: int = _BURST_GAP_US, least_files: int = _LEAST_OF_A_BURST
+) -> list[list[Seen]]:
+    """Changes in their order, those that belong together in one list.
+
+    One act on many files, such as a checkout of another branch, is a burst: changes of at least `least_files` files, none later than `gap_us` after the
+    one before. Everything else stands by itself, also many saves of one file.
+    """
+    out: list[list[Seen]] = []
+    run: list[Seen] = []
+    for one in sorted(seen, key=lambda one: (one.at_us, one.change.path)):
+        if run and one.at_us - run[-1].at_us > gap_us:
+            out += _parted(run, least_files)
+            run = []
+        run.append(one)
+    return out + _parted(run, least_files)
+
+
+def _parted(run: list[Seen], least_files: int) -> list[list[Seen]]:
+    if len({one.change.path for one in run}) >= least_files:
+        return [run]
+    return [[one] for one in run]

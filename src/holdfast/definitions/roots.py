@@ -1,0 +1,372 @@
+"""Where definitions may lie, seen from a working directory: the one place that knows which directory counts in which tier.
+
+Claude Code: `.claude/agents` of the working directory and of each one above it up to the repository's root, the nearest first (documented since
+2.1.178); in a linked worktree the main worktree's too; outside a repository, and in which order the main worktree's counts, is not documented. Of
+plugins those that are installed (`plugins/installed_plugins.json`) and enabled (`enabledPlugins` of the settings).
+Codex: `.codex/agents` of the same directories, where the project is trusted (`projects` in config.toml); the user's; those of /etc/codex.
+
+A directory that is reached in two ways is one root, in the stronger tier; which one that is, its real path says.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from holdfast.definitions import tools
+from holdfast.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    from holdfast.settings import Settings
+
+CODEX_SYSTEM: Final = "/etc/codex"
+_MOST_ABOVE = 64  # directories above the working directory
+_MOST_SETTINGS_BYTES = 8 * 1024 * 1024
+_READ_ONLY = frozenset({tools.MANAGED, tools.PLUGIN, tools.SYSTEM})
+_OWN_TIERS = (tools.PROJECT, tools.USER, tools.SYSTEM)
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A directory that may hold definitions of one tool in one tier.
+
+    Attributes:
+        path: as it is reached; bytes that are no UTF-8 as surrogate escapes.
+        real: the same without links.
+        rank: the stronger of two has the lesser one: its tier's, then its own within the tier.
+        exists: whether it is there, and is a directory.
+        writable: whether a definition may be put there.
+        why: why it counts.
+        counts: False: its tool passes it over; None: that is not known.
+        plugin: the plugin's name, with which its agents' names begin.
+        also: other tiers in which it is reached.
+    """
+
+    tool: str
+    tier: str
+    path: str
+    real: str
+    rank: tuple[int, int]
+    exists: bool
+    writable: bool
+    why: str
+    counts: bool | None = True
+    plugin: str | None = None
+    also: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Roots:
+    """Every root, the strongest first within a tool, and what could not be learnt (path, why)."""
+
+    found: list[Root] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """A working directory, and what lies around it."""
+
+    directories: tuple[str, ...]  # from the working directory up to the repository's root
+    repository: str | None
+    main_worktree: str | None  # of a linked worktree
+
+
+def around(cwd: str, user_home: str) -> Around:
+    """Look from a working directory upwards. Without a repository, directories count up to below the user's home or `/`."""
+    above: list[str] = []
+    at = cwd
+    while len(above) < _MOST_ABOVE:
+        above.append(at)
+        if os.path.lexists(os.path.join(at, ".git")):  # noqa: PTH118 - paths here are text, whatever bytes they have
+            return Around(tuple(above), at, _main_worktree(at))
+        parent = os.path.dirname(at)  # noqa: PTH120
+        if parent == at:
+            break
+        at = parent
+    outside = {user_home, os.path.dirname(user_home), "/"}  # noqa: PTH120
+    return Around(tuple(path for path in above if path == cwd or path not in outside), None, None)
+
+
+def _main_worktree(root: str) -> str | None:
+    """Of a linked worktree the one that it belongs to, by git's own files (gitrepository-layout(5)); None: it is none."""
+    said = _first_line(f"{root}/.git")
+    if said is None or not said.startswith("gitdir: "):
+        return None
+    git_dir = os.path.join(root, said.removeprefix("gitdir: "))  # noqa: PTH118
+    common = _first_line(f"{git_dir}/commondir")
+    if common is None:
+        return None
+    common = os.path.realpath(os.path.join(git_dir, common))  # noqa: PTH118
+    main, name = os.path.split(common)
+    return main if name == ".git" and main != os.path.realpath(root) else None
+
+
+def _first_line(path: str) -> str | None:
+    """The first line of a small file; None: it is no such file."""
+    try:
+        if not os.path.isfile(path):  # noqa: PTH113
+            return None
+        with open(path, "rb") as file:  # noqa: PTH123
+            return os.fsdecode(file.readline(4096).rstrip(b"\n"))
+    except OSError:
+        return None
+
+
+def find(settings: Settings, cwd: str, user_home: str, today: date) -> Roots:
+    """Every root that counts for a working directory.
+
+    Args:
+        settings: where the tools keep their files, and roots of the user's own.
+        cwd: an absolute path.
+        user_home: the user's home directory.
+        today: by which the order of tiers is chosen.
+
+    Raises:
+        SettingError: `definition_roots` names what it may not.
+    """
+    out = Roots()
+    here = around(cwd, user_home)
+    candidates = [
+        *_claude(settings, here, out),
+        *_codex(settings, here, out),
+        *_own(settings, here, user_home),
+    ]
+    numbered: dict[tuple[str, str], int] = {}
+    ranked = []
+    for one in candidates:
+        order = tools.TOOLS[one.tool].tiers(today)
+        within = numbered[one.tool, one.tier] = numbered.get((one.tool, one.tier), -1) + 1
+        ranked.append(replace(one, rank=(order.index(one.tier), within)))
+    out.found = _each_once(sorted(ranked, key=lambda one: (list(tools.TOOLS).index(one.tool), one.rank)))
+    return out
+
+
+def _each_once(ranked: list[Root]) -> list[Root]:
+    kept: dict[tuple[str, str], Root] = {}
+    users = {(one.tool, one.path) for one in ranked if one.tier == tools.USER}
+    for one in ranked:
+        if one.tier == tools.PROJECT and (one.tool, one.path) in users:
+            continue  # the user's own directory is no project's, though it lies above the working directory
+        key = (one.tool, one.real)
+        before = kept.setdefault(key, one)
+        if before is not one and one.tier not in (before.tier, *before.also):
+            kept[key] = replace(before, also=(*before.also, one.tier))
+    return list(kept.values())
+
+
+def _root(tool: str, tier: str, path: str, why: str, **more: Any) -> Root:  # noqa: ANN401 - fields of Root
+    read_only = more.pop("read_only", tier in _READ_ONLY)
+    return Root(
+        tool,
+        tier,
+        path,
+        os.path.realpath(path),
+        (0, 0),
+        exists=os.path.isdir(path),  # noqa: PTH112
+        writable=not read_only and _may_write(path),
+        why=why,
+        **more,
+    )
+
+
+def alone(tool: str, real: str) -> Root:
+    """A root for a file that is looked at by itself."""
+    directory = os.path.dirname(real)  # noqa: PTH120
+    return Root(
+        tool, tools.PROJECT, directory, directory, (0, 0), exists=True, writable=False, why="named by you"
+    )
+
+
+def _may_write(path: str) -> bool:
+    """Whether a file may be put into a directory, which may have to be made first."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)  # noqa: PTH120
+    return os.access(path, os.W_OK | os.X_OK)
+
+
+def _project(tool: str, here: Around, inner: str, **more: Any) -> Iterator[Root]:  # noqa: ANN401
+    for number, directory in enumerate(here.directories):
+        near = "the working directory" if number == 0 else "above the working directory"
+        if number and here.repository is None and tool == tools.CLAUDE:
+            near += ", in no repository: that it counts is not documented"
+            more |= {"counts": None}
+        yield _root(tool, tools.PROJECT, f"{directory.rstrip('/')}/{inner}", near, **more)
+    if here.main_worktree:
+        why = "of the repository's main worktree"
+        yield _root(tool, tools.PROJECT, f"{here.main_worktree}/{inner}", why, **more)
+
+
+# ── Claude Code ──
+
+
+def _claude(settings: Settings, here: Around, out: Roots) -> Iterator[Root]:
+    managed = f"{settings.claude_managed_dir}/.claude/agents"
+    yield _root(tools.CLAUDE, tools.MANAGED, managed, "what an organisation manages")
+    yield from _project(tools.CLAUDE, here, ".claude/agents")
+    yield _root(tools.CLAUDE, tools.USER, f"{settings.claude_config_dir}/agents", "your own, in all projects")
+    yield from _plugins(settings, here, out)
+
+
+def _plugins(settings: Settings, here: Around, out: Roots) -> Iterator[Root]:
+    installed = _object(
+        _read_json(f"{settings.claude_config_dir}/plugins/installed_plugins.json", out), "plugins"
+    )
+    if not installed:
+        return
+    enabled = _enabled_plugins(settings, here, out)
+    for name, entries in sorted(installed.items()):
+        directory = _installed_at(entries, here)
+        if directory is None or enabled.get(name) is not True:
+            continue
+        manifest = _read_json(f"{directory}/.claude-plugin/plugin.json", out)
+        called = manifest.get("name")
+        plugin = called if isinstance(called, str) and called else name.partition("@")[0]
+        for path in _agents_of(directory, manifest):
+            yield _root(tools.CLAUDE, tools.PLUGIN, path, f"of plugin {name}", plugin=plugin)
+
+
+def _installed_at(entries: object, here: Around) -> str | None:
+    """Where a plugin lies, by what is installed for this project or for the user. Version 1 of the file has one entry, version 2 a list."""
+    places = {*here.directories, here.main_worktree}
+    for entry in entries if isinstance(entries, list) else [entries]:
+        if (
+            isinstance(entry, dict)
+            and isinstance(path := entry.get("installPath"), str)
+            and path.startswith("/")
+            and "\0" not in path
+        ):
+            project = entry.get("projectPath")
+            if project is None or project in places:
+                return path
+    return None
+
+
+def _agents_of(directory: str, manifest: dict[str, Any]) -> list[str]:
+    """A plugin's directories of agents: `agents`, and what its manifest names, as far as that lies inside it."""
+    named = manifest.get("agents")
+    more = [named] if isinstance(named, str) else named if isinstance(named, list) else []
+    real = os.path.realpath(directory)
+    out = [f"{directory}/agents"]
+    for inner in more:
+        path = (
+            os.path.normpath(f"{directory}/{inner}")
+            if isinstance(inner, str) and "\0" not in inner
+            else directory
+        )
+        if os.path.realpath(path).startswith(f"{real}/") and os.path.isdir(path) and path not in out:  # noqa: PTH112
+            out.append(path)
+    return out
+
+
+def _enabled_plugins(settings: Settings, here: Around, out: Roots) -> dict[str, Any]:
+    """Which plugins are switched on: managed settings win over local ones of the project, those over the project's, those over the user's."""
+    projects = [
+        directory
+        for directory in reversed(here.directories)
+        if directory != str(settings.claude_config_dir.parent)
+    ]
+    paths = [f"{settings.claude_config_dir}/settings.json"]
+    paths += [f"{directory}/.claude/settings.json" for directory in projects]
+    paths += [f"{directory}/.claude/settings.local.json" for directory in projects]
+    paths.append(f"{settings.claude_managed_dir}/managed-settings.json")
+    enabled: dict[str, Any] = {}
+    for path in paths:
+        enabled |= _object(_read_json(path, out), "enabledPlugins")
+    return enabled
+
+
+def _read_json(path: str, out: Roots) -> dict[str, Any]:
+    """A tool's own file; {} where there is none, or it cannot be understood, which is told."""
+    try:
+        if not os.path.isfile(path):  # noqa: PTH113
+            return {}
+        with open(path, "rb") as file:  # noqa: PTH123
+            found = msgspec.json.decode(file.read(_MOST_SETTINGS_BYTES))
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        out.unreadable.append((path, f"cannot be read, so what it says does not count here: {exc}"))
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _object(told: dict[str, Any], key: str) -> dict[str, Any]:
+    found = told.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+# ── Codex ──
+
+
+def _codex(settings: Settings, here: Around, out: Roots) -> Iterator[Root]:
+    counts, why = _trust(settings, here, out)
+    for root in _project(
+        tools.CODEX,
+        here if here.repository else replace(here, directories=here.directories[:1]),
+        ".codex/agents",
+    ):
+        yield replace(root, counts=counts, why=f"{root.why}; {why}" if why else root.why)
+    yield _root(tools.CODEX, tools.USER, f"{settings.codex_home}/agents", "your own, in all projects")
+    yield _root(tools.CODEX, tools.SYSTEM, f"{CODEX_SYSTEM}/agents", "of this machine")
+
+
+def _trust(settings: Settings, here: Around, out: Roots) -> tuple[bool | None, str]:
+    """Whether Codex reads what the project says: where it trusts it."""
+    path = f"{settings.codex_home}/config.toml"
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            projects = _object(tomllib.loads(file.read(_MOST_SETTINGS_BYTES).decode()), "projects")
+    except (FileNotFoundError, NotADirectoryError):
+        projects = {}
+    except (OSError, ValueError, RecursionError) as exc:
+        out.unreadable.append(
+            (path, f"cannot be read, so whether Codex trusts this project is not known: {exc}")
+        )
+        projects = {}
+    for directory in (here.directories[0], here.repository, here.main_worktree):
+        level = _object(projects, directory).get("trust_level") if directory else None
+        if level in {"trusted", "untrusted"}:
+            return (
+                level == "trusted",
+                "" if level == "trusted" else "Codex does not trust this project, so it passes it over",
+            )
+    return None, "counts once Codex trusts this project"
+
+
+# ── roots of the user's own ──
+
+
+def _own(settings: Settings, here: Around, user_home: str) -> Iterator[Root]:
+    for name, words in settings.definition_roots.items():
+        path, tier, tool, read_only = _understood(settings, name, words)
+        more: dict[str, Any] = {"read_only": True} if read_only else {}
+        why = f"definition_roots.{name}"
+        if path.startswith(("/", "~")):
+            yield _root(tool, tier, user_home + path[1:] if path.startswith("~") else path, why, **more)
+            continue
+        for root in _project(tool, here, path, **more):
+            yield replace(root, tier=tier, why=f"{why}, {root.why}")
+
+
+def _understood(settings: Settings, name: str, words: list[str]) -> tuple[str, str, str, bool]:
+    """Path, tier, tool and whether nothing may be written there."""
+    path, *others = words
+    tier = [word for word in others if word in _OWN_TIERS]
+    tool = [word for word in others if word in tools.TOOLS]
+    wrong = [word for word in others if word not in {*_OWN_TIERS, *tools.TOOLS, "read-only"}]
+    why = f"{wrong[0]!r} is no tier, no tool, and not `read-only`" if wrong else ""
+    if len(tier) != 1 or len(tool) > 1:
+        why = why or f"it takes one of {', '.join(_OWN_TIERS)}, and at most one of {', '.join(tools.TOOLS)}"
+    elif tool and tier[0] not in tools.TOOLS[tool[0]].tiers(tools.LATEST):
+        why = why or f"{tools.TOOLS[tool[0]].title} has no tier {tier[0]}"
+    if path.startswith("~") and not path.startswith("~/"):
+        why = why or "only `~/` stands for a home directory"
+    if why:
+        raise SettingError(f"definition_roots.{name}", words, settings.origin("definition_roots"), why)
+    return path, tier[0], tool[0] if tool else tools.CUSTOM, "read-only" in others

@@ -1,0 +1,175 @@
+"""What happened between two looks at definitions: each change once, with the right kind."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.definitions.revisions import (
+    CREATE,
+    DELETE,
+    MODIFY,
+    MOVE,
+    RESTORE,
+    Change,
+    Lying,
+    Seen,
+    bursts,
+    changes,
+)
+
+
+def at(path, content="1", name="qa", tool="claude"):
+    return Lying(path, tool, name, "user", content, 1)
+
+
+A, B = "/r/a.md", "/r/b.md"
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "expected"),
+    [
+        ([], [at(A)], [(CREATE, A)]),
+        ([at(A)], [], [(DELETE, A)]),
+        ([at(A)], [at(A)], []),
+        ([at(A)], [at(A, "2")], [(MODIFY, A)]),
+        ([at(A)], [at(B)], [(MOVE, B)]),
+        ([at(A)], [at(B, "2")], [(MOVE, B)]),
+        ([at(A)], [at(B, "2", "other")], [(DELETE, A), (CREATE, B)]),
+        ([at(A)], [at("/r/A.md")], [(MOVE, "/r/A.md")]),
+        ([at(A)], [at(A), at(B)], [(CREATE, B)]),
+        ([at(A), at(B)], [at(A)], [(DELETE, B)]),
+        ([at(A), at(B, "2", "web")], [at(A, "2", "web"), at(B)], [(MODIFY, A), (MODIFY, B)]),
+        ([at(A)], [at(A, None)], []),
+        ([], [at(A, None)], []),
+        ([at(A, None)], [at(A)], [(MODIFY, A)]),
+        ([at(A)], [at(B, "1", "qa", "codex")], [(DELETE, A), (CREATE, B)]),
+    ],
+    ids=[
+        "create", "delete", "nothing", "modify", "move", "moved and edited", "another one", "case of the name",
+        "copy", "one of two copies goes", "two swap names", "cannot be read now", "cannot be read yet",
+        "can be read again", "another tool",
+    ],
+)  # fmt: skip
+def test_what_happened(last, now, expected):
+    found = changes(last, now)
+    assert sorted((one.kind, one.path) for one in found) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "kind"),
+    [
+        ([at(A, "2")], [at(A)], RESTORE),
+        ([], [at(A)], RESTORE),
+        ([at(A)], [at(A, "3")], MODIFY),
+        ([], [at(A, "3")], CREATE),
+    ],
+)
+def test_a_content_that_the_definition_had_before_is_a_restore(last, now, kind):
+    [one] = changes(last, now, had={("claude", "qa"): {"1", "2"}, ("claude", "web"): {"3"}})
+    assert one.kind == kind
+
+
+def test_a_name_that_changes_in_a_file_is_told():
+    [one] = changes([at(A)], [at(A, "2", "qa-web")])
+    assert (one.kind, one.renamed_from) == (MODIFY, "qa")
+    assert changes([at(A)], [at(A, "2")])[0].renamed_from is None
+
+
+def test_a_move_says_what_it_rests_on():
+    assert changes([at(A)], [at(B)])[0].why == "the same content"
+    assert changes([at(A)], [at(B, "2")])[0].why == "the same name"
+
+
+def test_of_files_with_one_content_those_of_one_name_are_paired_first():
+    last = [at("/r/1.md", "x", "a"), at("/r/2.md", "x", "b")]
+    now = [at("/r/3.md", "x", "b"), at("/r/4.md", "x", "a")]
+    assert {(one.before.path, one.after.path) for one in changes(last, now)} == {
+        ("/r/1.md", "/r/4.md"),
+        ("/r/2.md", "/r/3.md"),
+    }
+
+
+def test_where_two_could_be_meant_nothing_is_called_a_move():
+    last, now = [at("/r/1.md", "x"), at("/r/2.md", "y")], [at("/r/3.md", "z")]
+    assert sorted(one.kind for one in changes(last, now)) == [CREATE, DELETE, DELETE]
+
+
+def test_what_could_not_be_looked_at_is_not_gone():
+    last = [at("/closed/a.md"), at("/closed-not/a.md", "2")]
+    [one] = changes(last, [], unseen=["/closed"])
+    assert (one.kind, one.path) == (DELETE, "/closed-not/a.md")
+
+
+@pytest.mark.parametrize(
+    ("own", "left"),
+    [([(A, "2")], 0), ([(A, "3")], 1), ([(B, "2")], 1), ([], 1)],
+    ids=["ours", "overtaken", "another", "none"],
+)
+def test_what_we_wrote_ourselves_is_no_change_again(own, left):
+    assert len(changes([at(A)], [at(A, "2")], own=own)) == left
+
+
+def test_of_our_own_moves_both_ends_must_be_ours():
+    assert changes([at(A)], [at(B)], own=[(B, "1"), (A, None)]) == []
+    assert len(changes([at(A)], [at(B)], own=[(B, "1")])) == 1
+    assert changes([at(A)], [], own=[(A, None)]) == []
+
+
+PATHS = st.sampled_from([f"/{root}/{name}.md" for root in "rs" for name in "abcd"])
+STATES = st.dictionaries(
+    PATHS,
+    st.builds(lambda content, name: (content, name), st.sampled_from("123"), st.sampled_from(("qa", "web"))),
+    max_size=6,
+)
+
+
+@given(STATES, STATES, st.randoms(use_true_random=False))
+def test_the_changes_lead_from_the_one_state_to_the_other(last, now, random):
+    """Each path is left and reached at most once, and the order in which files were found does not matter."""
+    before, after = ([at(path, *value) for path, value in state.items()] for state in (last, now))
+    found = changes(before, after)
+    state = {lying.path: lying for lying in before}
+    left = [one.before.path for one in found if one.before]
+    reached = [one.after.path for one in found if one.after]
+    assert len(set(left)) == len(left)
+    assert len(set(reached)) == len(reached)
+    for one in found:
+        assert one.before is None or state[one.before.path] == one.before
+    for path in left:
+        del state[path]
+    state |= {one.after.path: one.after for one in found if one.after}
+    same = {path: lying.sha256 for path, lying in state.items()}
+    assert same == {lying.path: lying.sha256 for lying in after}
+    for some in (before, after):
+        random.shuffle(some)
+    assert changes(before, after) == found
+
+
+def saved(path, at_us):
+    return Seen(Change(MODIFY, at(path), at(path, "2")), at_us)
+
+
+def test_a_checkout_of_many_files_is_one_act_and_what_comes_later_another():
+    checkout = [saved(f"/r/{n}.md", n * 100) for n in range(1_000)]
+    later = saved("/r/later.md", 5_000_000)
+    together, alone = bursts([later, *reversed(checkout)])
+    assert together == checkout
+    assert alone == [later]
+
+
+def test_many_saves_of_one_file_and_a_few_files_stand_by_themselves():
+    rapid = [saved(A, n * 1_000) for n in range(20)]
+    assert bursts(rapid) == [[one] for one in rapid]
+    few = [saved(f"/r/{n}.md", n) for n in range(4)]
+    assert bursts(few) == [[one] for one in few]
+    assert bursts([]) == []
+
+
+@given(st.lists(st.tuples(PATHS, st.integers(0, 10_000_000)), max_size=30))
+def test_no_change_is_lost_or_doubled_by_grouping(given_seen):
+    seen = [saved(path, at_us) for path, at_us in given_seen]
+    flat = [one for group in bursts(seen) for one in group]
+    assert sorted(flat, key=repr) == sorted(seen, key=repr)
+    assert [one.at_us for one in flat] == sorted(one.at_us for one in seen)
