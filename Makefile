@@ -11,11 +11,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint types contract redaction redos kill-sweep tamper simfs power-cut errno-matrix fuzz bench lock clean
+.PHONY: help run test thorough lint types contract redaction redos kill-sweep tamper simfs power-cut errno-matrix tail-histories tail-soak recover-drill supervise-drill real-clients hook-faults fuzz bench lock clean
 
 help:
 	@sed -n '2,5s/^# *//p' Makefile
-	@echo "Also: lint, types, contract, redaction, kill-sweep, tamper, simfs, power-cut, errno-matrix, bench, lock, clean"
+	@echo "Also: thorough, lint, types, contract, redaction, kill-sweep, tamper, simfs, power-cut, errno-matrix, tail-histories, tail-soak, recover-drill, supervise-drill, real-clients, hook-faults, bench, lock, clean"
 
 # ── the environment: each stamp is made once and again only when its inputs change ──────────────
 
@@ -61,8 +61,12 @@ contract: $(VENV)/.dev
 
 # What the redaction engine earns on the labelled corpora. ARGS="--seeds 1 2 3 --faults"
 # Every rule against fields of 200,000 characters made to be hard on it.
+# The whole suite, with all that the suite itself repeats less often
+thorough: $(VENV)/.dev
+	HOLDFAST_TEST_THOROUGH=1 $(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
+
 redos: $(VENV)/.dev
-	HOLDFAST_TEST_FIELD_CHARS=200000 $(BIN)/python -m pytest tests/redact/test_redos.py $(ARGS)
+	HOLDFAST_TEST_THOROUGH=1 HOLDFAST_TEST_FIELD_CHARS=200000 $(BIN)/python -m pytest tests/redact/test_redos.py $(ARGS)
 
 redaction: $(VENV)/.dev
 	@$(BIN)/python -m tests.redact.examine $(ARGS)
@@ -87,6 +91,43 @@ power-cut: $(VENV)/.dev
 # Refuse each call that writes or opens, with each error; whole resources too. Linux, needs strace.
 errno-matrix: $(VENV)/.dev
 	nice $(BIN)/python -m tests.crash.errnos $(ARGS)
+
+# 1,000 random histories of logs, and what must come out of each. ARGS="--seed 1 --in /dev/shm --reader inode"
+tail-histories: $(VENV)/.dev
+	nice $(BIN)/python -m tests.monitor.histories --rounds 1000 $(ARGS)
+
+# Kill the tailing adapter 500 times while a writer writes and rotates. ARGS="--seed 1 --in /dev/shm --reader apart"
+tail-soak: $(VENV)/.dev
+	nice $(BIN)/python -m tests.monitor.soak --kills 500 $(ARGS)
+
+# Kill agents, and the service that watches them, in 200 trials; `holdfast recover` must tell the truth in each. Linux, minutes.
+# ARGS="--trials 1000 --seed 1"
+recover-drill: $(VENV)/.dev
+	nice $(BIN)/python -m tests.e2e.drill $(ARGS)
+
+# Kill supervisors, shims and agents, 2,000 of them; each must be started once, and its end be known. Linux, minutes.
+# ARGS="--agents 10000 --seed 1 --scene spawning"
+supervise-drill: $(VENV)/.dev
+	nice $(BIN)/python -m tests.e2e.supervise_drill $(ARGS)
+
+# The real Claude Code, which the wheel of its SDK carries, and, where there is npm, the real Codex, against scripted models, where
+# nothing else can be reached. Linux.
+# Other ones, after `make clean`: make real-clients CLIENT=claude-agent-sdk==0.2.187      One scene: ARGS="-k sigkill"
+CLIENT ?= claude-agent-sdk
+CODEX  ?= @openai/codex
+build/real-clients/.made:
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check --quiet install '$(CLIENT)'
+	@if command -v npm >/dev/null; then npm install --silent --prefix $(@D) '$(CODEX)'; \
+	  else echo "there is no npm, so tests with Codex are left out" >&2; fi
+	@touch $@
+
+real-clients: $(VENV)/.dev build/real-clients/.made
+	$(BIN)/python -m tests.real -q $(ARGS)
+
+# The installed hook where everything is wrong, 10,000 times each. Linux, needs root for the full disk.
+hook-faults: $(VENV)/.dev
+	nice $(BIN)/python -m tests.crash.hook_faults $(ARGS)
 
 fuzz: $(VENV)/.dev
 	@test -d tests/fuzz || { echo "there is no tests/fuzz yet" >&2; exit 1; }

@@ -10,11 +10,18 @@ NAMES = {
     "import": "benchmarks.importing",
     "gigabyte": "benchmarks.gigabyte",
     "first_screen": "benchmarks.first_screen",
+    "recover": "benchmarks.recovering",
+    "run": "benchmarks.supervising",
+    "checkpoint": "benchmarks.checkpoints",
+    "definitions": "benchmarks.definitions",
     "search": "benchmarks.search",
     "start": "benchmarks.start",
     "sealed": "benchmarks.sealed",
     "scale": "benchmarks.scale",
     "redaction": "benchmarks.redaction",
+    "follow": "benchmarks.following",
+    "hook": "benchmarks.hook",
+    "tail": "benchmarks.tailing",
 }
 LONG = {"scale"}  # minutes and gigabytes: only when named
 

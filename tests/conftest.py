@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import apsw
 import pytest
 from hypothesis import settings
 
 import holdfast.door
+from tests import warm
+from tests.amount import THOROUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +26,9 @@ _CACHE = (
     Path(tempfile.gettempdir()) / f"holdfast-tests-{os.getuid()}"
 )  # compiled gates; shared by all tests and runs
 
-# A property is true or not, however busy the machine; the seed of a failure is printed.
-settings.register_profile("holdfast", deadline=None, print_blob=True)
+# A property is true or not, however busy the machine. The suite tries the same examples each time; `make thorough` others, and says how
+# to try again what failed.
+settings.register_profile("holdfast", deadline=None, print_blob=True, derandomize=not THOROUGH)
 settings.load_profile("holdfast")
 
 
@@ -48,6 +51,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(absent)
 
 
+@pytest.fixture(autouse=True)
+def _no_store_stays_open() -> Iterator[None]:
+    """What a test opened and left is closed: some thousand tests share a process, and its descriptors."""
+    before = set(map(id, apsw.connections()))
+    yield
+    for connection in apsw.connections():
+        if id(connection) not in before:
+            connection.close(True)
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty Holdfast home; nothing of the real user is visible to the test or to what it starts."""
@@ -67,6 +80,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     holdfast.door.close()  # what a test recorded in this process goes to the home of that test only
 
 
+def _text(data: bytes) -> str:
+    return data.decode().replace("\r\n", "\n").replace("\r", "\n")
+
+
 @pytest.fixture
 def run(home: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run `holdfast ARGS` in a process of its own, as a user would, in an empty working directory."""
@@ -77,16 +94,13 @@ def run(home: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess
     def run_holdfast(
         *args: str | Path, stdin: str = "", env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "holdfast", *map(str, args)],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=RUN_LIMIT_S,
-            cwd=workspace,
+        done = warm.run_holdfast(
+            tuple(map(str, args)),
+            stdin=stdin.encode(),
             env=os.environ | (env or {}),
-            check=False,
+            cwd=workspace,
+            limit_s=RUN_LIMIT_S,
         )
+        return subprocess.CompletedProcess(done.args, done.returncode, _text(done.stdout), _text(done.stderr))
 
     return run_holdfast

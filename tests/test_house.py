@@ -14,6 +14,7 @@ WORDS = (
     "errors",
     "events",
     "failpoints",
+    "git",
     "ids",
     "pricing",
     "processes",
@@ -21,6 +22,7 @@ WORDS = (
     "release",
     "settings",
     "spans",
+    "visible",
 )
 ALSO_ALLOWED = {
     "settings": {"platformdirs"},  # where the home is, is the platform's decision

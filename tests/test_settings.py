@@ -22,7 +22,7 @@ def config(tmp_path):
 
 def test_the_table_and_the_fields_agree():
     """Every row of the table is a field of Settings, in the same order and with the type it says."""
-    types = {"Path": Path, "int": int, "float": float, "str": str}
+    types = {"Path": Path, "int": int, "float": float, "str": str, "Mapping[str, list[str]]": dict}
     fields = [
         (field.name, types.get(field.type))
         for field in dataclasses.fields(Settings)
@@ -123,6 +123,7 @@ def test_relative_paths(config, tmp_path, monkeypatch):
         ("segment_size_bytes = 0\n", ["segment_size_bytes", "at least 1"]),
         ("stale_after_s = nan\n", ["stale_after_s", "a number of seconds"]),
         ("stale_after_s = inf\n", ["stale_after_s"]),
+        ("fsync_interval_s = 3600.5\n", ["fsync_interval_s", "at most 3600"]),
         ("[stale_after_s]\n", ["stale_after_s", "not a table"]),
         ('now = "yesterday"\n', ["now", "yesterday", "a time with its zone"]),
         ('now = "2026-01-01T00:00:00"\n', ["now", "without a zone"]),

@@ -32,9 +32,36 @@ EXITS = {
     "show": (3, *_ANSWERS),
     "tree": (3, *_ANSWERS),
     "timeline": (3, *_ANSWERS),
+    "handoff": (3, *_ANSWERS),
     "search": (3, *_ANSWERS),
     "stats": _ANSWERS,
     "cost": (3, *_ANSWERS),
+    "recover check": (3, *_ANSWERS),
+    "recover list": _ANSWERS,
+    "recover show": (3, *_ANSWERS),
+    "recover packet": (3, *_ANSWERS),
+    "recover resume": (3, 4, *_ANSWERS, 21, 65, 66, 67),
+    "recover mark": (3, 4, *_ANSWERS, 21),
+    "recover clear": (3, 4, *_ANSWERS, 21),
+    "watch": (3, *_ANSWERS),
+    "cleanup": (*_ANSWERS, 21, 72),
+    "progress": (3, *_HOME, 30),
+    "requests list": _HOME,
+    "requests process": (*_HOME, 30),
+    "up": (*_HOME, 30, 31, 32, 60, 61),
+    "status": (62,),
+    "down": (*_HOME, 21, 60, 72),
+    "run": (3, *_HOME, 21, 72, 73),
+    "ps": (*_HOME, 21),
+    "logs": (3, *_HOME),
+    "attempts": (3, *_HOME, 21),
+    "stop": (3, *_HOME, 21, 72, 74),
+    "kill": (3, *_HOME, 21, 72, 74),
+    "pause": (3, *_HOME, 21, 72, 74),
+    "unpause": (3, *_HOME, 21, 72, 74),
+    "rm": (3, *_HOME, 21, 72, 73),
+    "service install": (60,),
+    "service uninstall": (60,),
     "import": (3, *_HOME, 20, 21, 26, 27, 28, 30, 31, 32),
     "record": (*_HOME, 21),
     "doctor": (*_HOME, 30, 40),
@@ -47,6 +74,15 @@ EXITS = {
     "redact apply": (10, 12, 21, 23, 30, 31, 32, 34, 35),
     "export": (3, *_ANSWERS, 26, 28),
     "restore session": (3, *_ANSWERS, 26, 28),
+    "restore checkpoint": (3, *_ANSWERS, 75, 76, 77),
+    "checkpoint take": (3, *_ANSWERS, 21, 75, 76, 77),
+    "checkpoint list": (3, *_ANSWERS, 76, 77),
+    "checkpoint show": (3, *_ANSWERS, 75, 76, 77),
+    "checkpoint diff": (3, *_ANSWERS, 75, 76, 77),
+    "definitions list": (3,),
+    "definitions show": (3,),
+    "definitions why": (3,),
+    "definitions validate": (3, 42),
     "workspace list": _ANSWERS,
     "workspace move": (3, *_ANSWERS, 21),
     "redact check": (3, 41),
@@ -59,7 +95,7 @@ EXITS = {
     "hooks install": (*_HOME, 50),
     "hooks uninstall": (50,),
     "hooks status": (),
-    "uninstall": (10, 31),
+    "uninstall": (10, 31, 73, 77),
 }
 # Codes that stand for no error class of ours, or for more than one.
 OTHER_CODES = {
@@ -118,6 +154,8 @@ def options_table(found: click.Command) -> str:
 
 def _argument(param: click.Argument) -> str:
     name = param.metavar or (param.name or "").upper()
+    if " " in name:  # it says itself what may be left out, and what repeated
+        return name
     return f"[{name.removesuffix('S')}...]" if param.nargs == -1 else name
 
 

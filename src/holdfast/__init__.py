@@ -4,9 +4,16 @@
 
     import holdfast
     holdfast.record("decision.made", agent="planner", question="Which store?", selected="SQLite")
+
+`deploy` asks for an agent, `status` and `list` say what became of it:
+
+    asked = holdfast.deploy(["python", "worker.py"], agent_id="L2.2.1", parent="L1.1")
+    holdfast.status("L2.2.1").progress
 """
 
+from holdfast.client import AgentStatus, Deployment, deploy, status
+from holdfast.client import listed as list  # noqa: A004 - what it lists stands before the dot
 from holdfast.door import record
 from holdfast.release import __version__
 
-__all__ = ["__version__", "record"]
+__all__ = ["AgentStatus", "Deployment", "__version__", "deploy", "list", "record", "status"]

@@ -64,18 +64,26 @@ def start(home: Path, settings: Settings) -> None:
     Raises:
         OSError: it cannot be started.
     """
-    _children[:] = [child for child in _children if child.poll() is None]
     if is_running(home) or (last_words(home) is not None and not _is_due(log_path(home))):
         return
-    log = log_path(home)
+    spawn(home, settings, ["rebuild", "--background"], log_path(home))
+
+
+def spawn(home: Path, settings: Settings, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start `holdfast COMMAND` in a session of its own, with these settings; what it says goes to the log, after who it is.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    _children[:] = [child for child in _children if child.poll() is None]
     log.parent.mkdir(mode=0o700, exist_ok=True)
     values = settings.values()
-    given = {row.env: str(values[row.name]) for row in SETTINGS if values[row.name] != ""}
+    given = {row.env: row.written(values[row.name]) for row in SETTINGS if values[row.name] != ""}
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(log, flags, 0o600)
     try:
         child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "holdfast", "rebuild", "--background"],
+            [sys.executable, "-P", "-m", "holdfast", *command],
             env=os.environ | given | {"HOLDFAST_HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=fd,
@@ -86,6 +94,7 @@ def start(home: Path, settings: Settings) -> None:
         os.write(fd, f"process {child.pid} {processes.started_ticks(child.pid)}\n".encode())
     finally:
         os.close(fd)
+    return child
 
 
 def _is_due(log: Path) -> bool:

@@ -7,6 +7,7 @@ line that its tool left torn is nobody's to repair here). Nothing is changed by 
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import shlex
 from dataclasses import dataclass
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from holdfast import background, forgotten, premises, redaction_rules
-from holdfast.errors import HoldfastError, RuleError
+from holdfast import background, forgotten, premises, redaction_rules, service, units
+from holdfast.errors import HoldfastError, RuleError, ServiceError
 from holdfast.journal import blobs, chain, reader, sealed, sealing, segments
 from holdfast.premises import file_system
 from holdfast.redact import gate, rules
+from holdfast.release import __version__
 from holdfast.store import database, lock, migrate, search, upkeep
 from holdfast.store.statements import statements
+from holdfast.supervise import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +88,14 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
         unreadable: sources that a catch-up just could not read, with the reason.
     """
     redaction, about_rules = _redaction(home)
-    findings = [*_modes(home.path), *_environment(home), *_unfinished(home), *about_rules]
+    findings = [
+        *_modes(home.path),
+        *_environment(home),
+        *_unfinished(home),
+        *about_rules,
+        *_service(home),
+        *_agents(home),
+    ]
     records, unchecked, named = 0, 0, dict[str, int]()
     for number in _segments(home, findings):
         try:
@@ -101,9 +111,9 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
         except OSError as exc:
             findings.append(_closed(segments.present(home.journal, number), exc))
     findings += _not_looked_at(home, unchecked)
-    for look in (_tails, _missing, _leftovers):
+    for found_by in (_tails, _missing, _leftovers):
         try:
-            findings.extend(look(home))
+            findings.extend(found_by(home))
         except OSError as exc:
             findings.append(_closed(home.path, exc))
     kept: dict[str, int] = {}
@@ -198,6 +208,56 @@ def _environment(home: Home) -> Iterator[Finding]:
             str(home.path),
             "keep the home on a local disk",
         )
+
+
+def _service(home: Home) -> Iterator[Finding]:
+    """The service that runs, and the one that the system is to start."""
+    if (who := service.running(home.path)) is not None:
+        if who.holdfast != __version__:
+            what = f"the service is of another version: {who}"
+            yield Finding("notice", what, str(home.path), "holdfast down, then start it again")
+        problem = (service.ask(home.path, "status") or {}).get("problem")
+        if problem:
+            yield Finding(
+                "fault", f"the service is in trouble: {problem}", str(home.path), "see what it says"
+            )
+    for system in units.SYSTEMS:
+        with contextlib.suppress(ServiceError):  # the home's name cannot stand in a unit
+            yield from _unit(system, units.unit(system, home.settings, os.environ).path)
+
+
+def _agents(home: Home) -> Iterator[Finding]:
+    """What is not as it should be with agents that were started here."""
+    run = look.run_directory(home.path)
+    for one in map(look.look, look.agent_directories(run)):
+        place = str(run / one.id)
+        if one.problem is not None:
+            yield Finding(
+                "fault",
+                f"what was asked for of an agent cannot be read: {one.problem}",
+                place,
+                f"holdfast rm {one.id}",
+            )
+        if one.last is not None and one.last.state == "unshimmed":
+            what = f"agent {one.id} runs, and its shim is gone: how it ends will not be known"
+            yield Finding("notice", what, place, "nothing, or stop it and start it again")
+
+
+def _unit(system: str, path: Path) -> Iterator[Finding]:
+    if not path.exists():
+        return
+    try:
+        ends_agents = units.ends_agents(path)
+    except ServiceError as exc:
+        what = f"what should start the service cannot be read: {exc}"
+        yield Finding("fault", what, str(path), "holdfast service install, when nothing else stands there")
+        return
+    if ends_agents:
+        what = "it lets the system end the agents that the service started, when the service ends"
+        yield Finding("fault", what, str(path), "holdfast service install")
+    if system == "systemd" and units.lingers(getpass.getuser()) is False:
+        what = "the service ends when you log out"
+        yield Finding("notice", what, str(path), "loginctl enable-linger")
 
 
 def _redaction(home: Home) -> tuple[Redaction, list[Finding]]:

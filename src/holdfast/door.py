@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from holdfast import forks
 from holdfast.errors import AppendFailed, HoldfastError, InvalidEvent, RuleError
 from holdfast.ids import derived, uuid7
 
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
     from holdfast.journal.writer import Writer
 
 SOURCE = "sdk"
-_FORK_WAIT_S = 1.0
 _lock = threading.Lock()
-_held_for_fork = False
 _writers: dict[str, Writer] = {}
 _default: Writer | None = None  # of the home that the environment named at the first event
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
@@ -156,26 +155,13 @@ def close() -> None:
             _writers.popitem()[1].close()
 
 
-# A fork waits for a first `record` under way in another thread: the child would inherit the locks of modules that are
-# just being imported, held for good. It does not wait for ever.
-def _before_fork() -> None:
-    global _held_for_fork  # noqa: PLW0603 - module state is the point
-    _held_for_fork = _lock.acquire(timeout=_FORK_WAIT_S)
-
-
-def _after_fork_in_parent() -> None:
-    if _held_for_fork:
-        _lock.release()
-
-
-def _after_fork_in_child() -> None:
+def _forget_after_fork() -> None:
     global _lock  # noqa: PLW0603 - module state is the point
     _lock = threading.Lock()
 
 
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-)
+# A first `record` under way in another thread would leave the child the locks of modules that are just being imported.
+forks.hold(lambda: (_lock,), _forget_after_fork)
 
 
 def _close_at_exit() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from holdfast.capture.claude_files import key_named, session_named, transcript_beside
-from holdfast.capture.claude_transcripts import META_SOURCE
+from holdfast.capture.claude_transcripts import WHOLE_SOURCES
 from holdfast.errors import StoreBusy, TransferFailed, UsageError
 from holdfast.failpoints import failpoint
 from holdfast.home import translators
@@ -284,7 +284,7 @@ class _Barred:
             return True
         if record.s == FILE_SOURCE:
             return self._declared(record)
-        if record.s == META_SOURCE and self._meta(record):
+        if record.s in WHOLE_SOURCES and self._meta(record):
             return True
         if record.p is not None and record.p.file in self._files:
             return True

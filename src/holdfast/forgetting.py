@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -21,22 +22,27 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from holdfast import rewriting
+from holdfast.capture import codex_hooks
 from holdfast.capture.claude_files import session_named, transcript_beside
-from holdfast.capture.claude_transcripts import META_SOURCE
-from holdfast.errors import SegmentHeld
+from holdfast.capture.claude_transcripts import WHOLE_SOURCES
+from holdfast.errors import SegmentHeld, StillAlive
 from holdfast.events import SessionNoted, WorkspaceMoved
 from holdfast.failpoints import failpoint
 from holdfast.forgotten import Entry
 from holdfast.home import translators
 from holdfast.journal import format as fmt
 from holdfast.journal import reader, segments, verify
-from holdfast.store import bodies, outline
+from holdfast.recover.resume import file_stem
+from holdfast.store import asking, bodies, outline
 from holdfast.store.project import FILE_SOURCE, SHARED_SOURCES, start_of
 from holdfast.store.statements import statements
+from holdfast.supervise import linked, look, tools
+from holdfast.supervise.spec import own_session
 from holdfast.transfer.outgoing import declared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable
+    from collections.abc import Callable, Container, Iterable, Iterator
+    from pathlib import Path
 
     import apsw
 
@@ -44,6 +50,7 @@ if TYPE_CHECKING:
     from holdfast.forgotten import Forgotten, Hashes
     from holdfast.home import Home
     from holdfast.journal.format import Record
+    from holdfast.supervise.look import AgentLook, Life
 
 WHY = fmt.FORGOTTEN
 _HINT = "nothing of it comes back meanwhile; `holdfast forget` ends it"
@@ -182,7 +189,9 @@ class _Look:
         self._theirs = theirs
         self._translators = translators()
         self._damaged: list[tuple[int, int, list[tuple[str, str]]]] = []  # segment, bytes, what it names
-        self._lines: set[str] = set()  # ids of the sessions' transcript lines, by which titles name them
+        self._lines: set[str] = (
+            set()
+        )  # ids of the sessions' transcript lines and agents, by which others name them
         self._singles: list[tuple[str, _One]] = []  # titles, and lines in files of others; each with its file
         self._metas: list[tuple[str, _One]] = []  # each with the path of the transcript beside it
         self._moves: list[tuple[str, str, _One]] = []
@@ -220,6 +229,8 @@ class _Look:
         if record.s in SHARED_SOURCES and record.p is not None:
             if any(map(self._theirs.session, sessions)) or self._theirs.record(record.id):
                 self._singles.append((record.p.file, replace(one, theirs=True)))
+            elif not sessions and (thread := codex_hooks.session_of(record.body_bytes() or b"")):
+                self._singles.append((record.p.file, replace(one, about=(thread,))))
         elif record.p is not None:
             self._of_file(record.p.file, events, sessions, one)
         else:
@@ -269,7 +280,7 @@ class _Look:
 
     def _by_itself(self, record: Record, events: list[Event], sessions: set[str], one: _One) -> None:
         moved = next((event.data for event in events if isinstance(event.data, WorkspaceMoved)), None)
-        path = self._meta_path(record) if record.s == META_SOURCE else None
+        path = self._meta_path(record) if record.s in WHOLE_SOURCES else None
         named = self._theirs.path(path)
         if moved is not None:
             self._moves.append((moved.old, moved.new, one))
@@ -288,6 +299,8 @@ class _Look:
     def _note(self, event: Event) -> None:
         """Keep what decides about titles and moves: the lines of their sessions, and where every session was started."""
         theirs = self._theirs.session(event.session)
+        if theirs and event.agent:
+            self._lines.add(f"{event.session.partition(':')[0]}:{event.agent}")
         if isinstance(event.data, SessionNoted) and event.data.line and theirs:
             self._lines.add(event.data.line)
         if cwd := getattr(event.data, "cwd", None):
@@ -443,8 +456,9 @@ def carry_out(home: Home, planned: Plan, report: Callable[[int], None] = lambda 
     Raises:
         StoreBusy: another process imports.
         SegmentHeld: another process holds a segment that must be rewritten, or records for such a session right now.
+        StillAlive: an agent that was started here works in one of them; nothing was changed.
         RewriteRefused: sealed history is not what was sealed; nothing was changed.
-        SealFailed, StoreError: the disk refused. What was rewritten stays so; the next run ends it.
+        SealFailed, StoreError, OSError: the disk refused. What was rewritten stays so; the next run ends it.
     """
     with rewriting.alone(home, _HINT):
         rewriting.seal(home, planned.belongings.segments)
@@ -454,6 +468,7 @@ def carry_out(home: Home, planned: Plan, report: Callable[[int], None] = lambda 
             rewriting.seal(home, found.segments)
             found = _look(home, theirs)
         _refuse_held(home, found, "nothing is forgotten")
+        _refuse_alive(home, theirs)
         rewriting.check_sealed(home, found.segments)
         _list(forgotten, found, theirs)
         failpoint("forget.listed")
@@ -469,6 +484,8 @@ def carry_out(home: Home, planned: Plan, report: Callable[[int], None] = lambda 
         now = _Theirs(forgotten.hashes, home.forgotten().unfinished)
         still = _look(home, now, segments.plain_numbers(home.journal))
         _refuse_held(home, still, "all else of it is forgotten")
+        _drop_resumes(home, planned)
+        _drop_runs(home, theirs)
         failpoint("forget.ending")
         _end(home.forgotten())
     return Done(
@@ -483,6 +500,55 @@ def carry_out(home: Home, planned: Plan, report: Callable[[int], None] = lambda 
         found.untold,
         found.nameless,
     )
+
+
+def _runs(home: Home, theirs: _Theirs) -> Iterator[tuple[AgentLook, list[Life]]]:
+    """The agents that were started here to work in these sessions, each with its lives that did."""
+    run = look.run_directory(home.path)
+    for directory in look.agent_directories(run):
+        found = look.look(directory)
+        lives = [life for life in found.lives if any(map(theirs.session, _worked_in(run, found, life)))]
+        if lives:
+            yield found, lives
+
+
+def _worked_in(run: Path, found: AgentLook, life: Life) -> set[str]:
+    """The keys of the sessions that a life works in, its own among them."""
+    room = look.attempt_directory(run / found.id, life.attempt)
+    out = {own_session(found.id), *linked.told(room)}
+    if found.spec is not None:
+        out.add(tools.session_of(found.spec.session, found.id, life.attempt))
+        out.update(linked.said(found.spec.tool, room))
+    return out
+
+
+def _refuse_alive(home: Home, theirs: _Theirs) -> None:
+    for found, lives in _runs(home, theirs):
+        if any(life.is_alive for life in lives):
+            what = f"agent {found.id} works in such a session, and is alive"
+            raise StillAlive(what, hint=f"nothing is forgotten; `holdfast stop {found.id}` ends it first")
+
+
+def _drop_runs(home: Home, theirs: _Theirs) -> None:
+    """Remove what lies in `run/` of agents that worked in these sessions; of one that worked in others too, what is of these."""
+    run = look.run_directory(home.path)
+    for found, lives in list(_runs(home, theirs)):
+        whole = len(lives) == len(found.lives)
+        places = (
+            [run / found.id]
+            if whole
+            else [look.attempt_directory(run / found.id, life.attempt) for life in lives]
+        )
+        for place in places:
+            shutil.rmtree(place)
+
+
+def _drop_resumes(home: Home, planned: Plan) -> None:
+    """Remove what lies in `run/` of sessions that were resumed."""
+    for one in planned.sessions:
+        stem = home.path / asking.RUN / file_stem(one.key)
+        for ending in (".lock", ".md"):
+            stem.with_suffix(ending).unlink(missing_ok=True)
 
 
 def _found_now(home: Home, planned: Plan, forgotten: Forgotten) -> tuple[Belongings, _Theirs]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from holdfast.capture import claude_files, claude_hooks
+from holdfast.capture import claude_files, claude_hooks, codex_hooks, progress
 from holdfast.errors import HomeError, UsageError
 from holdfast.failpoints import failpoint
 from holdfast.journal import blobs
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from holdfast.capture.claude_files import SourceFile
+    from holdfast.capture.inbox import Taken
     from holdfast.capture.lines import Stretch
 
 NAME = "forgotten"
@@ -196,7 +197,7 @@ class Forgotten:
         """Whether a source file is left out; one whose name names no session is asked for the one that it tells of, or its transcript."""
         if not self.entries:
             return False
-        path = claude_files.printable_path(file.path)
+        path = claude_files.recorded_path(file.path)
         if self.holds_path(path):
             return True
         if claude_files.session_named(path) is not None:
@@ -208,11 +209,13 @@ class Forgotten:
         """Whether a line of a transcript speaks of a forgotten session."""
         return any(self.holds_session(f"claude:{one}") for one in claude_files.sessions_of_line(line))
 
-    def holds_payload(self, payload: bytes) -> bool:
-        """Whether what a hook left speaks of a forgotten session."""
+    def holds_payload(self, spool: Taken, payload: bytes) -> bool:
+        """Whether what a hook or an agent left in a spool speaks of a forgotten session."""
         if not self.entries:
             return False
-        session = claude_hooks.session_of(payload)
+        if spool.tool is None:
+            return self.holds_session(progress.session_of(spool.name))
+        session = (codex_hooks if spool.tool == "codex" else claude_hooks).session_of(payload)
         return session is not None and self.holds_session(session)
 
     def remember(self, sessions: Iterable[str], paths: Iterable[str], records: Iterable[str] = ()) -> None:
@@ -237,7 +240,7 @@ class Forgotten:
     def remember_files(self, files: Iterable[SourceFile]) -> None:
         """Take off the list what these source files are of; raises as `remember`."""
         given = list(files) if self.entries else []
-        paths = [claude_files.printable_path(file.path) for file in given]
+        paths = [claude_files.recorded_path(file.path) for file in given]
         told = [
             claude_files.key_named(path) if claude_files.session_named(path) else claude_files.key_told(file)
             for path, file in zip(paths, given, strict=True)

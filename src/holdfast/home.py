@@ -9,8 +9,10 @@ config.toml settings, written by the user
 journal/    segments; blobs/ large bodies
 store.db    link to the current store; writer.lock: held by the one process that captures and folds
 backups/    copies of older stores, made before their tables were brought up to date
-run/        what a fold in the background said
-inbox/      what hooks left and nobody recorded yet (`capture/inbox.py`)
+run/        a directory for each agent that was started here (`supervise/look.py`); the service's lock and socket, and what it said in
+            the background; what a fold in the background said; claims on sessions that are resumed
+inbox/      what hooks left and agents said of their progress, and nobody recorded yet (`capture/inbox.py`)
+requests/   what coordinators ask for (`supervise/mailbox.py`); responses/ what they are answered
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from holdfast import clock, premises
-from holdfast.errors import HomeError, JournalError, StoreBusy, StoreError
+from holdfast.errors import HomeError, JournalError, StoreBusy, StoreError, SuperviseError
 from holdfast.journal.writer import Writer
 from holdfast.settings import cache_directory
 
@@ -37,11 +39,12 @@ if TYPE_CHECKING:
     import apsw
 
     from holdfast.capture.claude_files import SourceFile
-    from holdfast.catch_up import ImportReport
+    from holdfast.catch_up import ImportReport, Means, Registry
     from holdfast.forgotten import Forgotten
     from holdfast.journal.sealed import Seal
     from holdfast.redact import Redactor
     from holdfast.settings import Settings
+    from holdfast.store.activity import Vitals
     from holdfast.store.context import Recall
     from holdfast.store.project import Entry, Projector, Translation, Translator
     from holdfast.store.upkeep import Folding, Upkeep
@@ -110,8 +113,24 @@ class Home:
         from holdfast.redact import Redactor, rules
 
         kept = KeptGates()
-        own = rules.load(self.path / rules.FILE_NAME)
+        own = rules.load(self.rules_path)
         return Redactor(self.key, own, load=kept.load, keep=kept.keep, environment=os.environ)
+
+    def cleaned(self, told: dict[str, Any]) -> dict[str, Any]:
+        """What was seen of the world and passed no door yet, without the secrets in it; nothing, if it could not be looked at."""
+        found = msgspec.json.decode(self.redactor.clean(msgspec.json.encode(told)).body)
+        return found if isinstance(found, dict) else {}
+
+    def read_rules_again(self) -> None:
+        """Forget what was read of the rules of redaction: what is written from now on passes those of today."""
+        self.__dict__.pop("redactor", None)
+
+    @property
+    def rules_path(self) -> Path:
+        """The user's own rules of redaction."""
+        from holdfast.redact import rules
+
+        return self.path / rules.FILE_NAME
 
     @cached_property
     def key(self) -> bytes:
@@ -167,7 +186,7 @@ class Home:
 
         from holdfast.store import database
 
-        with database.writer_lock(self.path, wait_ms=self.settings.catch_up_wait_ms) as mine:
+        with database.writer_lock(self.path, wait_ms=self.settings.catch_up_wait_ms, ask=False) as mine:
             if mine:
                 try:
                     db = self.upkeep().open(defer=True)
@@ -241,6 +260,17 @@ class Home:
 
         return Recall(self.journal, self.blobs, translators())
 
+    def vitals(self) -> Vitals:
+        """What tells, now, whether a process of a session is at work."""
+        from holdfast.capture import claude_registry, codex_locks
+        from holdfast.capture.liveness import Liveness, here
+        from holdfast.supervise import lives, look
+
+        registry = self.settings.claude_config_dir / claude_registry.DIRECTORY
+        locks = self.settings.codex_home / codex_locks.DIRECTORY
+        looks = lives.looks(look.run_directory(self.path), self.host_id)
+        return Liveness(registry, locks, here(self.host_id), looks)
+
     # ── capture ──
 
     def default_roots(self) -> list[Path]:
@@ -288,19 +318,16 @@ class Home:
         """
         import apsw
 
-        from holdfast.capture import claude_files
-        from holdfast.catch_up import ImportReport
         from holdfast.store import database
 
-        files, unreadable = claude_files.find(self.default_roots() if paths is None else paths)
+        wait_ms = self.settings.catch_up_wait_ms if wait_ms is None else wait_ms
+        if not (paths or seal_all or also_forgotten):
+            served = self._served(wait_ms, self.names_of_roots() if paths is None else None)
+            if served is not None:
+                return served
+        out, files = self.found(self.default_roots() if paths is None else paths)
         if paths is None:
             self._looked_at = files
-        out = ImportReport(
-            files_total=len(files),
-            bytes_total=sum(file.size_bytes for file in files),
-            unreadable=[(u.path, u.why) for u in unreadable if not self.forgotten().holds_path(u.path)],
-        )
-        wait_ms = self.settings.catch_up_wait_ms if wait_ms is None else wait_ms
         with database.writer_lock(self.path, wait_ms=wait_ms) as mine:
             if not mine:
                 out.busy, out.done = True, False
@@ -322,6 +349,43 @@ class Home:
                 raise self._failed(exc) from exc
         return out
 
+    def names_of_roots(self) -> list[str]:
+        """Where this process looks for agents' history, as another one can compare it."""
+        from holdfast.capture.claude_files import printable_path
+
+        return [printable_path(os.path.realpath(path)) for path in self.looked_for()]
+
+    def _served(self, wait_ms: int, roots: list[str] | None) -> ImportReport | None:
+        """What the service says that keeps this home caught up; None: none does, or not with these roots."""
+        from holdfast.catch_up import ImportReport
+        from holdfast.store import asking, lock
+
+        holder = lock.holder(self.path)
+        if holder is None or not holder.serves:
+            return None
+        more = {} if roots is None else {"roots": roots}
+        answer = asking.ask(self.path, "catch_up", wait_ms / 1000, **more)
+        if answer is not None and answer.get("other_roots") is True:
+            return None
+        return ImportReport(busy=True, done=False) if answer is None else ImportReport.told(answer)
+
+    def found(self, paths: list[Path]) -> tuple[ImportReport, list[SourceFile]]:
+        """The source files below the paths, and a report that nothing is done with them yet.
+
+        Raises:
+            NotFound: a path does not exist.
+        """
+        from holdfast.capture import claude_files
+        from holdfast.catch_up import ImportReport
+
+        files, unreadable = claude_files.find(paths)
+        out = ImportReport(
+            files_total=len(files),
+            bytes_total=sum(file.size_bytes for file in files),
+            unreadable=[(u.path, u.why) for u in unreadable if not self.forgotten().holds_path(u.path)],
+        )
+        return out, files
+
     def _capture(
         self,
         db: apsw.Connection,
@@ -333,36 +397,66 @@ class Home:
         seal_all: bool,
     ) -> bool:
         """Record and fold, seal beside, and close the store; whether it must be folded anew then."""
-        from holdfast.catch_up import Capture, Inbox
-        from holdfast.journal.sealing import Beside
-        from holdfast.store import database
+        from holdfast.catch_up import Capture
 
-        beside = Beside(self.journal, lambda: self.host_id)
+        means = self.means(db)
         try:
-            projector = self._projector(db)
-            writer, forgotten = self.writer(fsync_interval_s=0), self.forgotten()
-            lines = forgotten.holds_line if forgotten else None
-            inbox = Inbox(self.inbox, forgotten.holds_payload)
-            Capture(
-                db,
-                writer,
-                projector,
-                beside,
-                out,
-                report,
-                limit_s,
-                lambda: self.key,
-                forgotten.holds,
-                lines,
-                inbox,
-            ).run(files)
+            Capture(means, out, report, limit_s).run(files)
         finally:
-            beside.close(finish=seal_all)
-            out.unsealed = str(beside.failed) if beside.failed else None
-            database.checkpoint(db, truncate=True)
-            again = database.must_fold_again(db)
-            db.close()
+            again = means.close(seal_all=seal_all)
+            out.unsealed = str(means.sealing.failed) if means.sealing.failed else None
         return again
+
+    def means(self, db: apsw.Connection) -> Means:
+        """What catching up works with; the caller holds the writer's lock and gives the store, open for writing."""
+        from holdfast.catch_up import Inbox, Means
+        from holdfast.journal.sealing import Beside
+
+        forgotten = self.forgotten()
+        return Means(
+            db,
+            self.writer(fsync_interval_s=0),
+            self._projector(db),
+            Beside(self.journal, lambda: self.host_id),
+            lambda: self.key,
+            forgotten.holds,
+            forgotten.holds_line if forgotten else None,
+            Inbox(self.inbox, forgotten.holds_payload, self._session_of),
+            None if self.is_sample else self._registry(forgotten),
+            runs=self._tell_runs,
+        )
+
+    def _tell_runs(self, writer: Writer) -> None:
+        """Tell what became of agents that were started here while nobody looked."""
+        from holdfast.supervise import look, telling
+
+        run = look.run_directory(self.path)
+        told = telling.Telling(run, lambda: writer, lambda: self.host_id)
+        if telling.tell_all(told, telling.unsettled(run)):
+            writer.sync()
+            told.settle()
+
+    def _session_of(self, agent: str) -> str | None:
+        """The key of the session that an agent is which was started here; None: it cannot be read any more."""
+        from holdfast.supervise import look, spec
+
+        try:
+            return spec.read(look.run_directory(self.path) / agent).session
+        except SuperviseError:
+            return None
+
+    @property
+    def registry_directory(self) -> Path:
+        """Where Claude Code lists its processes."""
+        from holdfast.capture import claude_registry
+
+        return self.settings.claude_config_dir / claude_registry.DIRECTORY
+
+    def _registry(self, forgotten: Forgotten) -> Registry:
+        from holdfast.capture.liveness import here
+        from holdfast.catch_up import Registry
+
+        return Registry(self.registry_directory, here(self.host_id), forgotten.holds_session)
 
     def _fold_in_background(self) -> None:
         from holdfast import background
@@ -448,7 +542,11 @@ class KeptGates:
                 digest, _, gate = file.read().partition(b"\n")
         except OSError:
             return None
-        return gate if hashlib.sha256(gate).hexdigest().encode() == digest else None
+        if hashlib.sha256(gate).hexdigest().encode() != digest:
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)  # those that were not used for longest go first
+        return gate
 
     def keep(self, name: str, gate: bytes) -> None:
         """Keep one; not for sure: nothing is lost with it, and its digest tells whether it is whole."""
@@ -487,7 +585,7 @@ def _folding_in(
 
 def translators() -> dict[str, Translator]:
     """The translator of each source."""
-    from holdfast.capture import claude_hooks, codex, sdk
+    from holdfast.capture import claude_hooks, claude_registry, codex, codex_hooks, progress, runs, sdk
     from holdfast.capture import claude_transcripts as claude
     from holdfast.store.project import Translation
 
@@ -506,8 +604,13 @@ def translators() -> dict[str, Translator]:
     return {
         claude.SOURCE: claude.translate,
         claude.META_SOURCE: claude.translate_meta,
+        claude.RESULT_SOURCE: claude.translate_result,
         claude_hooks.SOURCE: claude_hooks.translate,
+        claude_registry.SOURCE: claude_registry.translate,
         codex.SOURCE: codex.translate,
+        codex_hooks.SOURCE: codex_hooks.translate,
+        progress.SOURCE: progress.translate,
+        runs.SOURCE: runs.translate,
         sdk.SOURCE: translate_sdk,
     }
 

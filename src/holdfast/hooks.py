@@ -1,4 +1,4 @@
-"""Install hooks: lines of shell that a tool runs at each of its events (`capture/inbox.py` says what they do).
+"""Install hooks: lines of shell that a tool runs at each of its events (`capture/sink.py` says what they do).
 
 A tool's settings belong to a person. Only entries that leave what they are told in this home's inbox are added, changed or
 removed; everything else keeps its value and its place. A file that cannot be understood is not touched. Before a file is changed,
@@ -14,9 +14,9 @@ import shlex
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from holdfast.capture import inbox
+from holdfast.capture import sink
 from holdfast.errors import HooksRefused
 from holdfast.journal.blobs import write_over
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from holdfast.settings import Settings
 
 SCOPES: Final = ("user", "project", "local")
-TIMEOUT_S: Final = 5  # the tool ends a hook that takes longer
 BACKUP_SUFFIX: Final = ".before-holdfast"
 
 # Every event of Claude Code 2.1.330 but WorktreeCreate, whose output is where the worktree lies. Versions that do not know one of
@@ -38,6 +37,30 @@ EVENTS: Final = (
     "SubagentStart", "SubagentStop", "TeammateIdle", "TaskCreated", "TaskCompleted", "Stop", "StopFailure",
     "PreCompact", "PostCompact", "PreModelSwitch", "PostModelSwitch", "WorktreeRemove",
 )  # fmt: skip
+# Every event of Codex 0.169.0. It passes over those that it does not know.
+CODEX_EVENTS: Final = (
+    "SessionStart", "SessionEnd", "UserPromptSubmit", "PreToolUse", "PostToolUse", "PermissionRequest", "PreCompact", "PostCompact",
+    "SubagentStart", "SubagentStop", "Stop", "Interrupt",
+)  # fmt: skip
+
+
+class Tool(NamedTuple):
+    """A tool that runs hooks: at which events, and after how long it ends one. Codex says so aloud of more than 3 s at some."""
+
+    name: str
+    events: tuple[str, ...]
+    timeout_s: int
+
+
+TOOLS: Final = {"claude": Tool("claude", EVENTS, 5), "codex": Tool("codex", CODEX_EVENTS, 3)}
+
+
+class Ours(NamedTuple):
+    """A hook of ours in a file: which of its event's groups, which of that group's entries."""
+
+    event: str
+    group: int
+    entry: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +71,7 @@ class Place:
         installed: events with exactly the hook of this version.
         outdated: events with one of another version of ours.
         problem: why the file cannot be understood; None when it can, or is not there.
+        found: where in the file those of this version stand.
     """
 
     tool: str
@@ -56,13 +80,45 @@ class Place:
     installed: tuple[str, ...] = ()
     outdated: tuple[str, ...] = ()
     problem: str | None = None
+    found: tuple[Ours, ...] = ()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Events without one of ours; none where the file cannot be understood."""
+        there = (*self.installed, *self.outdated)
+        return () if self.problem else tuple(e for e in TOOLS[self.tool].events if e not in there)
 
 
-def settings_file(settings: Settings, scope: str) -> Path:
-    """Where Claude Code reads settings of a scope; the project is the current directory."""
+def settings_file(settings: Settings, tool: str, scope: str) -> Path | None:
+    """Where a tool reads hooks of a scope; the project is the current directory. None: it has no such scope."""
+    if tool == "codex":
+        above = {"user": settings.codex_home, "project": Path.cwd() / ".codex"}.get(scope)
+        return None if above is None else above / "hooks.json"
     if scope == "user":
         return settings.claude_config_dir / "settings.json"
     return Path.cwd() / ".claude" / ("settings.json" if scope == "project" else "settings.local.json")
+
+
+def settings(inbox_directory: Path) -> dict[str, list[Any]]:
+    """What our hooks are in settings of Claude Code, as their member `hooks`, for one launch of it."""
+    entry = _entry(TOOLS["claude"], sink.line(inbox_directory, "claude"))
+    return {event: [{"hooks": [entry]}] for event in EVENTS}
+
+
+def _entry(tool: Tool, command: str) -> dict[str, Any]:
+    return {"type": "command", "command": command, "timeout": tool.timeout_s}
+
+
+def backup_of(path: str | Path) -> Path:
+    """Where what a settings file held before is kept."""
+    target = Path(os.path.realpath(path))
+    return target.with_name(target.name + BACKUP_SUFFIX)
+
+
+def tools_here(settings: Settings) -> list[str]:
+    """The tools whose own directory is there."""
+    homes = {"claude": settings.claude_config_dir, "codex": settings.codex_home}
+    return [tool for tool, home in homes.items() if home.is_dir()]
 
 
 class Hooks:
@@ -71,26 +127,37 @@ class Hooks:
     Args:
         path: the file; a link stays one.
         inbox_directory: where hooks of this home leave what they are told.
+        tool: whose file it is.
     """
 
-    def __init__(self, path: Path, inbox_directory: Path) -> None:
+    def __init__(self, path: Path, inbox_directory: Path, tool: str = "claude") -> None:
         self.path = path
-        self._command = inbox.sink(inbox_directory, "claude")
-        self._place = shlex.quote(os.fspath(inbox_directory / "claude"))
+        self._tool = TOOLS[tool]
+        self._command = sink.line(inbox_directory, tool)
+        self._place = shlex.quote(os.fspath(inbox_directory / tool))
+
+    @property
+    def tool(self) -> str:
+        """Whose file it is."""
+        return self._tool.name
 
     def look(self, scope: str) -> Place:
         """How they stand there."""
         try:
             _, value = self._read()
         except HooksRefused as exc:
-            return Place("claude", scope, self.path, problem=str(exc))
+            return Place(self._tool.name, scope, self.path, problem=str(exc))
         installed: list[str] = []
         outdated: list[str] = []
+        found: list[Ours] = []
         for event, groups in _events(value).items():
-            ours = [entry for entry in _entries(groups) if self._is_ours(entry)]
-            if ours:
-                (installed if ours == [self._entry()] else outdated).append(event)
-        return Place("claude", scope, self.path, tuple(installed), tuple(outdated))
+            ours = [(at, entry) for *at, entry in _placed(groups) if self._is_ours(entry)]
+            if [entry for _, entry in ours] == [self._entry()]:
+                installed.append(event)
+                found += [Ours(event, *at) for at, _ in ours]
+            elif ours:
+                outdated.append(event)
+        return Place(self._tool.name, scope, self.path, tuple(installed), tuple(outdated), found=tuple(found))
 
     def install(self, *, dry_run: bool = False) -> tuple[str, ...]:
         """Add what is missing and renew what is outdated; the events that changed.
@@ -101,7 +168,7 @@ class Hooks:
         before, value = self._read()
         events = _events(value)
         changed: list[str] = []
-        for event in EVENTS:
+        for event in self._tool.events:
             groups = events.get(event, [])
             if [entry for entry in _entries(groups) if self._is_ours(entry)] != [self._entry()]:
                 events[event] = [*self._without(groups), {"hooks": [self._entry()]}]
@@ -129,11 +196,11 @@ class Hooks:
         return tuple(changed)
 
     def _entry(self) -> dict[str, Any]:
-        return {"type": "command", "command": self._command, "timeout": TIMEOUT_S}
+        return _entry(self._tool, self._command)
 
     def _is_ours(self, entry: object) -> bool:
         command = entry.get("command") if isinstance(entry, dict) else None
-        return isinstance(command, str) and command.startswith(inbox.OURS) and self._place in command
+        return isinstance(command, str) and command.startswith(sink.OURS) and self._place in command
 
     def _without(self, groups: list[Any]) -> list[Any]:
         kept = []
@@ -171,18 +238,27 @@ class Hooks:
         return raw, value
 
     def _write(self, before: bytes | None, value: dict[str, Any]) -> None:
-        target = Path(os.path.realpath(self.path))
         text = json.dumps(value, indent=_indent(before), ensure_ascii=False)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            mode = stat.S_IMODE(target.stat().st_mode) if before is not None else None
-            if before is not None:
-                write_over(target.with_name(target.name + BACKUP_SUFFIX), before, mode=mode)
-            if (target.read_bytes() if target.exists() else None) != before:
-                raise HooksRefused(self.path, "another program changed it meanwhile")
-            write_over(target, text.encode() + b"\n", mode=mode)
-        except OSError as exc:
-            raise HooksRefused(self.path, exc.strerror or str(exc)) from exc
+        replace(self.path, before, text.encode() + b"\n")
+
+
+def replace(path: Path, before: bytes | None, content: bytes) -> None:
+    """Give a settings file new content, and keep what it held (`before`, None: it is not there) beside it.
+
+    Raises:
+        HooksRefused: it could not be written, or holds something else by now; it is as it was.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        mode = stat.S_IMODE(target.stat().st_mode) if before is not None else None
+        if before is not None:
+            write_over(backup_of(target), before, mode=mode)
+        if (target.read_bytes() if target.exists() else None) != before:
+            raise HooksRefused(path, "another program changed it meanwhile")
+        write_over(target, content, mode=mode)
+    except OSError as exc:
+        raise HooksRefused(path, exc.strerror or str(exc)) from exc
 
 
 def _events(value: dict[str, Any]) -> dict[str, list[Any]]:
@@ -190,10 +266,17 @@ def _events(value: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def _entries(groups: list[Any]) -> Iterator[object]:
-    for group in groups:
+    for *_, entry in _placed(groups):
+        yield entry
+
+
+def _placed(groups: list[Any]) -> Iterator[tuple[int, int, object]]:
+    """Every entry with the numbers of its group and of itself."""
+    for group_number, group in enumerate(groups):
         entries = group.get("hooks") if isinstance(group, dict) else None
         if isinstance(entries, list):
-            yield from entries
+            for number, entry in enumerate(entries):
+                yield group_number, number, entry
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ import os
 import re
 import shlex
 import stat
-import subprocess
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,15 +23,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from holdfast import background, forgotten, premises
-from holdfast.capture import inbox
-from holdfast.errors import HomeError, StoreBusy
+from holdfast import background, checkpointing, forgotten, premises, service
+from holdfast.capture import inbox, progress, sink
+from holdfast.checkpoint import kept, place
+from holdfast.errors import AgentRuns, CheckpointFailed, HomeError, StoreBusy
+from holdfast.git import Git, NoAnswer
 from holdfast.home import KeptGates
 from holdfast.journal.blobs import sync_directory
-from holdfast.store import database, lock, migrate
+from holdfast.store import asking, database, lock, migrate
+from holdfast.supervise import look, mailbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from holdfast.settings import Settings
 
@@ -41,6 +43,20 @@ _LOOK_LIMIT_BYTES = 4 << 20
 _GIT_LIMIT_S = 10
 _OURS = re.compile(r"(?:\A|[/\s'\"=])holdfast(?:\Z|[\s'\".])")
 
+_ATTEMPT = (
+    (
+        r"(?:start|child|exit|stop|settings)\.json|lock|hb|out\.log|told|\.exit|sessions\.jsonl|linked|again",
+        None,
+    ),
+    (r"\.(?:child|stop)\.json(?:\.[0-9a-f]{8})?|\.(?:told|linked|again)\.[0-9a-f]{8}", None),
+)
+_AGENT = (
+    (r"\d{4,9}|\.\d{4,9}\.[0-9a-f]{8}\.new", _ATTEMPT),
+    (r"spec\.json|settled|\.settled\.[0-9a-f]{8}", None),
+)
+_STEM = r"[^.].*\.json"  # of a request: coordinators choose names
+_HALF = r"\..+\.[0-9a-f]{32}"  # of `write_over`, when it was killed
+
 # The names of a home, in the order in which they are removed. A directory is a table of its own.
 _HOME: tuple[tuple[str, Any], ...] = (
     (r"\.store\.db\.new|store\.db", None),
@@ -48,9 +64,39 @@ _HOME: tuple[tuple[str, Any], ...] = (
     (r"\.known-[0-9a-f-]{36}", None),
     (r"journal", ((r"\d{8,}\.[a-z0-9.]+|chain\.jsonl", None), (r"\.[a-z0-9.-]+", None))),
     (r"blobs", ((r"[0-9a-f]{64}", None), (r"\.writing-[0-9a-f-]{36}|\.removing-[0-9a-f]{64}", None))),
-    (r"run", ((re.escape(background.LOG), None),)),
+    (
+        r"run",
+        (
+            (
+                rf"{re.escape(background.LOG)}|{re.escape(checkpointing.LOG)}|{re.escape(mailbox.LOCK)}|service\.(?:lock|log|sock)|resume-[0-9a-f]{{16}}\.(?:lock|md)",
+                None,
+            ),
+            (r"[0-9a-f]{12}|\.[0-9a-f]{12}\.[0-9a-f]{8}\.(?:new|gone)", _AGENT),
+        ),
+    ),
+    (kept.DIRECTORY, ((r"\.?[0-9a-f]{32}\.(?:index|lock|[0-9a-f-]{36})", None),)),
     (migrate.BACKUPS, ((r"\.?store-schema-\d+\.db[a-z0-9.-]*", None),)),
-    (r"inbox", ((r"claude(?:-[0-9a-f-]{36})?", None),)),
+    (
+        r"inbox",
+        (
+            (
+                rf"(?:{'|'.join(inbox.TOOLS)})(?:-[0-9a-f-]{{36}})?|{progress.SPOOL.pattern}|{progress.TAKEN.pattern}",
+                None,
+            ),
+        ),
+    ),
+    (
+        mailbox.REQUESTS,
+        (
+            (_STEM, None),
+            (_HALF, None),
+            (r"claimed|answered", ((_STEM, None), (_HALF, None))),
+            (r"refused", ((r"[0-9a-f-]{36}(?:\.why)?\.json", None), (_HALF, None))),
+            (r"prompts", ((r"[0-9a-f]{12}\.txt", None), (_HALF, None))),
+        ),
+    ),
+    (mailbox.RESPONSES, ((r".+_response\.json", None), (_HALF, None))),
+    (sink.DIRECTORY, ((r"hook-[a-z0-9_]+|hook\.c|\.hook\.[0-9a-f]{32}(?:\.tried)?", None),)),
     (rf"{re.escape(forgotten.TEMPORARY)}|{forgotten.NAME}", None),
     (r"host-id|config\.toml|redact\.toml|redaction-key", None),
     (r"\.redact\.toml\.[0-9a-f]{32}", None),
@@ -85,6 +131,7 @@ class Hooks:
         files = [settings.claude_config_dir / "settings.json", codex / "hooks.json", codex / "config.toml"]
         for workspace in workspaces:
             files += [Path(workspace, ".claude", name) for name in ("settings.json", "settings.local.json")]
+            files.append(Path(workspace, ".codex", "hooks.json"))
         for path in files:
             try:
                 commands = [text for text in _commands(_content(path)) if _OURS.search(text)]
@@ -98,9 +145,9 @@ class Hooks:
 
 def _remedy(command: str, path: Path, settings: Settings) -> str:
     """How a hook is taken away: by ourselves, if it is of this home."""
-    if not command.startswith(inbox.OURS) or os.fspath(settings.home / inbox.DIRECTORY) not in command:
+    if not command.startswith(sink.OURS) or os.fspath(settings.home / inbox.DIRECTORY) not in command:
         return "remove this entry from the file"
-    if path.parent == settings.claude_config_dir:
+    if path.parent in {settings.claude_config_dir, settings.codex_home}:
         return "holdfast hooks uninstall"
     scope = "local" if path.name == "settings.local.json" else "project"
     return f"cd {shlex.quote(os.fspath(path.parent.parent))} && holdfast hooks uninstall --scope {scope}"
@@ -138,28 +185,89 @@ class Units:
             (user / "Library" / "LaunchAgents", "*holdfast*.plist"),
         ):
             for path in sorted(directory.glob(pattern)) if directory.is_dir() else ():
-                yield Found("a service", str(path), "stop and disable it, then delete this file")
+                yield Found("a service", str(path), "holdfast service uninstall")
 
 
-class Refs:
-    """Checkpoints in the Git repositories of workspaces."""
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One of ours in a repository: git's directory, its name, and how many checkpoints it keeps, if it is one of those."""
 
-    def look(self, settings: Settings, workspaces: list[str], env: Mapping[str, str]) -> Iterator[Found]:  # noqa: ARG002
-        for workspace in workspaces:
-            if not os.path.isdir(workspace):  # noqa: PTH112 - foreign text
-                continue
-            asked = ["git", "-C", workspace, "for-each-ref", "--format=%(refname)", "refs/holdfast"]
-            try:
-                done = subprocess.run(
-                    asked, capture_output=True, text=True, timeout=_GIT_LIMIT_S, check=False
-                )
-            except (OSError, subprocess.TimeoutExpired, ValueError):
-                continue
-            for name in done.stdout.split() if done.returncode == 0 else ():
-                yield Found(f"the checkpoint {name}", workspace, f"git update-ref -d {name}")
+    repository: str
+    name: str
+    checkpoints: int
 
 
-TRACES: tuple[Trace, ...] = (Hooks(), Units(), Refs())
+@dataclass(frozen=True, slots=True)
+class Unreached:
+    """A repository in which checkpoints were taken, and of which it cannot be told whether it keeps them still: git's directory, and why."""
+
+    repository: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Ours in repositories, and the repositories that could not be asked."""
+
+    found: list[Reference] = field(default_factory=list)
+    unreached: list[Unreached] = field(default_factory=list)
+
+
+def references(workspaces: Iterable[str], repositories: Iterable[str] = ()) -> References:
+    """Ours in the repositories of workspaces, and in those that checkpoints were taken in."""
+    out = References()
+    found: dict[str, None] = {}
+    for workspace in workspaces:
+        if os.path.isdir(workspace):  # noqa: PTH112 - foreign text
+            with contextlib.suppress(NoAnswer, UnicodeDecodeError):
+                said = Git(workspace, _GIT_LIMIT_S)("rev-parse", "--path-format=absolute", "--git-common-dir")
+                found[os.path.realpath(said.decode().rstrip("\n"))] = None
+    found |= {one if "\0" in one else os.path.realpath(one): None for one in repositories}
+    for repository in found:
+        try:
+            os.stat(repository)  # noqa: PTH116 - foreign text
+            out.found.extend(_references(repository))
+        except FileNotFoundError:
+            out.unreached.append(Unreached(repository, "it is not there any more"))
+        except OSError as exc:
+            out.unreached.append(Unreached(repository, exc.strerror or str(exc)))
+        except (NoAnswer, ValueError) as exc:
+            out.unreached.append(Unreached(repository, str(exc)))
+    return out
+
+
+def _references(repository: str) -> Iterator[Reference]:
+    """Those of one. Raises NoAnswer, ValueError."""
+    git = Git("/", _GIT_LIMIT_S, repository=Path(repository))
+    for name in git("for-each-ref", "--format=%(refname)", "refs/holdfast").decode().split():
+        count = 0
+        if name.startswith(place.REFS):
+            count = int(git("rev-list", "--count", "--first-parent", name, "--"))
+        yield Reference(repository, name, count)
+
+
+def refuse_unreached(unreached: list[Unreached]) -> None:
+    """The home is the only one that knows where checkpoints are. Raises CheckpointFailed."""
+    for one in unreached:
+        raise CheckpointFailed(
+            one.repository,
+            f"checkpoints were taken there, and whether it keeps them cannot be told: {one.why}",
+            hint="bring it back, or repair access, and run this again; --leave-behind forgets where they are. Nothing was removed",
+        )
+
+
+def remove(found: list[Reference]) -> None:
+    """Remove references to checkpoints; what only they named, git collects in time. Raises CheckpointFailed."""
+    for one in found:
+        try:
+            git = Git("/", _GIT_LIMIT_S, place.SETTINGS, Path(one.repository))
+            git.leave_out_hooks()
+            git("update-ref", "--no-deref", "-d", one.name)
+        except NoAnswer as exc:
+            raise CheckpointFailed(one.repository, f"{one.name} was not removed: {exc}") from exc
+
+
+TRACES: tuple[Trace, ...] = (Hooks(), Units())
 
 
 def outside(settings: Settings, workspaces: list[str], env: Mapping[str, str]) -> list[Found]:
@@ -256,29 +364,61 @@ def _is_sort(path: Path, inside: object) -> bool:
         return False
     if inside is not None:
         return stat.S_ISDIR(found.st_mode)
-    return stat.S_ISREG(found.st_mode) or (
-        stat.S_ISLNK(found.st_mode) and path.name.lstrip(".").startswith(database.LINK)
+    return (
+        stat.S_ISREG(found.st_mode)
+        or (stat.S_ISSOCK(found.st_mode) and path.name == asking.NAME)
+        or (stat.S_ISLNK(found.st_mode) and path.name.lstrip(".").startswith(database.LINK))
     )
 
 
-def purge(planned: Purge) -> Purge:
-    """Remove what was planned, while nobody else uses the home; returns what was really removed and kept.
+def purge(planned: Purge, found: list[Reference]) -> Purge:
+    """Remove what was planned, and references to checkpoints before it, while nobody else uses the home; returns what was really removed
+    and kept.
 
     Raises:
+        CheckpointFailed: a reference could not be removed; the home stays, and knows of it.
         StoreBusy: another process imports into the home, or writes its journal.
+        AgentRuns: an agent that was started here is alive.
         OSError: something could not be removed; what is left is a home, or can be purged again.
     """
     with contextlib.ExitStack() as held:
         sample = planned.home / "sample"
         for home in (planned.home, *([sample] if _is_sample(sample) else [])):
-            if not held.enter_context(database.writer_lock(home, wait_ms=_WAIT_MS)):
+            if not (
+                held.enter_context(database.writer_lock(home, wait_ms=_WAIT_MS, ask=False))
+                and held.enter_context(_no_service(home))
+            ):
                 raise StoreBusy(
-                    "another process is importing into this home", hint="end it, then run this again"
+                    "another process keeps this home, or imports into it",
+                    hint="end it (a service: `holdfast down`), then run this again",
                 )
             _lock_segments(home / "journal", held)
+        refuse_with_agents(planned.home)
+        remove(found)
         now = Purge(planned.home)
         _sort(planned.home, _HOME, now)  # again: something may have come since it was shown
         return _remove(now)
+
+
+def refuse_with_agents(home: Path) -> None:
+    """What an agent writes lies in the home. Raises AgentRuns."""
+    found = map(look.look, look.agent_directories(look.run_directory(home)))
+    if alive := [one.id for one in found if one.is_alive]:
+        raise AgentRuns(
+            f"agents that were started here are alive: {', '.join(alive[:5])}",
+            hint="`holdfast down --kill` stops them all; nothing was removed",
+        )
+
+
+@contextlib.contextmanager
+def _no_service(home: Path) -> Iterator[bool]:
+    """Keep services from beginning for the block; yields whether none runs: one in trouble holds no other lock."""
+    run = home / asking.RUN
+    if not run.is_dir():
+        yield True
+        return
+    with lock.held(run, 0, name=service.LOCK) as mine:
+        yield mine
 
 
 def _lock_segments(journal: Path, held: contextlib.ExitStack) -> None:

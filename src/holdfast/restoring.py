@@ -1,8 +1,8 @@
 """Give a session's transcripts back: write what the journal holds of its source files where they lay, or elsewhere.
 
-A session's files are those whose path names it, and those whose path names none and of which some line speaks of it. Of each
-path the newest generation is given back: body and line end of each record in the order of their positions, which must follow
-each other without a gap from the first byte on. Agents' meta files are given back as they were recorded last.
+A session's files are those whose path names it, and those whose path names none and of which some line speaks of it; of Codex the
+rollouts of its threads, each where it lay last, and not compressed. Of each path the newest generation is given back: body and line end of each record in the order of their positions, which must follow
+each other without a gap from the first byte on. Agents' meta files and long outputs are given back as they were recorded last.
 
 A file of which something is missing is refused, and what is missing is named. What was taken out of a line before it was recorded
 is not known any more; such lines are given back as they are, and named.
@@ -22,8 +22,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from holdfast.capture.claude_files import file_id, printable_path, session_named, transcript_beside
-from holdfast.capture.claude_transcripts import META_SOURCE, SOURCE
+from holdfast.capture import codex_files
+from holdfast.capture.claude_files import (
+    WHOLE_LIMIT_BYTES,
+    file_id,
+    printable_path,
+    session_named,
+    transcript_beside,
+)
+from holdfast.capture.claude_transcripts import SOURCE, WHOLE_SOURCES
 from holdfast.errors import BlobDamaged, NotFound, TransferFailed, UsageError
 from holdfast.home import translators
 from holdfast.ids import derived, short
@@ -45,12 +52,12 @@ if TYPE_CHECKING:
 
 WRITTEN, THERE, DIFFERS, REFUSED = placing.WRITTEN, placing.THERE, placing.DIFFERS, placing.REFUSED
 _HEAD_BYTES = 4 << 10  # of a damaged line; what says whose it is stands at its beginning
-_META_LIMIT_BYTES = 1 << 20  # of which no more is recorded
 _HEAD = re.compile(rb'\{"v":\d+,"id":"[^"]*","t":\d+,"s":"([^"]{1,200})"')
-_PLACE = re.compile(rb'"p":\["([0-9a-f]{16})",(\d{1,19}),(\d{1,19})\]')
+_PLACE = re.compile(rb'"p":\["([0-9a-f]{16}(?:\.[0-9a-f-]{36}){0,2})",(\d{1,19}),(\d{1,19})\]')
 _META_PATH = re.compile(rb'"path":"((?:[^"\\]|\\.){1,4000})"')
 _ESCAPED = re.compile(r"\\x[89a-f][0-9a-f]")  # a byte of a path that is no UTF-8, as it is recorded
 _PLACEHOLDER = re.compile(PLACEHOLDER.pattern.replace("[a-z0-9-]{1,40}", "([a-z0-9-]{1,40})").encode())
+_SOURCES = {"claude": (SOURCE, *WHOLE_SOURCES), "codex": (codex_files.SOURCE,)}  # of what can be given back
 _GONE = {"retired": "its full text was retired", fmt.FORGOTTEN: "it was forgotten"}
 
 
@@ -106,6 +113,7 @@ class File:
 class Restored:
     """What became of a session's files. `unread` are damaged ranges of the journal that do not say whose they were."""
 
+    tool: str
     session: str
     target: str
     files: list[File]
@@ -123,7 +131,7 @@ def restore(home: Home, name: str, to: Path | None = None, *, dry_run: bool = Fa
     Args:
         home: where it was recorded.
         name: the session's id, or its beginning.
-        to: a directory that gets the directory of the project; None: they are written where they lay.
+        to: a directory that gets the directory of the project, or of Codex `sessions`; None: they are written where they lay.
         dry_run: write nothing, and say what would become of each file.
 
     Raises:
@@ -134,21 +142,24 @@ def restore(home: Home, name: str, to: Path | None = None, *, dry_run: bool = Fa
     db = home.reader()
     try:
         key, native = _session(home, db, name)
-        look = _Look(home, db, key, native)
+        look = _Look(home, db, key)
         found = look.run()
     finally:
         db.close()
     if not found:
         raise NotFound(
             f"no transcript of session {native} is recorded here",
-            hint="only what was read from Claude Code's transcripts can be given back",
+            hint="only what was read from Claude Code's transcripts and Codex's rollouts can be given back",
         )
-    own = Path(os.path.realpath(home.settings.claude_config_dir / "projects"))
-    target = _target(home, own if to is None else to, dry_run=dry_run)
-    places = _Places(own, target, native, elsewhere=to is not None)
-    return Restored(
-        native, str(target), [_restored(one, target, places, dry_run=dry_run) for one in found], look.unread
+    tool = key.partition(":")[0]
+    settings = home.settings
+    own = Path(
+        os.path.realpath(settings.codex_home if tool == "codex" else settings.claude_config_dir / "projects")
     )
+    target = _target(home, own if to is None else to, dry_run=dry_run)
+    places = _Places(own, target, key, elsewhere=to is not None)
+    files = [_restored(one, target, places, dry_run=dry_run) for one in found]
+    return Restored(tool, native, str(target), files, look.unread)
 
 
 def _session(home: Home, db: apsw.Connection, name: str) -> tuple[str, str]:
@@ -156,7 +167,7 @@ def _session(home: Home, db: apsw.Connection, name: str) -> tuple[str, str]:
     try:
         session_id = queries.session_id(db, name)
     except NotFound as exc:
-        if any(home.forgotten().holds_session(key) for key in (name, f"claude:{name}")):
+        if any(home.forgotten().holds_session(key) for key in (name, f"claude:{name}", f"codex:{name}")):
             raise NotFound(f"session {name!r} was forgotten", hint="nothing of it is kept") from exc
         raise
     key, _ = queries.session_origin(db, session_id)
@@ -188,16 +199,16 @@ class _Places:
     """Where recorded paths lie below the target.
 
     Args:
-        own: the directory of projects in Claude Code's.
+        own: the directory of projects in Claude Code's, or Codex's own.
         target: below which files are written.
-        session: the id of theirs.
+        key: of their session.
         elsewhere: the target is not where they lay.
     """
 
-    def __init__(self, own: Path, target: Path, session: str, *, elsewhere: bool) -> None:
+    def __init__(self, own: Path, target: Path, key: str, *, elsewhere: bool) -> None:
         self._own = f"{printable_path(str(own))}/"
         self._target = target
-        self._session = session
+        self._tool, _, self._session = key.partition(":")
         self._elsewhere = elsewhere
 
     def names(self, path: str | None, why_pathless: str) -> tuple[str, ...]:
@@ -223,12 +234,19 @@ class _Places:
         if not self._elsewhere:
             raise _Misplaced(f"it did not lie below {self._own[:-1]}; --to DIR writes it elsewhere")
         names = path.split("/")[1:]
+        if self._tool == "codex":
+            kept = (codex_files.SESSIONS, codex_files.ARCHIVED)
+            return tuple(names[max((at for at, name in enumerate(names[:-1]) if name in kept), default=-1) :])
         theirs = {self._session, f"{self._session}.jsonl"}
         at = max((at for at, name in enumerate(names) if name in theirs), default=len(names) - 1)
         return tuple(names[max(0, at - 1) :])
 
     def path(self, names: tuple[str, ...]) -> str:
-        return str(self._target.joinpath(*names))
+        """Where it is written. Raises _Misplaced."""
+        path = str(self._target.joinpath(*names))
+        if self._tool == "codex" and os.path.lexists(f"{path}{codex_files.COMPRESSED}"):
+            raise _Misplaced(f"Codex keeps a compressed one beside it: {path}{codex_files.COMPRESSED}")
+        return path
 
 
 def _restored(one: _Source | _Meta, target: Path, places: _Places, *, dry_run: bool) -> File:
@@ -283,7 +301,9 @@ class _Source:
         self.name = name
         self.path: str | None = None
         self.generation = 0
-        self.named: str | None = None  # the session that the path names
+        self.named: str | None = None  # the key of the session that the path names, or of a rollout its id
+        self.thread: str | None = None  # of a rollout
+        self.declared = 0  # when its place was last told, as a number that rises
         self.speaks = False  # of the session that is looked for
         self.flaw: str | None = None
         self.damaged: list[Gap] = []  # what damaged lines of the journal say they held
@@ -292,9 +312,14 @@ class _Source:
         self._pieces: dict[tuple[int, str], _Piece] = {}
         self._lines: list[_Piece] = []
 
-    def declare(self, path: str, generation: int) -> None:
-        self.path, self.generation, self.named = path, generation, session_named(path)
-        if file_id(path, generation) != self.name:
+    def declare(self, path: str, generation: int, number: int) -> None:
+        self.path, self.generation, self.declared = path, generation, number
+        rollout, named = codex_files.rollout_of(self.name), session_named(path)
+        if rollout is not None:
+            self.named, self.thread = rollout.session, rollout.thread
+        elif named is not None:
+            self.named = f"claude:{named}"
+        if file_id(path, generation) != self.name.partition(".")[0]:
             self.flaw = "its path is not recorded as it was"
 
     def add(self, item: reader.Found) -> None:
@@ -392,9 +417,11 @@ class _Content(msgspec.Struct):
 
 
 class _Meta:
-    """An agent's meta file, as it was recorded last."""
+    """A file that is recorded whole, as it was last: of an agent, or a long output."""
 
-    why_pathless = "the full texts of agents' meta files were retired, and with them where they lay"
+    why_pathless = (
+        "the full texts of agents' meta files, or of long outputs, were retired, and with them where they lay"
+    )
 
     def __init__(
         self, records: _Records, path: str | None, record: fmt.Record | None, flaw: str | None = None
@@ -420,9 +447,9 @@ class _Meta:
             content = (held.text or "").encode() if held.base64 is None else base64.b64decode(held.base64)
         except (BlobDamaged, msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as exc:
             raise _Misplaced(f"its record cannot be read: {exc}") from exc
-        if len(content) >= _META_LIMIT_BYTES:
+        if len(content) >= WHOLE_LIMIT_BYTES[record.s]:
             raise _Misplaced("it is longer than what is recorded of such a file")
-        exact = derived(META_SOURCE, self.path or "", short(content.hex(), 64)) == record.id
+        exact = derived(record.s, self.path or "", short(content.hex(), 64)) == record.id
         if not exact and not record.r and "\ufffd" in (held.text or ""):
             raise _Misplaced("it had bytes that are no UTF-8, and those are not recorded")
         self.redacted = Redacted()
@@ -479,11 +506,12 @@ class _Records:
 class _Look:
     """Reads the journal once and finds what belongs to a session."""
 
-    def __init__(self, home: Home, db: apsw.Connection, key: str, native: str) -> None:
+    def __init__(self, home: Home, db: apsw.Connection, key: str) -> None:
         self._home = home
         self._db = db
         self._key = key
-        self._native = native if key == f"claude:{native}" else ""
+        self._recorded = _SOURCES.get(key.partition(":")[0], ())
+        self._declarations = 0
         self._translators = translators()
         self._records = _Records(home)
         self._sources: dict[str, _Source] = {}
@@ -503,10 +531,10 @@ class _Look:
                     )
             elif item.record.s == FILE_SOURCE:
                 self._declare(item.record)
-            elif item.record.s == SOURCE and item.record.p is not None:
-                self._line(item)
-            elif item.record.s == META_SOURCE:
+            elif item.record.s in WHOLE_SOURCES:
                 self._meta(item.record)
+            elif item.record.s in self._recorded and item.record.p is not None:
+                self._line(item)
         for item in damaged:
             self._blame(item)
         return self._theirs()
@@ -519,12 +547,13 @@ class _Look:
     def _declare(self, record: fmt.Record) -> None:
         body = record.body_bytes() or b""
         if (found := declared(body)) is not None:
-            self._source(found[0]).declare(found[1], _generation(body))
+            self._declarations += 1
+            self._source(found[0]).declare(found[1], _generation(body), self._declarations)
 
     def _line(self, item: reader.Found) -> None:
         assert item.record.p is not None
         source = self._source(item.record.p.file)
-        if source.named not in (None, self._native):
+        if source.named not in (None, self._key):
             return
         source.add(item)
         if source.named is None and not source.speaks:
@@ -540,7 +569,7 @@ class _Look:
             self._retired_metas |= self._speaks(record, None)
             return
         path = outline.outline(bodies.as_it_is(record, self._home.blobs)).get("path")
-        if path is not None:
+        if path is not None and f"claude:{session_named(path) or self._key.partition(':')[2]}" == self._key:
             self._metas[path] = _Meta(self._records, path, record)
 
     # ── damage ──
@@ -555,7 +584,7 @@ class _Look:
         """Find out which file a damaged line was of, or keep it as one that may be of theirs."""
         head = self._head(item)
         source = _HEAD.match(head)
-        if source is not None and source[1].decode("latin-1") not in (SOURCE, META_SOURCE):
+        if source is not None and source[1].decode("latin-1") not in self._recorded:
             return
         place = _PLACE.search(head)
         file = self._sources.get(place[1].decode()) if place else None
@@ -580,18 +609,25 @@ class _Look:
                 paths.add(source.path)
             if source.path not in newest or newest[source.path].generation < source.generation:
                 newest[source.path] = source
-        files: list[_Source | _Meta] = [self._checked(newest[path]) for path in sorted(paths)]
+        files: list[_Source | _Meta] = [
+            self._checked(newest[path]) for path in sorted(paths) if self._lay_there_last(newest[path], paths)
+        ]
         metas = [meta for path, meta in sorted(self._metas.items()) if self._is_beside(path, paths)]
         if self._retired_metas and not metas:
             metas.append(_Meta(self._records, None, None))
         return [*files, *metas, *pathless]
 
+    def _lay_there_last(self, source: _Source, paths: set[str]) -> bool:
+        """Whether a rollout lay at no other of these paths later, as one that was archived."""
+        others = (one for one in self._sources.values() if one.thread is not None and one.path in paths)
+        return not any(one.thread == source.thread and one.declared > source.declared for one in others)
+
     def _is_theirs(self, source: _Source) -> bool:
-        return source.speaks if source.named is None else source.named == self._native
+        return source.speaks if source.named is None else source.named == self._key
 
     def _is_beside(self, path: str, paths: set[str]) -> bool:
         named = session_named(path)
-        return named == self._native if named is not None else transcript_beside(path) in paths
+        return f"claude:{named}" == self._key if named is not None else transcript_beside(path) in paths
 
     def _checked(self, source: _Source) -> _Source:
         """The newest generation of a path, with what the store knows of it."""
@@ -617,9 +653,9 @@ def _generation(body: bytes) -> int:
 
 
 def _meta_named(head: bytes) -> str | None:
-    """The path that a damaged record of a meta file names."""
+    """The path that a damaged record of a whole file names."""
     source, path = _HEAD.match(head), _META_PATH.search(head)
-    if source is None or path is None or source[1] != META_SOURCE.encode():
+    if source is None or path is None or source[1].decode("latin-1") not in WHOLE_SOURCES:
         return None
     try:
         return msgspec.json.decode(b'"' + path[1] + b'"', type=str)

@@ -6,6 +6,8 @@ is all there is: the file, the environment names, the flags and the reference pa
 
 from __future__ import annotations
 
+import json
+import sys
 import tomllib
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +24,7 @@ ENV_PREFIX = "HOLDFAST_"
 _KIB = 1024
 _MIB = 1024 * _KIB
 _LARGEST = 2**63 - 1
+_TIME = "ISO 8601"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Setting:
     """One row of the table.
 
     `default` None means that the sentence says how it is found. `minimum` is the least accepted number.
-    `also_env` names environment variables of other programs that are honoured after our own.
+    `also_env` names environment variables of other programs that are honoured after our own. `words` says what stands in the lists of a table.
     """
 
     name: str
@@ -40,6 +43,11 @@ class Setting:
     minimum: int = 0
     maximum: int | None = None
     also_env: tuple[str, ...] = ()
+    words: str = "of which the first is the program"
+
+    @property
+    def is_time(self) -> bool:
+        return self.unit == _TIME
 
     @property
     def env(self) -> str:
@@ -49,13 +57,22 @@ class Setting:
     def flag(self) -> str:
         return "--" + self.name.replace("_", "-")
 
+    @staticmethod
+    def written(value: object) -> str:
+        """A value as the environment and a flag take it."""
+        return json.dumps(value) if isinstance(value, dict) else str(value)
+
     @property
     def accepts(self) -> str:
         """What a value may be, in words."""
         if self.type is Path:
             return "a path"
-        if self.type is str:
+        if self.is_time:
             return "a time with its zone, such as 2026-11-21T12:00:00Z, or nothing"
+        if self.type is str:
+            return "a program's name, or the path of one"
+        if self.type is dict:
+            return f"for each name a list of words, {self.words}; in the environment and as a flag as JSON"
         number = "a whole number" if self.type is int else "a number"
         most = "" if self.maximum is None else f" and at most {self.maximum}"
         return f"{number} of {self.unit}, at least {self.minimum}{most}"
@@ -153,10 +170,82 @@ SETTINGS: tuple[Setting, ...] = (
         "How long the first import goes on before a first answer is shown.",
     ),
     Setting(
+        "claude_program",
+        str,
+        "claude",
+        "program",
+        "What is started to resume a session of Claude Code, and what `holdfast run` knows it by; a name is looked for in PATH.",
+    ),
+    Setting(
+        "codex_program",
+        str,
+        "codex",
+        "program",
+        "What is started to resume a session of Codex, and what `holdfast run` knows it by; a name is looked for in PATH.",
+    ),
+    Setting(
+        "resume_commands",
+        dict,
+        "{}",
+        "words",
+        "What is started to resume a session of another source, by the source's name; `{session}`, `{directory}` and "
+        "`{packet_file}` in a word stand for the session's id, its directory, and a file with what it is handed over.",
+    ),
+    Setting(
+        "resume_limit_s",
+        float,
+        60.0,
+        "seconds",
+        "A resumed session that shows no work of its own for this long counts as not resumed.",
+    ),
+    Setting(
+        "checkpoint_every_s",
+        float,
+        0.0,
+        "seconds",
+        "How often the service takes a checkpoint of each workspace in which a session is at work; 0 means never.",
+        maximum=604_800,
+    ),
+    Setting(
+        "checkpoint_file_size_bytes",
+        int,
+        64 * _MIB,
+        "bytes",
+        "A larger file is left out of checkpoints, which say so.",
+        maximum=1024 * _MIB,
+    ),
+    Setting(
+        "deploy_commands",
+        dict,
+        "{}",
+        "words",
+        "What is started for a request that names no command, by `TYPE/MODEL`, else by the agent's type, else by the model, else `*`; "
+        "`{prompt}`, `{prompt_file}`, `{model}`, `{agent_id}`, `{agent_name}`, `{agent_type}`, `{request_id}` and `{cwd}` in a word "
+        "stand for what the request says.",
+    ),
+    Setting(
+        "definition_roots",
+        dict,
+        "{}",
+        "words",
+        "Directories with definitions of agents beyond those that the tools have, by a name for each. A path that begins with neither `/` nor "
+        "`~` is looked for in the working directory and above it, up to the repository's root.",
+        words="of which the first is the directory, one is its tier (`project`, `user`, `system`), and others may be the tool (`claude`, "
+        "`codex`, `custom`) and `read-only`",
+    ),
+    Setting(
+        "claude_managed_dir",
+        Path,
+        None,
+        "path",
+        "Where an organisation keeps Claude Code's managed settings, and agents below `.claude/agents`; by default `/etc/claude-code`, on macOS "
+        "`/Library/Application Support/ClaudeCode`.",
+    ),
+    Setting(
         "now",
         str,
         "",
-        "ISO 8601",
+        _TIME,
         "For tests: this time replaces the clock in answers; nothing means the clock.",
     ),
 )
@@ -178,6 +267,15 @@ class Settings:
     search_size_chars: int
     catch_up_wait_ms: int
     first_answer_s: float
+    claude_program: str
+    codex_program: str
+    resume_commands: Mapping[str, list[str]]
+    resume_limit_s: float
+    checkpoint_every_s: float
+    checkpoint_file_size_bytes: int
+    deploy_commands: Mapping[str, list[str]]
+    definition_roots: Mapping[str, list[str]]
+    claude_managed_dir: Path
     now: str
     origins: Mapping[str, str]
 
@@ -236,7 +334,7 @@ def _look(
     if home is not None and setting.name in from_file:
         return from_file[setting.name], f"file {home / FILE_NAME}", home
     if setting.default is None:
-        return _platform_home(), "default", here
+        return (_platform_home() if setting.name == "home" else _managed_directory()), "default", here
     return setting.default, "default", here
 
 
@@ -244,6 +342,11 @@ def _platform_home() -> Path:
     import platformdirs  # noqa: PLC0415 - start-up time: most runs are told where their home is
 
     return platformdirs.user_state_path("holdfast")
+
+
+def _managed_directory() -> Path:
+    """Where Claude Code looks for what an organisation manages: code.claude.com/docs/en/settings, 2026-09."""
+    return Path("/Library/Application Support/ClaudeCode" if sys.platform == "darwin" else "/etc/claude-code")
 
 
 def cache_directory() -> Path:
@@ -276,13 +379,17 @@ def _names_hint() -> str:
 
 def _read(
     setting: Setting, raw: object, origin: str, base: Path, env: Mapping[str, str]
-) -> Path | str | float:
+) -> Path | str | float | dict[str, list[str]]:
     """Turn a raw value into the row's type; raises SettingError."""
     try:
         if setting.type is Path:
             return _read_path(raw, base, env)
-        if setting.type is str:
+        if setting.is_time:
             return _read_time(raw)
+        if setting.type is str:
+            return _read_program(raw)
+        if setting.type is dict:
+            return _read_commands(raw)
         return _read_number(setting, raw)
     except ValueError as exc:
         why = f"expected {setting.accepts}{f', {exc}' if str(exc) else ''}"
@@ -306,6 +413,29 @@ def _read_time(raw: object) -> str:
     return raw
 
 
+def _read_program(raw: object) -> str:
+    if not isinstance(raw, str) or not raw or "\0" in raw:
+        raise ValueError(_not(raw))
+    return raw
+
+
+def _read_commands(raw: object) -> dict[str, list[str]]:
+    try:
+        given = json.loads(raw) if isinstance(raw, str) else raw
+    except RecursionError:
+        raise ValueError("") from None
+    if not isinstance(given, dict):
+        raise ValueError(_not(given))  # noqa: TRY004 - one way out for every bad value
+    for source, words in given.items():
+        if not isinstance(words, list) or not words or not all(map(_is_word, words)) or not words[0]:
+            raise ValueError(f"which {source!r} has not")
+    return given
+
+
+def _is_word(word: object) -> bool:
+    return isinstance(word, str) and "\0" not in word
+
+
 def _read_number(setting: Setting, raw: object) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise ValueError(_not(raw))  # noqa: TRY004 - one way out for every bad value
@@ -315,7 +445,8 @@ def _read_number(setting: Setting, raw: object) -> float:
         number = int(raw) if setting.type is int else float(raw)
     except ValueError:
         raise ValueError("") from None
-    if not setting.minimum <= number <= _LARGEST:  # NaN compares with nothing, so it is refused too
+    most = _LARGEST if setting.maximum is None else setting.maximum
+    if not setting.minimum <= number <= most:  # NaN compares with nothing, so it is refused too
         raise ValueError("")
     return number
 

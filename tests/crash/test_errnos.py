@@ -6,13 +6,14 @@ import random
 
 import pytest
 
+from tests.amount import some
 from tests.crash import errnos, points
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(points.missing() is not None, reason=points.missing() or ""),
 ]
-SAMPLES = 4
+SAMPLES = len(some(range(2), 1))
 
 
 @pytest.mark.parametrize("name", errnos.OPERATIONS)

@@ -11,6 +11,7 @@ import apsw
 import pytest
 
 from holdfast.store import database
+from tests.amount import some
 from tests.crash import points, volume
 from tests.store import version
 
@@ -99,7 +100,7 @@ def calls(home, sql, syscall, file):
 
 
 @needs_strace
-@pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EDQUOT"])
+@pytest.mark.parametrize("error", some(["ENOSPC", "EIO", "EDQUOT"], 1))
 @pytest.mark.parametrize(
     ("syscall", "file"), [("pwrite64", COPY), ("fsync", COPY), ("rename", COPY), ("fsync", "backups")]
 )

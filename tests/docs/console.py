@@ -97,6 +97,7 @@ def environment(place, user):
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("HOLDFAST_", "CLAUDE", "XDG_", "FORCE_COLOR", "CLICOLOR"))
+        or name == "XDG_CACHE_HOME"  # compiled gates: a busy machine would tell of the seconds that they take
     }
     return kept | {
         "HOME": str(user),

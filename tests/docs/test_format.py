@@ -200,7 +200,15 @@ def test_derived_ids_are_made_as_the_page_says(run, home, example):
 
 
 @pytest.mark.parametrize(
-    "source", ["holdfast.segment", "holdfast.file", "claude.transcript", "claude.agent_meta", "sdk"]
+    "source",
+    [
+        "holdfast.segment",
+        "holdfast.file",
+        "claude.transcript",
+        "claude.agent_meta",
+        "claude.tool_result",
+        "sdk",
+    ],
 )
 def test_every_source_that_is_written_is_specified(source):
     from holdfast.capture import claude_transcripts, sdk
@@ -210,11 +218,11 @@ def test_every_source_that_is_written_is_specified(source):
         fmt.SEGMENT_SOURCE,
         project.FILE_SOURCE,
         claude_transcripts.SOURCE,
-        claude_transcripts.META_SOURCE,
+        *claude_transcripts.WHOLE_SOURCES,
         sdk.SOURCE,
     }
     assert source in written
-    assert len(written) == 5
+    assert len(written) == 6
     assert f"`{source}`" in PAGE
 
 

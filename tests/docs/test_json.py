@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -17,12 +18,15 @@ import pytest
 
 from holdfast.cli.app import COMMANDS
 from holdfast.journal import segments
-from tests import old_layouts
+from tests import old_layouts, warm
+from tests.checkpoint.builders import git, made
 from tests.e2e.test_redact_apply import DOOR
+from tests.recover.builders import agent_call, rich
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "reference" / "json.md"
 SCENARIOS = ROOT / "tests" / "data" / "claude-code"
+REF = "refs/holdfast/checkpoints/main"
 HEAD = ["field", "type", "unit", "null means", "meaning"]
 _LINK = re.compile(r"\[([^\]]+)\]\(#[^)]*\)")
 _WORDS = {
@@ -61,6 +65,16 @@ def _flat(every, rows):
         else:
             flat[name] = row
     return flat
+
+
+def included(text):
+    """(shape, shape whose fields stand in it too) for each "all of" row of the page."""
+    heading = ""
+    for line in text.splitlines():
+        if line.startswith("##"):
+            heading = line.lstrip("# ").strip()
+        elif line.startswith("| all of "):
+            yield heading, _LINK.search(line)[1]
 
 
 SHAPES = shapes(PAGE.read_text("utf-8"))
@@ -117,26 +131,48 @@ def answers(tmp_path_factory):
     environment |= {"HOLDFAST_HOME": str(home), "CLAUDE_CONFIG_DIR": str(claude), "HOME": str(place)}
     out = []
 
-    def ask(*args, stdin="", code=0, shape=None):
-        done = subprocess.run(
-            [sys.executable, "-m", "holdfast", *args, "--json"],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=environment,
-            cwd=place,
-            check=False,
-        )
+    def ask(*args, stdin="", code=0, shape=None, aliases=(), cwd=place, program=None):
+        at = args.index("--") if "--" in args else len(args)
+        words = (*args[:at], "--json", *args[at:])
+        if program is None:
+            done = warm.run_holdfast(
+                tuple(map(str, words)), stdin=stdin.encode(), env=environment, cwd=cwd, limit_s=60
+            )
+        else:
+            command = [sys.executable, *program, *words]
+            done = subprocess.run(
+                command,
+                input=stdin.encode(),
+                capture_output=True,
+                timeout=60,
+                env=environment,
+                cwd=cwd,
+                check=False,
+            )
         assert done.returncode == code, done.stderr
         words = (
             args[:2]
-            if args and args[0] in ("journal", "workspace", "redact", "hooks", "restore")
+            if args
+            and args[0]
+            in (
+                "journal",
+                "workspace",
+                "redact",
+                "hooks",
+                "restore",
+                "service",
+                "recover",
+                "checkpoint",
+                "requests",
+                "definitions",
+            )
             else args[:1]
         )
         name = shape or f"holdfast {' '.join(words)}"
-        many = done.stdout.splitlines() if name == "holdfast record" else [done.stdout]
-        out.extend((name, json.loads(text)) for text in many)
+        lines = name in ("holdfast record", "holdfast watch")
+        said = done.stdout.decode()
+        many = said.splitlines() if lines else [said]
+        out.extend((each, json.loads(text)) for text in many for each in (*aliases, name))
         return out[-1][1]
 
     ask(shape="holdfast")  # nothing anywhere: the samples
@@ -173,13 +209,15 @@ def answers(tmp_path_factory):
         {"kind": "llm.called", "session": "own", "fields": {"model": "nobody-knows", "output_tokens": 1}},
         {"kind": "llm.called", "session": "own", "fields": {"input_tokens": 1}},
         {"kind": "error.raised", "session": "own", "fields": {"message": "no"}},
+        {"kind": "tool.started", "session": "own", "span": "b", "parent": "x", "fields": {"tool": "T"}},
         {"kind": "of.my.own", "session": "own", "fields": {"any": ["thing", None, 1]}},
     ]
     ask("record", stdin="".join(json.dumps(event) + "\n" for event in events))
     with next((home / "journal").iterdir()).open("ab") as segment:
         segment.write(b"\ndamage\n")
     ask(shape="holdfast")
-    lost = {"kind": "message.sent", "session": "own", "fields": {"text": "x " * 500 + "zebra"}}
+    said = {"role": "assistant", "text": "x " * 500 + "zebra"}
+    lost = {"kind": "message.sent", "session": "own", "fields": said}
     ask("record", stdin=json.dumps(lost) + "\n")
     ask("search", "please work")
     ask("search", "agent", "--ranked")
@@ -190,6 +228,9 @@ def answers(tmp_path_factory):
     for session in ask("sessions")["sessions"]:
         for name in ("show", "tree", "timeline"):
             ask(name, session["id"])
+    _ask_about_what_was_cut(ask, place)
+    _ask_about_handing_over(ask, place)
+    _ask_about_resuming(ask, place, environment)
     ask("stats")
     ask("cost")
     for by in ("day", "model", "project", "agent-type", "session"):
@@ -200,7 +241,12 @@ def answers(tmp_path_factory):
     ask("rebuild")
     _ask_about_secrets(ask, place)
     _ask_about_hooks(ask, place)
+    _ask_about_the_service(ask, place)
+    _ask_about_agents(ask, place, environment)
+    _ask_about_requests(ask, place)
+    _ask_about_checkpoints(ask, place, environment)
     _ask_about_moving(ask, place)
+    _ask_about_definitions(ask, place, claude)
     _ask_about_restoring(ask, place)
     ask("journal", "verify", code=24)
     environment |= {
@@ -254,8 +300,238 @@ def _ask_about_secrets(ask, place):
     ask("redact", "remove", "acme-key")
 
 
+_WHOLE_AGENT = """
+import os, sys
+from holdfast import settings, supervising
+from holdfast.home import Home
+from holdfast.supervise.spec import Wish
+leaving = "import os, time; os.fork() or (os.setsid(), time.sleep(20)); time.sleep(60)"
+wish = Wish(argv=(sys.executable, "-c", leaving), cwd="/", name="whole", external_id="L2.1", agent_type="t", request="r", tool="other")
+print(supervising.launch(Home(settings.load(None, os.environ, {})), wish).id)
+"""
+
+
+def _ask_about_agents(ask, place, environment):
+    """One that runs, and is asked for everything; others that ended well, badly, never began, and left something behind."""
+    whole = [sys.executable, "-c", _WHOLE_AGENT]
+    subprocess.run(whole, env=environment, check=True, capture_output=True)
+    busy = ask("run", "--detach", "--name", "busy", "--model", "m", "--task", "t", "--", "sleep", "60")["id"]
+    ask("progress", busy, "40", "--message", "m", "--task", "t")
+    ask("ps")
+    for how in ("pause", "unpause"):
+        ask(how, busy, "--why", "w")
+    ask("attempts", busy)
+    time.sleep(0.3)  # one leaves a process in a session of its own meanwhile
+    ask("stop", "whole")
+    ask("attempts", "whole")
+    said = ask("run", "--detach", "--", "echo", "said")["id"]
+    ask("logs", said, "-n", "3")
+    ask("kill", busy)
+    bad = Path(environment["HOME"], "bad")
+    bad.write_text("#!/nowhere\n")
+    bad.chmod(0o700)
+    failed = ask("run", "--detach", "--", str(bad), code=72)["id"]
+    ask("attempts", failed)
+    other = ask("run", "--detach", "--parent", busy, "--", "sleep", "60")["id"]
+    ask("stop", other)
+    left = "import os, time; os.fork() or (os.setsid(), time.sleep(5)); time.sleep(0.3)"
+    ask("run", "--", sys.executable, "-c", left, shape="started agent")
+    waits = ask("run", "--detach", "--restart", "on-failure", "--", "sh", "-c", "exit 3")["id"]
+    ask("attempts", waits)
+    ask("ps")
+    ask("ps", "--all")
+    tool = ask("run", "--detach", "--", str(_tool_at_work(ask, place)), "--resume", AT_WORK)["id"]
+    ask("ps")
+    ask("pause", tool)
+    ask("kill", tool)
+    ask("sessions")
+    ask("attempts", other)
+    ask("stop", waits)
+    ask("rm", other)
+    ask("run", "--detach", "--", "sleep", "60")
+    ask("down", "--kill")
+
+
+def _ask_about_definitions(ask, place, claude):
+    """One that hides another, one of a plugin, one that is linked, one that says everything, and some that cannot be read."""
+    work, plugin = place / "defined", place / "kit"
+    (work / ".git").mkdir(parents=True)
+    for root in (work / ".claude" / "agents", claude / "agents", plugin / "agents", claude / "plugins"):
+        root.mkdir(parents=True)
+    for root in (claude, work / ".claude"):
+        (root / "agents" / "ops.md").write_text("---\nname: ops\ndescription: x\n---\n")
+    says = "name: rich\ndescription: x\ntools: Read\nmodel: opus\ntype: t\ncapabilities: [c]\nspecialisations: [s]\n"
+    (claude / "agents" / "rich.md").write_text(f"---\n{says}---\nDo it.\n")
+    (claude / "agents" / "linked.md").symlink_to("rich.md")
+    (claude / "agents" / "loop.md").symlink_to("loop.md")
+    (claude / "agents" / "none.md").write_bytes(b"no \xff")
+    (plugin / "agents" / "of.md").write_text("---\nname: ops\ndescription: x\n---\n")
+    installed = {"plugins": {"kit@m": [{"installPath": str(plugin)}]}}
+    (claude / "plugins" / "installed_plugins.json").write_text(json.dumps(installed))
+    (claude / "settings.json").write_text('{"enabledPlugins": {"kit@m": true}}')
+    (work / ".claude" / "settings.json").write_text("{")
+    (work / ".codex" / "agents").mkdir(parents=True)
+    (work / ".codex" / "agents" / "scout.toml").write_text('name = "scout"\n')
+    (work / ".agents").symlink_to(claude / "agents")
+    own = json.dumps({"mine": [".agents", "project", "claude"]})
+    ask("--definition-roots", own, "definitions", "list", cwd=work, shape="holdfast definitions list")
+    for name in ("ops", "kit:ops", "none", "scout", "loop"):
+        ask("definitions", "show", name, cwd=work)
+        ask("definitions", "why", name, cwd=work)
+    ask("definitions", "validate", code=42, cwd=work)
+    ask("definitions", "validate", str(claude / "agents" / "rich.md"), cwd=work)
+
+
+AT_WORK = "55555555-5555-4555-8555-555555555555"
+
+
+def _tool_at_work(ask, place):
+    """A stand-in for Claude Code that only runs, and a session for it whose history is recorded."""
+    program = place / "a tool" / "claude"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    message = {"role": "user", "content": "do it"}
+    said = {"type": "user", "sessionId": AT_WORK, "uuid": AT_WORK, "cwd": "/srv/x", "message": message}
+    transcript = program.with_name(f"{AT_WORK}.jsonl")
+    transcript.write_text(json.dumps(said | {"timestamp": "2026-11-21T12:00:00Z", "version": "2"}) + "\n")
+    ask("import", str(transcript))
+    return program
+
+
+def _ask_about_requests(ask, place):
+    """One that is carried out and says how far it is, others that are refused, half written, and kept by the system; and cleaning up."""
+    ask("requests", "process")
+    box = place / "home" / "requests"
+    good = {
+        "request_id": "good",
+        "agent_id": "L1.1",
+        "agent_name": "asked",
+        "agent_type": "L1",
+        "argv": ["sleep", "60"],
+    }
+    (box / "good.json").write_text(json.dumps(good))
+    (box / "bad.json").write_text('{"request_id": "bad", "argv": []}')
+    (box / "half.json").write_text('{"request_id')
+    ask("requests", "list")
+    (box / "answered" / "kept.json").write_text("{")
+    (box / "kept.json").write_text(json.dumps(good | {"request_id": "kept"}))
+    ask("requests", "process", code=1)
+    ask("requests", "list")
+    ask("ps")
+    for name in ("answered/kept.json", "claimed/kept.json", "half.json"):
+        (box / name).unlink()
+    ask("kill", "asked")
+    ask("cleanup", "--keep-days", "1", "--dry-run")
+    writes = (
+        "import os\nr, w = os.pipe()\nif os.fork() == 0:\n os.setsid()\n os.write(w, b'x')\n"
+        " while not os.path.exists('stop'): os.write(1, b'x')\n os._exit(0)\nos.read(r, 1)"
+    )
+    ask("run", "--detach", "--cwd", str(place), "--", sys.executable, "-c", writes)
+    deadline_s = time.monotonic() + 60
+    while ask("ps")["agents"]:  # it ends, and leaves behind what writes
+        assert time.monotonic() < deadline_s
+    ask("cleanup", "--keep-days", "0", "--archive", str(place / "archive"))
+    (place / "stop").touch()
+
+
+def _ask_about_handing_over(ask, place):
+    """Every session, and one with something of everything in a repository that has it too."""
+    work, other = place / "work", place / "other"
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x", "-c", "init.defaultBranch=main", "-C"]
+    work.mkdir()
+    (work / "a").write_text("a")
+
+    def run(*words, at=work):
+        subprocess.run([*git, at, *words], check=True, capture_output=True)
+
+    for words in (["init"], ["add", "a"], ["commit", "-m", "one"], ["clone", ".", other]):
+        run(*words)
+    (other / "a").write_text("b")
+    run("stash", at=other)
+    run("worktree", "add", place / "beside", at=other)
+    run("commit", "--allow-empty", "-m", "two", at=other)
+    run("config", "filter.x.clean", "cat", at=other)
+    (other / ".gitattributes").write_text("a filter=x")
+    (other / "a").write_text("c")
+    ask("checkpoint", "take", cwd=other)
+    transcript = rich(str(other))
+    transcript.agent(place / "rich", "a1", agent_call(transcript), "It has a flaw.", finished=True)
+    transcript.write(place / "rich")
+    ask("import", str(place / "rich"))
+    case = {"kind": "case.opened", "session": "own", "fields": {"case_id": "c", "summary": "deploy?"}}
+    ask("record", stdin=json.dumps(case) + "\n")
+    for session in ask("sessions")["sessions"]:
+        packet = ask("handoff", session["id"], aliases=("holdfast recover packet",))
+    assert ask("recover", "packet", session["id"]) == packet
+    for words in (["handoff"], ["recover", "packet"]):
+        ask(*words, transcript.session, "--budget-tokens", "1000")
+
+
+def _ask_about_what_was_cut(ask, place):
+    """A process that died while it wrote, an agent that was cut in a session that ended, and what a person says of some."""
+    cut = place / "99999999-9999-4999-8999-999999999999.jsonl"
+    call = {
+        "type": "tool_use",
+        "id": "toolu_w",
+        "name": "Write",
+        "input": {"file_path": "/home/dev/x", "content": "x"},
+    }
+    told = [
+        ("user", {"role": "user", "content": "x"}),
+        ("assistant", {"id": "m", "role": "assistant", "content": [call]}),
+    ]
+    common = {"timestamp": "2026-01-01T00:00:00Z", "sessionId": cut.stem}
+    cut.write_text("".join(json.dumps(common | {"type": t, "uuid": t, "message": m}) + "\n" for t, m in told))
+    entry = {"pid": 2**31 - 1, "sessionId": cut.stem, "status": "busy", "startedAt": 1, "statusUpdatedAt": 1}
+    (place / "claude" / "sessions").mkdir()
+    (place / "claude" / "sessions" / "9.json").write_text(json.dumps(entry))
+    ask("import", str(cut))
+    ended = [
+        {"kind": f"agent.{kind}", "session": "cut", "agent": "b", "fields": fields}
+        for kind, fields in (("started", {}), ("ended", {"status": "interrupted"}))
+    ]
+    ask("record", stdin="".join(json.dumps(event) + "\n" for event in ended))
+    ask("recover", "check", code=3)
+    cut = ask("recover", "list")["sessions"]
+    ask("recover", "mark", cut[0]["session"]["id"], "completed", "--why", "by hand")
+    ask("recover", "mark", cut[1]["session"]["id"], "failed")
+    ask("recover", "mark", "a3cf8bd9", "failed")
+    every = ask("recover", "list", "--all")["sessions"]
+    for one in every:
+        ask("recover", "show", one["session"]["id"])
+    ask("recover", "clear", "--older-than", "0d")
+    ask("recover", "clear", "--yes")
+    ask("recover", "check")
+
+
+def _ask_about_resuming(ask, place, environment):
+    """A session of a program's own that goes on, and one that does not; and of Claude Code what would be started."""
+    began = {"kind": "session.started", "session": "resumable", "fields": {"cwd": str(place)}}
+    ask("record", stdin=json.dumps(began) + "\n")
+    work = json.dumps({"kind": "info", "session": "resumable", "fields": {"text": "x"}})
+    goes_on = f"echo '{work}' | {sys.executable} -m holdfast record"
+    environment["HOLDFAST_RESUME_COMMANDS"] = json.dumps({"sdk": ["sh", "-c", goes_on]})
+    ask("recover", "resume", "resumable")
+    environment["HOLDFAST_RESUME_COMMANDS"] = json.dumps({"sdk": ["sh", "-c", "exit 5"]})
+    ask("recover", "resume", "resumable", code=67)
+    ask("recover", "list", "--all")
+    ask("recover", "show", "resumable")
+    native = "98989898-9898-4898-9898-989898989898"
+    said = {
+        "type": "user",
+        "uuid": native,
+        "sessionId": native,
+        "cwd": str(place),
+        "timestamp": "2020-01-01T00:00:00Z",
+    }
+    transcript = place / "claude" / "projects" / "-home-dev-demo" / f"{native}.jsonl"
+    transcript.write_text(json.dumps(said | {"message": {"role": "user", "content": "x"}}) + "\n")
+    ask("recover", "resume", native, "--print")
+
+
 def _ask_about_hooks(ask, place):
-    """Two that are outdated, a file that cannot be read, and something that waits."""
+    """Two that are outdated, a file that cannot be read, no room for our program, and something that waits."""
     path = place / "claude" / "settings.json"
     path.parent.mkdir(exist_ok=True)
     spool = place / "home" / "inbox" / "claude"
@@ -264,11 +540,54 @@ def _ask_about_hooks(ask, place):
     local = place / ".claude" / "settings.local.json"
     local.parent.mkdir()
     local.write_text("{")
+    (place / ".codex").mkdir()
+    program = place / "home" / "bin" / f"hook-{platform.machine()}"
+    program.parent.touch()
     ask("hooks", "status")
+    ask("hooks", "install")
+    program.parent.unlink()
+    program.parent.mkdir(mode=0o700)
+    program.touch(0o700)
     ask("hooks", "install")
     ask("hooks", "status")
     ask("hooks", "uninstall")
     path.unlink()
+    task = {"id": "b1", "type": "shell", "status": "running"}
+    stop = {"session_id": "told", "hook_event_name": "Stop", "background_tasks": [task]}
+    call = {"tool_use_id": "toolu_1", "tool_name": "Bash", "agent_id": "a1", "session_id": "told"}
+    called = call | {"hook_event_name": "PostToolUse", "tool_input": {"command": "ls"}}
+    spool.write_text(json.dumps(stop) + "\n" + json.dumps(called) + "\n")
+    ask("sessions")
+    listed = {"pid": 2**31 - 1, "sessionId": "told", "status": "waiting", "waitingFor": "you", "startedAt": 1}
+    (path.parent / "sessions" / "7.json").write_text(json.dumps(listed | {"statusUpdatedAt": 1}))
+    damaged = place / "88888888-8888-4888-8888-888888888888.jsonl"
+    said = {
+        "type": "user",
+        "timestamp": "2025-01-01T00:00:00Z",
+        "sessionId": damaged.stem,
+        "message": {"role": "user", "content": "x"},
+    }
+    damaged.write_text(json.dumps(said) + "\nnot JSON\n")
+    ask("import", str(damaged))
+    for session in ("told", damaged.stem):
+        ask("show", session, "--coverage")
+
+
+def _ask_about_the_service(ask, place):
+    """One that has a problem, and what was recorded so far."""
+    ask("up", "--detach")
+    try:
+        rules = place / "home" / "redact.toml"
+        kept = rules.read_bytes()
+        rules.write_text("[[rule]")
+        ask("sessions")
+        assert ask("status")["answer"]["problem"] is not None
+        rules.write_bytes(kept)
+    finally:
+        ask("down")
+    ask("watch", "--after", "start", "--once")
+    ask("service", "install")
+    ask("service", "uninstall")
 
 
 def _ask_about_forgetting(ask, place, environment):
@@ -310,8 +629,85 @@ def _ask_about_restoring(ask, place):
     ask("restore", "session", session, "--to", str(place / "back"), code=26)
 
 
+# The command where a file grows whenever it is read, and no time is left to look for secrets.
+_BUSY = """
+from holdfast.checkpoint import looking
+from holdfast.cli import main
+
+read = looking._bytes
+
+def grown(fd, limit_bytes):
+    with open("log", "a") as file:
+        file.write("x")
+    return read(fd, limit_bytes)
+
+looking._bytes, looking.SECRETS_LIMIT_S = grown, -1
+main()
+"""
+
+
+def _ask_about_checkpoints(ask, place, environment):
+    """A checkpoint of which nothing is left out but what must be, one in the middle of a merge, and one that nobody of ours made."""
+    work = made(place / "checked")
+    ask("checkpoint", "take", "--include-ignored", "--include-secrets", cwd=work)
+    ask("checkpoint", "show", cwd=work)
+    git(work, "checkout", "-q", "--detach")
+    git(work, "update-ref", REF, git(work, "commit-tree", "-m", "none of ours", "HEAD^{tree}"))
+    ask("checkpoint", "show", cwd=work)
+    (work / "a.txt").write_text("changed")
+    (work / "sub" / "b.txt").unlink()
+    (work / "run").write_text("x")
+    (work / ".env").write_text("A=1")
+    os.mkfifo(work / "pipe")
+    first = ask("checkpoint", "take", "--message", "one", cwd=work)
+    (work / "run").chmod(0o755)
+    (work / ".git" / "MERGE_HEAD").write_text(git(work, "rev-parse", "HEAD"))
+    second = ask("checkpoint", "take", cwd=work)
+    ask("checkpoint", "show", first["id"])
+    ask("checkpoint", "show", cwd=work)
+    ask("checkpoint", "diff", first["id"], second["id"])
+    (work / "new").write_text("x")
+    (work / "run").unlink()
+    os.mkfifo(work / "run")
+    ask("checkpoint", "diff", cwd=work)
+    ask("checkpoint", "list", cwd=work)
+    killed = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "holdfast",
+            "restore",
+            "checkpoint",
+            first["id"],
+            "--to",
+            str(place / "there"),
+        ],
+        env=environment | {"HOLDFAST_FAILPOINTS": "checkpoint.written=kill"},
+        check=False,
+    )
+    assert killed.returncode < 0
+    ask("restore", "checkpoint", first["id"], "--to", str(place / "there"))
+    young = place / "young"
+    git(place, "init", "-q", str(young))
+    ask("checkpoint", "take", cwd=young)
+    ask("checkpoint", "take", cwd=young)
+    (young / "log").write_text("x")
+    ask("checkpoint", "take", "--message", "busy", cwd=young, program=("-c", _BUSY))
+    ask("checkpoint", "show", cwd=young)
+    ask("checkpoint", "list", cwd=young)
+    (young / "log").write_text("killed")
+    killed = subprocess.run(
+        [sys.executable, "-m", "holdfast", "checkpoint"],
+        cwd=young,
+        env=environment | {"HOLDFAST_FAILPOINTS": "checkpoint.intended=kill"},
+        check=False,
+    )
+    assert killed.returncode < 0
+    ask("checkpoint", "list", "--all")
+
+
 def _ask_about_moving(ask, place):
-    """Export, import, workspaces and leaving, each with something to tell."""
+    """Export, import, workspaces and leaving, each with something to tell; a repository was moved by hand."""
     pytest.importorskip("pyarrow")
     ask("workspace", "move", "/home/dev/demo", "/elsewhere")
     ask("workspace", "list")
@@ -324,6 +720,7 @@ def _ask_about_moving(ask, place):
     hook = {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "holdfast hook"}]}]}}
     (place / "claude" / "settings.json").write_text(json.dumps(hook))
     (place / "home" / "mine").touch()
+    (place / "young").rename(place / "moved")
     ask("uninstall", "--purge", "--dry-run")
 
 
@@ -338,8 +735,11 @@ def test_every_answer_has_the_documented_shape(answers):
         walk.object(value, shape, shape)
     assert walk.wrong == []
     documented = {f"{shape}.{name}" for shape, rows in SHAPES.items() for name in rows if shape != "cost"}
-    assert documented - walk.met == set()
-    assert documented - walk.with_value == set(), "never seen with a value: cannot be told from a wrong type"
+    assert sorted(documented - walk.met) == []
+    seen = walk.with_value  # what is described once has to be seen once
+    for shape, other in included(PAGE.read_text("utf-8")):
+        seen |= {f"{shape}.{name}" for name in SHAPES[other] if f"{other}.{name}" in seen}
+    assert sorted(documented - seen) == [], "never seen with a value: cannot be told from a wrong type"
 
 
 def test_every_command_has_its_shape_documented():

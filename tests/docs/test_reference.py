@@ -60,7 +60,8 @@ def test_every_option_and_argument_is_documented():
     for name in COMMANDS:
         text = section(page("cli"), f"## holdfast {name}")
         for param in find_command(name).params:
-            shown = param.opts[0] if isinstance(param, click.Option) else param.name.upper().removesuffix("S")
+            named = (param.metavar or param.name.upper()).strip("[]").removesuffix("S")
+            shown = param.opts[0] if isinstance(param, click.Option) else named
             assert shown in text, f"{name} {shown}"
             assert isinstance(param, click.Argument) or param.help, f"{name} {shown} has no help"
     text = section(page("cli"), "## Global options")

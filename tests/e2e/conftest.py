@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 CAPTURED = Path(__file__).resolve().parent.parent / "data" / "claude-code"
 SCENARIOS = sorted(path.name for path in CAPTURED.iterdir() if (path / "transcript").is_dir())
-NOW = "2026-11-22T12:00:00Z"
+NOW = (
+    "2126-11-22T12:00:00Z"  # long after everything that was captured, and after anything that a test records
+)
 
 # Runs the command for each argument list on standard input, and prints its output as JSON strings.
 _ASK = """
@@ -31,9 +33,9 @@ for args in json.load(sys.stdin):
 """
 
 
-def ask(home: Path, *commands: list[str]) -> list[str]:
+def ask(home: Path, *commands: list[str], now: str = NOW) -> list[str]:
     """What the command prints for each argument list, at a fixed moment, in one process of its own."""
-    env = os.environ | {"HOLDFAST_HOME": str(home), "HOLDFAST_NOW": NOW}
+    env = os.environ | {"HOLDFAST_HOME": str(home), "HOLDFAST_NOW": now}
     done = subprocess.run(
         [sys.executable, "-c", _ASK],
         input=json.dumps(commands),

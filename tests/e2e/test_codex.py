@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+import zstandard
 
+from holdfast.journal import reader
 from tests.e2e.conftest import ask
 from tests.e2e.test_forget import holds
 
@@ -429,6 +432,259 @@ def test_a_rollout_without_turns_is_read_as_far_as_it_goes(imported, tmp_path):
     assert shown["events"] == {"message.sent": 2}
     (error,) = shown["errors"]
     assert (error["exit_code"], error["status"]) == (1, "failed")
+
+
+def _old(
+    thread: str, *figures: tuple[tuple[int, int, int], tuple[int, int, int]], **meta: object
+) -> list[dict]:
+    """A rollout of 2025 with what `token_count` told: (input, cached, output) so far, and of the last answer."""
+
+    def told(input_tokens: int, cached: int, output: int) -> dict:
+        whole = input_tokens + output
+        names = (
+            "input_tokens",
+            "cached_input_tokens",
+            "output_tokens",
+            "reasoning_output_tokens",
+            "total_tokens",
+        )
+        return dict(zip(names, (input_tokens, cached, output, 0, whole), strict=True))
+
+    def line(kind: str, **payload: object) -> dict:
+        return {"timestamp": "2025-10-01T10:00:00.000Z", "type": kind, "payload": payload}
+
+    counts = [
+        line(
+            "event_msg",
+            type="token_count",
+            info={
+                "total_token_usage": told(*total),
+                "last_token_usage": told(*last),
+                "model_context_window": 1,
+            },
+            rate_limits={"primary": {"used_percent": number}},
+        )
+        for number, (total, last) in enumerate(figures)
+    ]
+    return [
+        line("session_meta", id=thread, cwd="/srv/old", cli_version="0.46.0", **meta),
+        line("event_msg", type="token_count", info=None, rate_limits={}),
+        *counts,
+        line("event_msg", type="token_count", info={"total_token_usage": told(9, 9, 9)}),
+    ]
+
+
+FIRST = ((1000, 0, 50), (1000, 0, 50))
+SECOND = ((2200, 1000, 80), (1200, 1000, 30))
+THIRD = ((3500, 2200, 90), (1300, 1200, 10))
+
+
+def _told(home: Path) -> dict[str, tuple]:
+    (answer,) = ask(home, ["sessions", "--json"])
+    return {
+        one["id"]: (
+            one["llm_calls"],
+            *(one["tokens"][name] for name in ("input", "cache_read", "output", "output_unreliable_calls")),
+        )
+        for one in json.loads(answer)["sessions"]
+    }
+
+
+def test_tokens_of_2025_are_those_of_each_answer_and_unsure(imported, tmp_path):
+    """Told again they count once; what was cached is part of the input; nothing is made of sums alone."""
+    lines = _old(FORK, FIRST, FIRST, SECOND, SECOND, THIRD)
+    assert _told(imported(_write(tmp_path, FORK, lines))) == {FORK: (3, 1300, 2200, 90, 3)}
+
+
+def test_tokens_that_a_fork_copied_from_2025_count_once(imported, tmp_path):
+    """But for its first answer, which may be another thread's as well. Copies have other times."""
+    origin = "01a1fe00-0000-7000-8000-000000000000"
+    former = _write(tmp_path, origin, _old(origin, FIRST, SECOND))
+    own = _old(FORK, FIRST, SECOND, THIRD, forked_from_id=origin)
+    for line in own:
+        line["timestamp"] = "2025-10-01T12:00:00.000Z"
+    fork = _write(tmp_path, FORK, own)
+    for paths in ((former, fork), (fork, former)):
+        assert _told(imported(*paths)) == {
+            origin: (2, 1200, 1000, 80, 2),
+            FORK: (2, 1100, 1200, 60, 2),
+        }
+
+
+def test_equal_first_answers_of_two_threads_of_2025_are_two(imported, tmp_path):
+    other = "01a1fe00-0000-7000-8000-000000000002"
+    paths = [_write(tmp_path, name, _old(name, FIRST)) for name in (FORK, other)]
+    assert {tokens[0] for tokens in _told(imported(*paths)).values()} == {1}
+
+
+def _compressed(path: Path) -> Path:
+    """As Codex does it: the compressed one takes the place of the plain one, and its time."""
+    times = path.stat()
+    packed = path.with_name(f"{path.name}.zst")
+    packed.write_bytes(zstandard.ZstdCompressor().compress(path.read_bytes()))
+    os.utime(packed, ns=(times.st_atime_ns, times.st_mtime_ns))
+    path.unlink()
+    return packed
+
+
+def test_compressed_rollouts_give_the_same_answers(imported, tmp_path):
+    root = Raw("multi-agent-v2").root
+    asked = [["sessions", "--json"], ["stats", "--json"], ["show", root, "--json"], ["tree", root, "--json"]]
+    shutil.copytree(RECORDED / "multi-agent-v2" / "sessions", tmp_path / "packed")
+    for path in (tmp_path / "packed").rglob("*.jsonl"):
+        _compressed(path)
+    assert ask(imported(tmp_path / "packed"), *asked) == ask(imported(RECORDED / "multi-agent-v2"), *asked)
+
+
+def test_a_rollout_that_is_compressed_and_goes_on_is_recorded_once(run, home, tmp_path):
+    """Compressed, beside the plain one, plain again and longer: one file to the journal."""
+    (whole,) = (RECORDED / "kill9-then-resume").rglob("*.jsonl")
+    lines = whole.read_bytes().splitlines(keepends=True)
+    path = tmp_path / "sessions" / whole.name
+    path.parent.mkdir()
+
+    def records() -> int:
+        assert run("import", path.parent).returncode == 0
+        found = [item.record for item in reader.read(home / "journal")]
+        return sum(record.s == "codex.rollout" for record in found)
+
+    path.write_bytes(b"".join(lines[:20]))
+    assert records() == 20
+    packed = _compressed(path)
+    assert records() == 20
+    assert records() == 20
+    path.write_bytes(b"".join(lines[:30]))
+    assert records() == 30
+    packed.unlink()
+    path.write_bytes(b"".join(lines))
+    assert records() == len(lines)
+    _compressed(path)
+    assert records() == len(lines)
+    (session,) = json.loads(run("sessions", "--json").stdout)["sessions"]
+    assert (session["state"], session["turns"]) == ("ended", 3)
+    assert list(home.glob("journal/*.tmp*")) == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "other"])
+def test_a_compressed_rollout_that_is_damaged_is_named_and_holds_up_no_other(damage, run, home, tmp_path):
+    for scenario in ("sigint", "api-error"):
+        shutil.copytree(RECORDED / scenario / "sessions", tmp_path / "all", dirs_exist_ok=True)
+    (path,) = [path for path in (tmp_path / "all").rglob("*.jsonl") if Raw("sigint").root in path.name]
+    packed = _compressed(path)
+    packed.write_bytes(packed.read_bytes()[:-10] if damage == "cut" else b"{}")
+    done = run("import", tmp_path / "all")
+    assert f"{packed}: it cannot be decompressed" in done.stderr
+    (session,) = json.loads(run("sessions", "--json").stdout)["sessions"]
+    assert session["id"] == Raw("api-error").root
+
+
+def test_a_forgotten_session_stays_away_when_it_is_compressed(run, home, tmp_path):
+    sessions = tmp_path / "sessions"
+    shutil.copytree(RECORDED / "multi-agent-v2" / "sessions", sessions)
+    assert run("import", sessions).returncode == 0
+    assert run("forget", Raw("multi-agent-v2").root, "--yes").returncode == 0
+    for path in sessions.rglob("*.jsonl"):
+        moved = tmp_path / path.name
+        path.rename(moved)
+        _compressed(moved).rename(sessions / f"{path.name}.zst")
+    assert run("import", sessions).returncode == 0
+    assert json.loads(run("sessions", "--json").stdout)["sessions"] == []
+    assert not holds(home, Raw("multi-agent-v2").root)
+
+
+# ── giving back ──
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch) -> Path:
+    """Codex's directory, with every scenario, as it lays them out."""
+    path = tmp_path / "codex"
+    for scenario in SCENARIOS:
+        shutil.copytree(RECORDED / scenario / "sessions", path / "sessions", dirs_exist_ok=True)
+    monkeypatch.setenv("CODEX_HOME", str(path))
+    return path
+
+
+def _tree(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.jsonl")}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_rollouts_come_back_byte_for_byte(scenario, run, kept, tmp_path):
+    """Those of the thread and of its agents, where they lay or elsewhere; recorded they are nothing new."""
+    raw = Raw(scenario)
+    before = {
+        name: content for name, content in _tree(kept).items() if any(one in name for one in raw.threads)
+    }
+    assert run("import").returncode == 0
+    shutil.rmtree(kept)
+    done = run("restore", "session", raw.root)
+    assert done.returncode == 0, done.stderr
+    assert f"to go on in the directory it ran in: codex resume {raw.root}" in done.stdout
+    assert _tree(kept) == before
+    assert run("restore", "session", raw.root, "--to", tmp_path / "other").returncode == 0
+    assert _tree(tmp_path / "other") == before
+    assert json.loads(run("import", "--json").stdout)["records"] == 0
+    again = json.loads(run("restore", "session", raw.root, "--dry-run", "--json").stdout)
+    assert ({file["state"] for file in again["files"]}, again["tool"]) == ({"there"}, "codex")
+
+
+def test_a_rollout_that_was_moved_comes_back_where_it_lay_last(run, kept):
+    root = Raw("sigint").root
+    assert run("import").returncode == 0
+    (path,) = [path for path in kept.rglob("*.jsonl") if root in path.name]
+    archived = kept / "archived_sessions"
+    archived.mkdir()
+    content = path.read_bytes()
+    path.rename(archived / path.name)
+    assert run("import").returncode == 0
+    (archived / path.name).unlink()
+    assert run("restore", "session", root).returncode == 0
+    assert not path.exists()
+    assert (archived / path.name).read_bytes() == content
+
+
+def test_what_stands_in_the_way_of_a_rollout_stays(run, kept):
+    """Another content, or a compressed one."""
+    root = Raw("sigint").root
+    assert run("import").returncode == 0
+    (path,) = [path for path in kept.rglob("*.jsonl") if root in path.name]
+    packed = _compressed(path)
+    done = run("restore", "session", root)
+    assert done.returncode == 26
+    assert f"Codex keeps a compressed one beside it: {packed}" in done.stdout
+    assert not path.exists()
+    packed.unlink()
+    path.write_text("mine\n")
+    assert run("restore", "session", root).returncode == 26
+    assert path.read_text() == "mine\n"
+
+
+def test_a_rollout_that_was_compressed_comes_back_plain(run, kept):
+    root = Raw("sigint").root
+    (path,) = [path for path in kept.rglob("*.jsonl") if root in path.name]
+    content = path.read_bytes()
+    packed = _compressed(path)
+    assert run("import").returncode == 0
+    packed.unlink()
+    assert run("restore", "session", root).returncode == 0
+    assert path.read_bytes() == content
+
+
+def test_damage_is_blamed_on_its_rollout(run, home, kept):
+    """A damaged line of the journal that says whose it was holds up nobody else."""
+    assert run("import").returncode == 0
+    (segment,) = (home / "journal").glob("*.jsonl")
+    lines = segment.read_bytes().splitlines(keepends=True)
+    thread = Raw("sigint").root.encode()
+    number = [n for n, line in enumerate(lines) if b'"s":"codex.rollout"' in line and thread in line[:200]][3]
+    lines[number] = lines[number].replace(b"}", b"]", 1)
+    segment.write_bytes(b"".join(lines))
+    shutil.rmtree(kept)
+    done = run("restore", "session", Raw("sigint").root)
+    assert done.returncode == 26
+    assert "its record is damaged" in done.stdout
+    assert run("restore", "session", Raw("api-error").root).returncode == 0
 
 
 def _cut_runs(tmp_path: Path, *cut: str) -> Path:

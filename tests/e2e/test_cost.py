@@ -10,7 +10,10 @@ import pytest
 
 from holdfast import pricing
 from tests.conftest import SHARED_DATA
-from tests.e2e.conftest import CAPTURED, ask
+from tests.e2e import conftest
+from tests.e2e.conftest import CAPTURED
+
+TODAY = "2026-11-22T12:00:00Z"
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +101,11 @@ NOTHING = {
     "unpriced_calls": 0,
     "tokens": {**dict.fromkeys(TOKENS, 0), "output_unreliable_calls": 0},
 }
+
+
+def ask(home: Path, *commands: list[str]) -> list[str]:
+    """What the command prints on the day that these tests are about."""
+    return conftest.ask(home, *commands, now=TODAY)
 
 
 def cost(home: Path, *options: str) -> dict:
@@ -317,10 +325,11 @@ def test_days_are_those_of_the_local_calendar_across_clock_changes(zone, written
 
 
 def test_the_first_view_sums_today_a_week_a_month_and_all(written):
-    """Today is 2026-11-22 (conftest's clock)."""
+    """Today is 2026-11-22."""
     dates = ["2026-11-22", "2026-11-16", "2026-11-15", "2026-10-24", "2026-10-23"]
     home = written(*(line(message=f"msg_{day}", at=f"{day}T12:00:00Z") for day in dates))
-    answer = cost(home, "--utc")
+    (answer,) = ask(home, ["cost", "--utc", "--json"])
+    answer = json.loads(answer)
     assert [(period["name"], period["llm_calls"]) for period in answer["periods"]] == [
         ("today", 1),
         ("last 7 days", 2),

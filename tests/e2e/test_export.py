@@ -301,6 +301,8 @@ def test_a_killed_import_of_an_export_goes_on_where_it_stopped(full, into, tmp_p
         process.wait()
     assert into(other, "import", file).returncode == 0
     assert everything(other) == everything(full)
+    for left in other.glob(".known-*"):  # by a kill between two calls; a fresh one might be at work
+        os.utime(left, (0, 0))
     into(other, "export", tmp_path / "again.jsonl")
     assert (tmp_path / "again.jsonl").read_bytes() == file.read_bytes()
     assert not [path.name for path in other.iterdir() if path.name.startswith(".known-")]

@@ -185,6 +185,7 @@ def test_colours_only_on_a_terminal(run, history):
 
 
 def test_any_terminal_will_do(run, history):
+    run("import")  # or a busy machine says that the rest follows
     ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
     for args in ([], ["tree", "1a16"], ["timeline", "1a16"], ["config"]):
         done = run(*args, env=ascii_only)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import shlex
+import shutil
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import hooks
-from holdfast.capture import inbox
+from holdfast.capture import sink
 from holdfast.journal import reader
 from tests.conftest import REPO_ROOT
 
@@ -22,6 +24,11 @@ RECORDED = REPO_ROOT / "tests" / "data" / "claude-code"
 SCENARIOS = sorted(path.parent.name for path in RECORDED.glob("*/hooks.ndjson"))
 SOURCE = "claude.hook"
 LIMIT_S = 60
+NO_COMPILER = next(
+    (None for name in ("cc", "gcc", "clang") if shutil.which(name)), "there is no C compiler here"
+)
+if not Path("/proc/sys/kernel/arch").exists():
+    NO_COMPILER = "the kernel does not tell its processor"
 
 
 @pytest.fixture
@@ -32,15 +39,29 @@ def user_settings(home) -> Path:
 
 
 @pytest.fixture
-def fire(run, user_settings):
-    """Give a payload to the installed hook, as the tool does: by a shell, on standard input."""
+def line(run, user_settings, home, request, monkeypatch) -> str:
+    """The installed line of shell; with `dd`: as it is without our own program, with `perl`: as it is on macOS."""
+    program = getattr(request, "param", "native")
+    if program == "native" and NO_COMPILER:
+        pytest.skip(NO_COMPILER)
     assert run("hooks", "install").returncode == 0
+    if program != "native":
+        shutil.rmtree(home / "bin", ignore_errors=True)
+    if program == "perl":
+        monkeypatch.setattr(sink.sys, "platform", "darwin")
+        return sink.line(home / "inbox", "claude")
+    return command_of(user_settings)
+
+
+@pytest.fixture
+def fire(line, user_settings):
+    """Give a payload to the installed hook, as the tool does: by a shell, on standard input."""
     command = command_of(user_settings)
 
     def fired(payload: bytes, event: str = "PreToolUse", **options) -> subprocess.CompletedProcess[bytes]:
         assert json.loads(user_settings.read_bytes())["hooks"][event][-1]["hooks"][0]["command"] == command
         return subprocess.run(
-            ["/bin/sh", "-c", command],
+            ["/bin/sh", "-c", line],
             input=payload,
             capture_output=True,
             timeout=LIMIT_S,
@@ -49,6 +70,9 @@ def fire(run, user_settings):
         )
 
     return fired
+
+
+by_each = pytest.mark.parametrize("line", ["native", "dd", "perl"], indirect=True)
 
 
 def command_of(path: Path) -> str:
@@ -100,7 +124,7 @@ def test_installing_adds_ours_and_keeps_theirs(scope, run, user_settings, tmp_pa
     path.chmod(0o640)
 
     said = json.loads(run("hooks", "install", "--scope", scope, "--json").stdout)
-    assert said["changed"] == list(hooks.EVENTS)
+    assert said["places"][0]["changed"] == list(hooks.EVENTS)
     now = json.loads(path.read_text())
     assert now["model"] == "opus"
     assert now["hooks"]["Stop"][0] == theirs["hooks"]["Stop"][0]
@@ -113,7 +137,9 @@ def test_installing_adds_ours_and_keeps_theirs(scope, run, user_settings, tmp_pa
     assert "nothing to change" in run("hooks", "install", "--scope", scope).stdout
     assert path.read_bytes() == written
     [place] = [
-        one for one in json.loads(run("hooks", "status", "--json").stdout)["places"] if one["scope"] == scope
+        one
+        for one in json.loads(run("hooks", "status", "--json").stdout)["places"]
+        if (one["tool"], one["scope"]) == ("claude", scope)
     ]
     assert sorted(place["installed"]) == sorted(hooks.EVENTS)
     assert place["outdated"] == place["missing"] == []
@@ -133,14 +159,14 @@ def test_a_dry_run_changes_nothing(run, user_settings, home):
 
 def test_an_outdated_hook_of_this_home_is_renewed_and_one_of_another_home_stays(run, user_settings, home):
     place = home / "inbox" / "claude"
-    old = {"type": "command", "command": f"{inbox.OURS} 0; cat >> {shlex.quote(str(place))}"}
-    other = {"type": "command", "command": f"{inbox.OURS} 1; cat >> /elsewhere/inbox/claude"}
+    old = {"type": "command", "command": f"{sink.OURS} 0; cat >> {shlex.quote(str(place))}"}
+    other = {"type": "command", "command": f"{sink.OURS} 1; cat >> /elsewhere/inbox/claude"}
     user_settings.write_text(json.dumps({"hooks": {"Stop": [{"hooks": [old, other]}]}}))
     assert "to renew: 1 outdated" in run("hooks", "status").stdout
     assert run("hooks", "install").returncode == 0
     groups = json.loads(user_settings.read_text())["hooks"]["Stop"]
     assert groups[0] == {"hooks": [other]}
-    assert [entry["command"][: len(inbox.OURS) + 2] for entry in groups[1]["hooks"]] == [f"{inbox.OURS} 1"]
+    assert [entry["command"][: len(sink.OURS) + 2] for entry in groups[1]["hooks"]] == [f"{sink.OURS} 1"]
     assert run("hooks", "uninstall").returncode == 0
     assert json.loads(user_settings.read_text()) == {"hooks": {"Stop": [{"hooks": [other]}]}}
 
@@ -185,6 +211,61 @@ def test_leaving_names_the_hooks_and_how_they_are_removed(run, user_settings):
     assert [one["remedy"] for one in found] == ["holdfast hooks uninstall"]
 
 
+# ── our own program ──
+
+
+@pytest.mark.skipif(NO_COMPILER is not None, reason=NO_COMPILER or "")
+def test_our_own_program_is_compiled_once_and_goes_with_the_home(run, user_settings, home):
+    said = json.loads(run("hooks", "install", "--json").stdout)
+    program = home / "bin" / f"hook-{Path('/proc/sys/kernel/arch').read_text().strip()}"
+    assert (said["program"], said["program_why"]) == (str(program), None)
+    made = program.stat()
+    assert made.st_mode & 0o777 == 0o700
+    assert str(program) in run("hooks", "install").stdout
+    assert program.stat().st_ino == made.st_ino
+    assert sorted((path.name for path in program.parent.iterdir()), key=len, reverse=True) == [
+        program.name,
+        "hook.c",
+    ]
+    (program.parent / "hook.c").write_text("/* of an earlier version */")
+    run("hooks", "install")
+    assert program.stat().st_ino != made.st_ino
+    assert json.loads(run("hooks", "status", "--json").stdout)["program"] == str(program)
+    assert run("hooks", "uninstall").returncode == 0
+    assert run("uninstall", "--purge", "--yes").returncode == 0
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("compiler", "why"),
+    [
+        (None, "there is no C compiler"),
+        ("echo no room >&2; exit 1", "no room"),
+        ('while [ "$1" != -o ]; do shift; done; printf "#!/bin/sh\\nexit 3" > "$2"', "does not work here"),
+        ('while [ "$1" != -o ]; do shift; done; : > "$2"', "bin/.hook."),
+    ],
+)
+def test_where_it_cannot_be_compiled_hooks_work_without(compiler, why, run, user_settings, home, tmp_path):
+    """It is said why, and nothing is left of it."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("dd", "cat", "sh"):
+        (tools / name).symlink_to(shutil.which(name))
+    if compiler is not None:
+        (tools / "cc").write_text(f"#!/bin/sh\n{compiler}\n")
+        (tools / "cc").chmod(0o700)
+    done = run("hooks", "install", env={"PATH": str(tools)})
+    assert done.returncode == 0, done.stderr
+    assert "they run programs of the system" in done.stdout
+    assert why in done.stdout
+    assert "programs of the system" in run("hooks", "status").stdout
+    assert not any((home / "bin").glob("*"))
+    given = b'{"session_id":"a"}\n'
+    command = command_of(user_settings)
+    assert silent(subprocess.run(["/bin/sh", "-c", command], input=given, capture_output=True, check=False))
+    assert (home / "inbox" / "claude").read_bytes() == given
+
+
 # ── what hooks leave ──
 
 
@@ -219,6 +300,7 @@ def test_what_transcripts_lack_is_shown(fire, run):
     assert "notice.raised" in kinds
 
 
+@by_each
 def test_fifty_at_once_come_whole(fire, run, home):
     """Of 100 bytes to 8 MB each; a recorder comes by meanwhile."""
     seed = random.SystemRandom().randrange(10**6)
@@ -241,6 +323,7 @@ def test_fifty_at_once_come_whole(fire, run, home):
     assert list((home / "inbox").iterdir()) == []
 
 
+@by_each
 def test_a_payload_that_is_too_long_is_told_and_harms_no_other(fire, run, home):
     assert silent(fire(b'{"session_id":"a"}\n'))
     assert silent(fire(b'{"session_id":"b","pad":"' + b"x" * (9 << 20) + b'"}\n'))
@@ -250,6 +333,14 @@ def test_a_payload_that_is_too_long_is_told_and_harms_no_other(fire, run, home):
     assert (first, last) == (b'{"session_id":"a"}', b'{"session_id":"c"}')
     assert json.loads(note) == {"too_long": True, "least_bytes": (8 << 20) + 1}
     assert "a payload of more than 8,388,609 bytes" in run("doctor").stdout
+
+
+def test_payloads_that_are_too_long_are_told_where_nothing_follows(fire, run, home):
+    """The last in a spool, and two at once: neither has a line end."""
+    for _ in range(2):
+        assert silent(fire(b"x" * (9 << 20)))
+    assert run("sessions").returncode == 0
+    assert list(map(json.loads, recorded(home))) == [{"too_long": True, "least_bytes": (8 << 20) + 1}] * 2
 
 
 def test_a_spool_that_somebody_has_open_stays_until_he_lets_go(fire, run, home):
@@ -268,9 +359,20 @@ def test_a_spool_that_somebody_has_open_stays_until_he_lets_go(fire, run, home):
     assert list((home / "inbox").iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "spoil", ["inbox gone", "inbox a file", "home gone", "disk full", "no programs", "a pipe"]
-)
+SPOILT = [
+    "inbox gone",
+    "inbox a file",
+    "home gone",
+    "disk full",
+    "no programs",
+    "a pipe",
+    "odd variables",
+    "a limit",
+]
+
+
+@by_each
+@pytest.mark.parametrize("spoil", SPOILT)
 def test_a_hook_harms_nobody(spoil, fire, home):
     """Whatever is wrong: nothing said, success, no wait."""
     env = dict(os.environ)
@@ -294,6 +396,48 @@ def test_a_hook_harms_nobody(spoil, fire, home):
     assert silent(fire(b'{"session_id":"a"}\n', env=env))
     if spoil == "a pipe":
         os.close(reader_fd)
+
+
+@pytest.mark.parametrize("line", ["perl"], indirect=True)
+def test_variables_of_perl_change_nothing(fire, home):
+    """What a person set for programs of his own."""
+    odd = {
+        "PERL5OPT": "-MNot::There",
+        "PERL5LIB": "/nonexistent",
+        "PERLIO": ":odd",
+        "PERL_UNICODE": "SD",
+        "LC_MESSAGES": "xx",
+    }
+    payload = '{"session_id":"é"}\n'.encode()
+    assert silent(fire(payload, env=os.environ | odd))
+    assert (home / "inbox" / "claude").read_bytes() == payload
+
+
+@by_each
+def test_a_limit_on_files_is_not_the_tools_trouble(fire, home):
+    """The system ends who writes beyond it, if nothing is done."""
+    (home / "inbox" / "claude").write_bytes(b"x" * 4096)
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    assert silent(fire(b'{"session_id":"a"}\n', preexec_fn=limited))
+
+
+@by_each
+@pytest.mark.parametrize("spoil", ["nothing", "home gone", "disk full"])
+@pytest.mark.parametrize("size_bytes", [100, 200_000, 8 << 20, (8 << 20) + 1, 20 << 20])
+def test_a_hook_takes_all_of_a_payload(spoil, size_bytes, line, home):
+    """However long it is, and whatever is wrong: the tool meets no broken pipe."""
+    if spoil == "home gone":
+        home.rename(home.with_name("elsewhere"))
+    elif spoil == "disk full":
+        (home / "inbox" / "claude").symlink_to("/dev/full")
+    with subprocess.Popen(["/bin/sh", "-c", line], stdin=subprocess.PIPE) as hook:
+        assert hook.stdin is not None
+        hook.stdin.write(b"x" * size_bytes + b"\n")
+        hook.stdin.close()
+    assert hook.returncode == 0
 
 
 def test_a_recorder_that_dies_loses_and_repeats_nothing(fire, run, home):

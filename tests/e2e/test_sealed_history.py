@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -140,7 +141,9 @@ def test_retiring_only_tells_unless_it_is_asked_twice(small, run):
 
 def test_what_is_young_or_active_is_not_retired(small):
     """Nothing that was received within the days to keep goes, nor anything of a session that was active in them."""
-    (answer,) = ask(small, ["journal", "retire", "--keep-days", "5", "--json"])
+    (answer,) = ask(
+        small, ["journal", "retire", "--keep-days", "5", "--json"], now=datetime.now(UTC).isoformat()
+    )
     assert {c["kept_because"] for c in json.loads(answer)["segments"]} == {
         "it holds records that are not old enough"
     }

@@ -193,17 +193,147 @@ def test_hooks_services_and_checkpoints_that_are_there_are_told(run, used, tmp_p
     assert "outside the home: " in run("uninstall").stdout
 
 
-def test_checkpoints_in_a_workspace_are_told(run, used, tmp_path):
-    repository = tmp_path / "repository"
-    git = ["git", "-C", str(repository), "-c", "user.name=x", "-c", "user.email=x@y"]
-    subprocess.run(["git", "init", "-q", str(repository)], check=True)
+@pytest.fixture
+def repository(run, used, tmp_path):
+    """A workspace of which a session is known, with a checkpoint, and a reference of somebody else's below our name."""
+    path = tmp_path / "repository"
+    git = ["git", "-C", str(path), "-c", "user.name=x", "-c", "user.email=x@y"]
+    subprocess.run(["git", "init", "-q", str(path)], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
     subprocess.run([*git, "update-ref", "refs/holdfast/one", "HEAD"], check=True)
-    started = {"kind": "session.started", "session": "s", "fields": {"cwd": str(repository)}}
+    started = {"kind": "session.started", "session": "checked", "fields": {"cwd": str(path)}}
     run("record", stdin=json.dumps(started))
     run("sessions")
-    [found] = json.loads(run("uninstall", "--json").stdout)["outside"]
-    assert (found["where"], "refs/holdfast/one" in found["what"]) == (str(repository), True)
+    assert run("checkpoint", "checked").returncode == 0
+    return path
+
+
+def references(path):
+    said = subprocess.run(
+        ["git", "-C", path, "for-each-ref", "--format=%(refname)"], capture_output=True, text=True, check=True
+    )
+    return [name for name in said.stdout.split() if name.startswith("refs/holdfast")]
+
+
+def test_checkpoints_in_a_workspace_are_told_and_stay(run, repository):
+    told = json.loads(run("uninstall", "--json").stdout)["references"]
+    assert [(one["repository"], one["name"], one["checkpoints"], one["removed"]) for one in told] == [
+        (str(repository / ".git"), "refs/holdfast/checkpoints/main", 1, False),
+        (str(repository / ".git"), "refs/holdfast/one", 0, False),
+    ]
+    said = run("uninstall").stdout
+    assert "1 checkpoint below refs/holdfast/checkpoints/main: stay; --checkpoints removes them" in said
+    assert "not of this version's making" in said
+    assert len(references(repository)) == 2
+
+
+def test_checkpoints_are_removed_when_that_is_said_and_nothing_else_is(run, used, repository):
+    refused = run("uninstall", "--checkpoints")
+    assert (refused.returncode, len(references(repository))) == (2, 2)
+    tried = run("uninstall", "--checkpoints", "--dry-run", "--yes")
+    assert (tried.returncode, len(references(repository))) == (0, 2)
+    done = run("uninstall", "--checkpoints", "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert references(repository) == ["refs/holdfast/one"]
+    assert used.exists()
+
+
+def test_a_purge_that_is_refused_removes_nothing(run, used, repository):
+    agent = run("run", "--detach", "--", "sleep", "60").stdout.strip()
+    before = sorted(path for path in used.rglob("*") if path.name != "store.db")
+    refused = run("uninstall", "--purge", "--checkpoints", "--yes")
+    assert (refused.returncode, agent in refused.stderr) == (73, True), refused.stderr
+    assert set(before) <= set(used.rglob("*"))
+    assert run("kill", agent).returncode == 0
+    told = json.loads(run("uninstall", "--dry-run", "--json").stdout)["references"]
+    assert [one["checkpoints"] for one in told if "checkpoints" in one["name"]] == [1]
+
+
+def test_a_purge_removes_checkpoints_with_the_home(run, used, repository):
+    done = run("uninstall", "--purge", "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert references(repository) == ["refs/holdfast/one"]
+    assert not used.exists()
+
+
+@pytest.mark.parametrize("how", ["--checkpoints", "--purge"])
+@pytest.mark.parametrize("point", [None, "checkpoint.named"])
+def test_checkpoints_that_no_answer_was_made_of_yet_are_removed_too(run, home, tmp_path, how, point):
+    """Also that of somebody who was killed before it was recorded that it was taken."""
+    path = tmp_path / "elsewhere"
+    subprocess.run(["git", "init", "-q", path], check=True)
+    (path / "a.txt").write_text("a\n")
+    taken = subprocess.run(
+        [sys.executable, "-m", "holdfast", "checkpoint"],
+        cwd=path,
+        env=os.environ | ({"HOLDFAST_FAILPOINTS": f"{point}=kill"} if point else {}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    assert taken.returncode == (-signal.SIGKILL if point else 0)
+    assert references(path) == ["refs/holdfast/checkpoints/main"]
+    done = run("uninstall", how, "--yes", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [one["removed"] for one in json.loads(done.stdout)["references"]] == [True]
+    assert references(path) == []
+
+
+@pytest.mark.parametrize("lost", ["forgotten", "damaged"])
+def test_checkpoints_that_nothing_recorded_tells_of_are_removed_too(run, used, repository, lost):
+    """The session that they were taken for is forgotten, or the history cannot be read."""
+    if lost == "forgotten":
+        assert run("forget", "checked", "--yes").returncode == 0
+    else:
+        for path in [*used.glob("store*"), *used.glob("journal/*")]:
+            path.unlink()
+    done = run("uninstall", "--checkpoints", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert references(repository) == ["refs/holdfast/one"]
+
+
+def test_a_repository_that_cannot_be_asked_is_told_and_its_home_is_not_purged_for_that(
+    run, used, repository, tmp_path
+):
+    second = tmp_path / "second"
+    shutil.copytree(repository, second)
+    run(
+        "record",
+        stdin=json.dumps({"kind": "session.started", "session": "2", "fields": {"cwd": str(second)}}),
+    )
+    assert run("checkpoint", "2").returncode == 0
+    repository.rename(tmp_path / "moved")
+    (second / ".git" / "HEAD").rename(second / ".git" / "HEAD.x")
+    told = json.loads(run("uninstall", "--json").stdout)
+    assert [one["repository"] for one in told["unreached"]] == [
+        str(path / ".git") for path in sorted([repository, second])
+    ]
+    assert told["references"] == []
+    for words in (["--purge", "--yes"], ["--purge", "--yes", "--checkpoints"]):
+        refused = run("uninstall", *words)
+        assert (refused.returncode, used.exists()) == (77, True), refused.stderr
+        assert "it is not there any more" in refused.stdout
+        assert "nothing was installed" not in refused.stdout
+        assert "--leave-behind" in refused.stderr
+    said = run("uninstall", "--checkpoints", "--yes")
+    assert (said.returncode, "whether it keeps them cannot be told, and they stay" in said.stdout) == (
+        0,
+        True,
+    )
+    (second / ".git" / "HEAD.x").rename(second / ".git" / "HEAD")
+    done = run("uninstall", "--purge", "--yes", "--leave-behind", "--json")
+    assert (done.returncode, used.exists()) == (0, False), done.stderr
+    assert references(second) == ["refs/holdfast/one"]
+    assert len(references(tmp_path / "moved")) == 2
+
+
+def test_a_home_that_is_in_use_keeps_its_checkpoints(run, used, repository):
+    with (used / "writer.lock").open("rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        done = run("uninstall", "--purge", "--yes")
+    assert done.returncode != 0
+    assert len(references(repository)) == 2
 
 
 @pytest.mark.parametrize("left", [[], ["writer.lock"]], ids=["empty", "with a lock"])

@@ -286,8 +286,8 @@ import os, signal, sys
 if "--background" in sys.orig_argv:
     from holdfast.store import lock
     tell = lock.tell
-    def tell_and_stop(home, holder):
-        tell(home, holder)
+    def tell_and_stop(home, holder, **where):
+        tell(home, holder, **where)
         if holder.done_bytes:
             os.kill(os.getpid(), signal.SIGSTOP)
     lock.tell = tell_and_stop

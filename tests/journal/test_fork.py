@@ -217,3 +217,94 @@ def test_a_child_leaves_the_parents_records_to_the_parent(tmp_path):
     assert done.returncode == 0, done.stderr
     bodies = [i.record.body_bytes() for i in reader.read(tmp_path) if i.record.s == "test"]
     assert bodies == [b'"parent"', b'"child"']
+
+
+_WHILE_LEAVING = """
+import os, signal, sys, threading
+from pathlib import Path
+from holdfast import forks
+from holdfast.journal.writer import Writer
+
+forks.WAIT_S = 0
+journal = Path(sys.argv[1])
+mine = Writer(journal, journal, "h", fsync_interval_s=0)
+mine.append("test", b'"parent"')
+closed, forked = threading.Event(), threading.Event()
+def leave_slowly():
+    with mine._lock:
+        os.close(mine._fd)
+        if sys.argv[2] == "reused":
+            assert os.open(sys.executable, os.O_RDONLY) == mine._fd
+        closed.set()
+        forked.wait()
+        mine._fd = -1
+thread = threading.Thread(target=leave_slowly)
+thread.start()
+closed.wait()
+number = mine._fd
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    mine.append("test", b'"child"')
+    os._exit(0 if sys.argv[2] == "closed" or os.fstat(number).st_ino == os.stat(sys.executable).st_ino else 1)
+forked.set()
+thread.join()
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.parametrize("number", ["closed", "reused"])
+def test_a_fork_while_another_thread_leaves_a_segment(tmp_path, number):
+    """A child forked between a descriptor's close and its being forgotten records, and closes no file of another's."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WHILE_LEAVING, str(tmp_path), number],
+        env={**os.environ, "PYTHONPATH": str(REPO_ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    bodies = [i.record.body_bytes() for i in reader.read(tmp_path) if i.record.s == "test"]
+    assert bodies == [b'"parent"', b'"child"']
+
+
+_HELD = """
+import os, threading
+from holdfast import forks
+
+lock = threading.Lock()
+forks.hold(lambda: (lock,), lambda: None)
+taken, free = threading.Event(), threading.Event()
+def work():
+    with lock:
+        taken.set()
+        free.wait()
+thread = threading.Thread(target=work)
+thread.start()
+taken.wait()
+forks.WAIT_S = 0
+if (first := os.fork()) == 0:      # goes on without the lock, which it must not give back
+    os._exit(0)
+forks.WAIT_S = 60
+free.set()
+if (second := os.fork()) == 0:     # waited, and has the lock
+    os._exit(0 if lock.locked() else 1)
+assert not lock.locked()
+thread.join()
+assert [os.waitpid(child, 0)[1] for child in (first, second)] == [0, 0]
+"""
+
+
+def test_a_fork_waits_for_a_lock_and_not_for_ever():
+    """What a fork held is given back once it is done; what it could not get stays with whom it belongs to."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _HELD],
+        env={**os.environ, "PYTHONPATH": str(REPO_ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

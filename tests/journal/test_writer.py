@@ -623,6 +623,26 @@ def test_a_background_sync_that_finds_no_memory_is_made_good(journal, disk, monk
     assert disk.synced[-1] == "00000002.jsonl"
 
 
+@pytest.mark.parametrize("why", [MemoryError, KeyboardInterrupt])
+def test_what_was_left_in_the_middle_of_a_sync_is_made_good(journal, disk, monkeypatch, why):
+    """Closed by a process that finds no memory or is interrupted, what is not synced is synced by whoever appends or asks next."""
+    refusals = iter([why])
+
+    def failpoint(name: str) -> None:
+        if name == "journal.naming" and (refusal := next(refusals, None)):
+            raise refusal
+
+    monkeypatch.setattr(writer_module, "failpoint", failpoint)
+    writer = open_writer(journal)
+    first = writer.append("test", b"1")
+    with pytest.raises(why):
+        writer.close()
+    second = writer.append("test", b"2")
+    writer.close()
+    assert records(journal) == [(1, first), (2, first), (2, second)]
+    assert disk.synced[-1] == "00000002.jsonl"
+
+
 @pytest.mark.parametrize("why", [errno.EIO, errno.EACCES, errno.EMFILE])
 def test_blobs_that_cannot_be_opened_refuse_the_append(journal, monkeypatch, why):
     """When the directory of the blobs cannot be opened, nothing is acknowledged, and the error says so."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from holdfast.capture import claude_hooks, claude_registry
 from holdfast.capture import claude_transcripts as claude
 from holdfast.store import database, queries, timeline, tree
 from holdfast.store.fold import Fold
@@ -48,12 +50,32 @@ def _entries_of(name: str, records: list[old_layouts.Record]) -> list[Entry]:
     return found
 
 
+_TRANSLATORS = {
+    claude_hooks.SOURCE: claude_hooks.translate,
+    claude_registry.SOURCE: claude_registry.translate,
+}
+
+
+def _told(scenario: str) -> list[Entry]:
+    """What hooks told in a scenario, and what a registry listed of its session, recorded one after the other."""
+    source, found, session = claude_hooks.SOURCE, [], ""
+    for number, line in enumerate((CAPTURED / scenario / "hooks.ndjson").read_bytes().splitlines()):
+        session = json.loads(line)["session_id"]
+        found.append(Entry(line, f"{scenario}/{number}", NOW_US - 1_000_000 + number, source, None, number))
+    for number, status in enumerate(("busy", "waiting", "busy", "idle")):
+        said = {"pid": 7, "sessionId": session, "status": status, "statusUpdatedAt": NOW_US // 1000 + number}
+        body = json.dumps({"host": "h", "boot": "b", "namespace": None, "said": said}).encode()
+        name = f"{scenario}/listed/{number}"
+        found.append(Entry(body, name, NOW_US + number, claude_registry.SOURCE, None, number))
+    return found
+
+
 def _folded(tmp_path: Path, batches: list[list[Entry]]) -> apsw.Connection:
     db = database.create(tmp_path / f"store-{random.getrandbits(60)}.db")
     fold = Fold(db, head_chars=300)
     for batch in batches:
         for entry in batch:
-            for event in claude.translate(entry).events:
+            for event in _TRANSLATORS.get(entry.file, claude.translate)(entry).events:
                 fold.add(event, 1, 0)
         with database.transaction(db):
             fold.write()
@@ -86,6 +108,23 @@ SETS = [
 def test_shuffled_records_in_random_batches_give_the_same_answers(seed, scenarios, tmp_path):
     entries = _entries(*scenarios)
     expected = _answers(_folded(tmp_path, [entries]))
+    assert _answers(_folded(tmp_path, _shuffled(entries, random.Random(seed), 40))) == expected
+
+
+@pytest.mark.parametrize("scenarios", SETS[:3], ids="+".join)
+@pytest.mark.parametrize("seed", range(3))
+def test_transcripts_hooks_and_registry_in_any_order_give_the_same_answers(seed, scenarios, tmp_path):
+    entries = _entries(*scenarios) + [entry for scenario in scenarios for entry in _told(scenario)]
+    expected = _answers(_folded(tmp_path, [entries]))
+    assert _answers(_folded(tmp_path, _shuffled(entries, random.Random(seed), 40))) == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_hooks_told_in_any_order_gives_the_same_answers_without_a_transcript(seed, tmp_path):
+    entries = [entry for scenario in SETS[0] + SETS[2] for entry in _told(scenario)]
+    db = _folded(tmp_path, [entries])
+    expected = _answers(db)
+    assert sum(session["tool_calls"] for session in queries.sessions(db, NOW_US, STALE_US)) > 30
     assert _answers(_folded(tmp_path, _shuffled(entries, random.Random(seed), 40))) == expected
 
 

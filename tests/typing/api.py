@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import holdfast
 
 made: str = holdfast.record("tool.used", agent="planner", tool="Bash", status="completed")
@@ -19,3 +21,23 @@ holdfast.record(
 holdfast.record(
     "agent_invocation", agent={"name": "builder", "invoked_by": "planner"}, time="2026-11-21T00:00:00Z"
 )
+
+asked: holdfast.Deployment = holdfast.deploy(["python", "worker.py"], agent_id="L2.2.1", parent="L1.1")
+holdfast.deploy(
+    prompt="Look at every texture.",
+    agent_name="texture checker",
+    agent_type="L2",
+    model="haiku",
+    task="textures",
+    cwd=Path("/tmp"),
+    env={"WAVE": "3"},
+    restart="on-failure",
+    load_percentage=12.5,
+    estimated_duration=1800,
+    metadata={"wave": 3},
+    request_id="req_1",
+    timeout_s=0,
+    home="/tmp/home",
+)
+far: float | None = holdfast.status("L2.2.1").progress
+names: list[str | None] = [one.agent_name for one in holdfast.list(parent="L1.1", recursive=True, ended=True)]

@@ -24,7 +24,7 @@ import msgspec
 
 from holdfast import clock
 from holdfast.capture import codex_files
-from holdfast.capture.claude_transcripts import META_SOURCE, SOURCE
+from holdfast.capture.claude_transcripts import META_SOURCE, RESULT_SOURCE, SOURCE
 from holdfast.capture.lines import CHUNK_BYTES, LONG_LINE_BYTES, Stretch, Unsteady, read_lines
 from holdfast.errors import NotFound
 from holdfast.ids import derived, short
@@ -43,18 +43,20 @@ _SNIFF_BYTES = 64 << 10
 _TELLING_LIMIT_BYTES = (
     16 << 20
 )  # how far lines are read that name no session; a longer one is passed through as it is looked at
-_META_LIMIT_BYTES = 1 << 20
+WHOLE_LIMIT_BYTES: Final = {META_SOURCE: 1 << 20, RESULT_SOURCE: 8 << 20}  # of a file that is one record
 _DIGEST_DIGITS = 32
 _TRANSCRIPT_NAME = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|agent-[^/]*)\.jsonl\Z")
 _SESSION_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _SESSION_ID = re.compile(rb'"sessionId"\s*:\s*"([0-9a-f-]{1,300})"')  # on a line that is no single object
 _META_END = ".meta.json"
+_RESULTS = "tool-results"  # a session's directory for outputs that are too long for its transcript
+_BELOW_SESSION = frozenset({"subagents", _RESULTS})
 _META_NAME = re.compile(r"agent-[^/]*\.meta\.json\Z")
 _encode = msgspec.json.Encoder().encode
 
 
 class SourceFile(NamedTuple):
-    """One file as it was found: sizes in bytes, time of the last change in ns."""
+    """One file as it was found: sizes in bytes, time of the last change in ns. `is_meta`: it is recorded whole."""
 
     path: str
     size_bytes: int
@@ -107,9 +109,12 @@ def find(paths: Iterable[Path]) -> tuple[list[SourceFile], list[Unreadable]]:
 
 
 def _session_key(path: str) -> str:
-    """What keeps a session's main transcript and its subagents' files together."""
-    head, sep, _ = path.partition("/subagents/")
-    return head if sep else path.removesuffix(".jsonl")
+    """What keeps a session's main transcript and what belongs to it together."""
+    for below in _BELOW_SESSION:
+        head, sep, _ = path.partition(f"/{below}/")
+        if sep:
+            return head
+    return path.removesuffix(".jsonl")
 
 
 def session_of(file: SourceFile) -> str | None:
@@ -120,15 +125,32 @@ def session_of(file: SourceFile) -> str | None:
 
 
 def session_named(path: str) -> str | None:
-    """The session that a source file's path names: of its main transcript, or of the directory with its subagents' files."""
+    """The session that a source file's path names: of its main transcript, or of the directory with what belongs to it."""
     *above, name = path.split("/")
-    names = [name.removesuffix(".jsonl"), *(one for one, below in pairwise(above) if below == "subagents")]
+    names = [name.removesuffix(".jsonl"), *(one for one, below in pairwise(above) if below in _BELOW_SESSION)]
     return next((one for one in names if _SESSION_NAME.match(one)), None)
 
 
 def transcript_beside(path: str) -> str:
-    """The transcript to which an agent's meta file belongs; of any other path itself."""
+    """The transcript to which an agent's meta file, or a long output, belongs; of any other path itself."""
+    directory, _, _ = path.rpartition("/")
+    if _holds_results(directory):
+        return f"{directory.removesuffix(f'/{_RESULTS}')}.jsonl"
     return f"{path.removesuffix(_META_END)}.jsonl" if path.endswith(_META_END) else path
+
+
+def _holds_results(directory: str) -> bool:
+    """Whether a directory is one where a session keeps long outputs."""
+    above, _, name = directory.rpartition("/")
+    return name == _RESULTS and _SESSION_NAME.match(above.rpartition("/")[2]) is not None
+
+
+def whole_source(path: str) -> str | None:
+    """The source of a file that is recorded whole; None: it is no such file."""
+    directory, _, name = path.rpartition("/")
+    if _holds_results(directory):
+        return RESULT_SOURCE
+    return META_SOURCE if name.endswith(".json") and _META_NAME.search(name) is not None else None
 
 
 def session_told(file: SourceFile) -> str | None:
@@ -161,12 +183,8 @@ def key_named(path: str) -> str | None:
 def key_told(file: SourceFile) -> str | None:
     """The key of the session that a source file's first lines name: of a rollout its first one, which names more than its path."""
     with contextlib.suppress(OSError):
-        fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if (rollout := codex_files.look(fd)) is not None:
-                return rollout.session
-        finally:
-            os.close(fd)
+        if (rollout := codex_files.look_into(file.path)) is not None:
+            return rollout.session
     if (named := key_named(file.path)) is not None:
         return named
     session = session_told(file)
@@ -187,7 +205,7 @@ def sessions_of_line(line: bytes | Stretch) -> set[str]:
 
 def _walk(real: str, unreadable: list[Unreadable]) -> Iterator[SourceFile]:
     if not os.path.isdir(real):  # noqa: PTH112 - os.walk speaks strings
-        if file := _look(real, _META_NAME.search(real) is not None, unreadable):
+        if file := _look(real, whole_source(real) is not None, unreadable):
             yield file
         return
 
@@ -201,14 +219,17 @@ def _walk(real: str, unreadable: list[Unreadable]) -> Iterator[SourceFile]:
         except OSError as exc:
             unreadable.append(Unreadable(directory, exc.strerror or str(exc)))
             continue
+        names = {entry.name for entry in found}
+        holds_results = _holds_results(directory)
         for entry in found:
             name = entry.name
             if _is_directory(entry):
                 if visited.is_new(entry):
                     todo.append(entry.path)
                 continue
-            is_meta = name.endswith(".json") and _META_NAME.search(name) is not None
-            if not is_meta and not name.endswith(".jsonl"):
+            is_meta = holds_results or (name.endswith(".json") and _META_NAME.search(name) is not None)
+            plain = codex_files.plain_path(name)
+            if not is_meta and (not plain.endswith(".jsonl") or (plain != name and plain in names)):
                 continue
             file = _look(entry.path, is_meta, unreadable)
             if file and (is_meta or _is_named_like_one(name) or _is_transcript(file, unreadable)):
@@ -320,31 +341,35 @@ class Reader:
     def read(self, file: SourceFile, known_digest: str | None = None) -> tuple[bool, str | None]:
         """Record what is new; returns whether it was read to its end, and a digest to be given the next time.
 
-        The digest is that of a meta file, or of the last recorded line of a transcript.
+        The digest is that of a file that is recorded whole, or of the last recorded line of a transcript.
 
         Raises:
             OSError: the file could not be read; what was appended before stays.
         """
         if file.is_meta:
-            return True, self._read_meta(file.path, known_digest)
+            return True, self._read_whole(file, known_digest)
         return self._read_transcript(file.path, known_digest)
 
     def close(self) -> None:
         """Nothing is held."""
 
-    # ── meta files: small, rewritten as a whole ──
+    # ── files that are one record: written anew as a whole ──
 
-    def _read_meta(self, path: str, known_digest: str | None) -> str:
-        with open(path, "rb") as opened:  # noqa: PTH123
-            raw = opened.read(_META_LIMIT_BYTES)
-        shown = printable_path(path)
-        digest = derived(META_SOURCE, shown, short(raw.hex(), 64))
+    def _read_whole(self, file: SourceFile, known_digest: str | None) -> str:
+        source = whole_source(file.path) or META_SOURCE
+        if source == RESULT_SOURCE and file.size_bytes > WHOLE_LIMIT_BYTES[source]:
+            why = f"it has {file.size_bytes} bytes, and is not recorded; {WHOLE_LIMIT_BYTES[source]} would be"
+            raise OSError(errno.EFBIG, why)
+        with open(file.path, "rb") as opened:  # noqa: PTH123
+            raw = opened.read(WHOLE_LIMIT_BYTES[source])
+        shown = printable_path(file.path)
+        digest = derived(source, shown, short(raw.hex(), 64))
         if digest != known_digest:
             body = {
                 "path": shown,
                 "text": raw.decode(errors="replace"),
             }  # encoded, it would pass redaction unread
-            line = self._writer.line(META_SOURCE, _encode(body), digest)
+            line = self._writer.line(source, _encode(body), digest)
             self._writer.append_lines([line])
             self._after_append(len(line))
         return digest
@@ -352,9 +377,8 @@ class Reader:
     # ── transcripts: only ever appended to, until they are replaced ──
 
     def _read_transcript(self, path: str, known_digest: str | None) -> tuple[bool, str | None]:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            shown = printable_path(path)
+        with codex_files.content(path, self._writer.directory) as fd:
+            shown = recorded_path(path)
             cursor = self._cursors(shown)
             start, generation, digest = 0, 0, None
             if cursor is not None:
@@ -374,8 +398,6 @@ class Reader:
             header = self._writer.line(FILE_SOURCE, _encode(declared), derived(FILE_SOURCE, file))
             complete, newer = self._append(fd, source, file, start, header)
             return complete, newer or digest
-        finally:
-            os.close(fd)
 
     def _append(self, fd: int, source: str, file: str, start: int, header: bytes) -> tuple[bool, str | None]:
         """Append line by line, in batches; whether the end was reached, and the last line's digest."""
@@ -476,6 +498,11 @@ def _crc(chunks: Iterable[bytes]) -> int:
 def file_id(path: str, generation: int) -> str:
     """The id of one generation of a path; the path becomes another file when its content is replaced."""
     return short(f"{path}\0{generation}")
+
+
+def recorded_path(path: str) -> str:
+    """The path under which a source file is recorded, as text: of a compressed rollout that of the plain one."""
+    return printable_path(codex_files.plain_path(path))
 
 
 def printable_path(path: str) -> str:

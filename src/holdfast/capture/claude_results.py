@@ -37,6 +37,9 @@ _TELLING_INPUTS = (
     "skill",
     "subject",
 )
+SUMMARY: Final = re.compile(
+    r"<summary>([^<]{1,400})</summary>"
+)  # of a notice that a task in the background is done
 _dumps = msgspec.json.Encoder().encode
 
 
@@ -46,6 +49,21 @@ def head_of_input(given: dict[str, Any]) -> str | None:
         if text := text_in(given.get(key)):
             return text
     return _dumps(given).decode() if given else None
+
+
+def call_of(tool: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """What a call is about: its `name`, `input` as a person wants to read it, `path`, and `operation` on that, or the agent asked for."""
+    name = tool or "(unnamed)"
+    path = text_in(given.get("file_path")) or text_in(given.get("notebook_path"))
+    operation = FILE_TOOLS.get(name) if path else None
+    if name in AGENT_TOOLS:
+        operation = text_in(given.get("subagent_type"))
+    return {
+        "name": name,
+        "input": head_of_input(given),
+        "path": path if name in FILE_TOOLS else None,
+        "operation": operation,
+    }
 
 
 def what_failed(text: str, denial: str | None) -> tuple[str, str, int | None]:

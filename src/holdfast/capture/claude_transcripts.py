@@ -28,13 +28,14 @@ from holdfast.capture import claude_layouts as layouts
 from holdfast.capture.claude_json import blocks, clean, count_in, id_in, object_in, pieces, text_in, text_of
 from holdfast.capture.claude_results import (
     AGENT_TOOLS,
-    FILE_TOOLS,
     INTERRUPTED,
-    head_of_input,
+    SUMMARY,
+    call_of,
     patch_size,
     what_failed,
 )
 from holdfast.clock import parse_us
+from holdfast.store.outline import outline
 from holdfast.store.project import Translation
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "claude.transcript"
 META_SOURCE: Final = "claude.agent_meta"
+RESULT_SOURCE: Final = "claude.tool_result"
+WHOLE_SOURCES: Final = (META_SOURCE, RESULT_SOURCE)  # a record holds a file beside transcripts, whole
 
 _OWN_TYPES = frozenset({"queue-operation", "api-request", "api-request-shape"})
 _NOT_PROMPTS = (
@@ -53,7 +56,6 @@ _NOT_PROMPTS = (
     "<command-name>",
 )
 _NOTIFIED = re.compile(r"<task-id>([^<]{1,200})</task-id>.*?<status>([a-z_]{1,40})</status>", re.DOTALL)
-_SUMMARY = re.compile(r"<summary>([^<]{1,400})</summary>")
 _COMMAND = re.compile(r"\A<command-message>.*?<command-name>(/[^<]{1,100})</command-name>", re.DOTALL)
 _ARGUMENTS = re.compile(r"<command-args>([^<]{1,400})</command-args>")
 _STATUS = {"completed": "completed", "failed": "failed", "stopped": "cancelled", "killed": "cancelled"}
@@ -194,20 +196,16 @@ class _Line:
             self.out.kept.append(f"block {kind[:50]}")
 
     def _tool_use(self, tool_id: str, block: dict[str, Any]) -> None:
-        name = text_in(block.get("name")) or "(unnamed)"
         given = object_in(block.get("input"))
-        path = text_in(given.get("file_path")) or text_in(given.get("notebook_path"))
-        operation = FILE_TOOLS.get(name) if path else None
-        starts_agent = name in AGENT_TOOLS
-        if starts_agent:
-            operation = text_in(given.get("subagent_type"))
+        call = call_of(text_in(block.get("name")), given)
+        name = call["name"] or ""
         started = ev.ToolStarted(
             tool=name,
-            input=head_of_input(given),
-            path=path if name in FILE_TOOLS else None,
-            operation=operation,
+            input=call["input"],
+            path=call["path"],
+            operation=call["operation"],
             description=text_in(given.get("description")),
-            prompt=text_in(given.get("prompt")) if starts_agent else None,
+            prompt=text_in(given.get("prompt")) if name in AGENT_TOOLS else None,
         )
         self._add("tool.started", started, tool_id, span=tool_id)
 
@@ -280,7 +278,7 @@ class _Line:
         if text.lstrip().startswith("<task-notification>"):
             origin = "task_notification"
             self._notification(text)
-            if summary := _SUMMARY.search(text):
+            if summary := SUMMARY.search(text):
                 text = f"(notified) {summary[1]}"
         elif command := _COMMAND.search(text):
             arguments = _ARGUMENTS.search(text)
@@ -327,7 +325,7 @@ class _Line:
         if status and not background:
             self._add(
                 "agent.ended",
-                ev.AgentEnded(status=status, reason="its call returned"),
+                ev.AgentEnded(status=status, reason="its call returned", told_by=self._agent),
                 f"{tool_id}/done",
                 agent=child,
             )
@@ -335,7 +333,8 @@ class _Line:
     def _notification(self, text: str) -> None:
         for agent, word in _NOTIFIED.findall(text):
             if status := _STATUS.get(word):
-                ended = ev.AgentEnded(status=status, reason=f"task notification: {word}")
+                reason = f"task notification: {word}"
+                ended = ev.AgentEnded(status=status, reason=reason, told_by=self._agent)
                 self._add("agent.ended", ended, f"notified/{agent}", agent=agent)
 
     # ── everything else ──
@@ -432,7 +431,26 @@ _HANDLERS: dict[str, Callable[[_Line, dict[str, Any]], None]] = {
 }
 
 
-# ── a subagent's meta.json ──
+# ── files beside transcripts ──
+
+
+def translate_result(entry: Entry) -> Translation:
+    """Understand what stands in `tool-results`, a long output; the record's body is {"path":…, "text":…}. Whose it is, its path says."""
+    out = Translation(kept=["tool result"])
+    found = _RESULT_PATH.search(outline([entry.body]).get("path") or "")
+    if found is not None and (session := id_in(found[1])) is not None:
+        noted = ev.Event(
+            id=f"{entry.record_id}/noted",
+            kind="session.noted",
+            session=f"claude:{session}",
+            time_us=None,
+            data=ev.SessionNoted(),
+        )
+        out.events.append(noted)
+    return out
+
+
+_RESULT_PATH = re.compile(r"([^/]+)/tool-results/[^/]+\Z")
 
 
 def translate_meta(entry: Entry) -> Translation:

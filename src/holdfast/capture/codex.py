@@ -8,7 +8,10 @@ Which file is a rollout, and how its id tells its thread and session, stands in 
 - `token_usage_record` is one answer of a model. `input_tokens` contains `cached_input_tokens`, `output_tokens` the reasoning. The
   figures beside it are sums, as are those of `token_count`, which misses the answer before a kill. An answer is known by its turn
   and its `response_id`.
-- The model stands in the `turn_context` of the turn.
+- Rollouts that do not number their lines, those of 2025, have no such record. There `token_count` tells what the last answer used
+  (`last_token_usage`) and the sum so far; it is told again whenever limits change, and once more in what a fork copied, with other times.
+  So an answer is known by the sum that it led to. The first one's may be that of another thread's too, so it is known by its thread as well.
+- The model stands in the `turn_context` of the turn, that of 2025 without naming it.
 - What the model said, and what it was shown, are `response_item`s; what happened, `item_completed` events. Both have the id of the
   call. The call of a tool stands before the usage of the answer that it is part of.
 - A subagent is a thread with a rollout of its own. `SubAgentActivity` in its parent's names the call that started it.
@@ -20,7 +23,7 @@ Records not read further are counted by type; nothing is an error for being unkn
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -38,9 +41,19 @@ if TYPE_CHECKING:
 
 __all__ = ["SOURCE", "translate"]
 
+_FIGURES = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_output_tokens", "total_tokens")
 _PAYLOAD_TYPED = frozenset({"event_msg", "response_item"})
 _ENDINGS = {"completed": "completed", "failed": "failed", "interrupted": "interrupted", "errored": "failed"}
 _loads = msgspec.json.Decoder().decode
+
+
+COMPLETED: Final = ev.TurnEnded(status="completed", reason="the turn was completed")
+INTERRUPTED: Final = ev.TurnEnded(status="interrupted", reason="interrupted by the user")
+
+
+def end_of_turn(turn: str) -> str:
+    """The id of the event that ends a turn, whoever tells of it."""
+    return f"{turn}/end"
 
 
 def translate(entry: Entry) -> Translation:
@@ -170,22 +183,27 @@ class _Line:
     def task_complete(self, payload: dict[str, Any]) -> None:
         error = payload.get("error")
         if not error:
-            self._end("completed", "the turn was completed")
+            self._end(payload, COMPLETED)
             return
         why = _error_text(error)
         kind = text_in(object_in(error).get("codex_error_info"))
         self._add("error.raised", ev.ErrorRaised(error_type=kind, message=why), "error")
-        self._end("failed", why[:200])
+        self._end(payload, ev.TurnEnded(status="failed", reason=why[:200]))
 
     def turn_aborted(self, payload: dict[str, Any]) -> None:
         reason = text_in(payload.get("reason")) or "aborted"
-        self._end("interrupted", "interrupted by the user" if reason == "interrupted" else reason)
+        aborted = ev.TurnEnded(status="interrupted", reason=reason)
+        self._end(payload, INTERRUPTED if reason == "interrupted" else aborted)
 
-    def _end(self, status: str, reason: str) -> None:
+    def _end(self, payload: dict[str, Any], ended: ev.TurnEnded) -> None:
         if self._rollout.agent:
-            self._add("agent.ended", ev.AgentEnded(status=status, reason=reason), "end")
-        else:
-            self._add("turn.ended", ev.TurnEnded(status=status, reason=reason), "end")
+            own = ev.AgentEnded(status=ended.status, reason=ended.reason, told_by=self._rollout.agent)
+            self._add("agent.ended", own, "end")
+            return
+        part = "end"
+        if (turn := id_in(payload.get("turn_id"))) is not None:
+            self._name, part = end_of_turn(turn), ""
+        self._add("turn.ended", ended, part)
 
     def error(self, payload: dict[str, Any]) -> None:
         kind = text_in(payload.get("codex_error_info"))
@@ -298,7 +316,8 @@ class _Line:
             self._started(child, item_id, text_in(item.get("model")))
         elif child is not None and what in _ENDINGS:
             self._time_us = None  # hearsay: the agent's own rollout, where there is one, decides
-            ended = ev.AgentEnded(status=_ENDINGS[what], reason=f"the agent above it was told: {what}")
+            reason = f"the agent above it was told: {what}"
+            ended = ev.AgentEnded(status=_ENDINGS[what], reason=reason, told_by=self._rollout.agent)
             self._add("agent.ended", ended, f"{child}/heard", agent=child)
         else:
             self._keep(f"SubAgentActivity {what}")
@@ -310,21 +329,43 @@ class _Line:
 
     # ── model calls ──
 
+    def token_count(self, payload: dict[str, Any]) -> None:
+        """What the last answer used, where nothing better tells it. That it is told of every answer is not sure."""
+        info = object_in(payload.get("info"))
+        last, total = object_in(info.get("last_token_usage")), object_in(info.get("total_token_usage"))
+        if self._numbered or not last or not total:
+            self._keep("event_msg token_count")
+            return
+        figures = [count_in(total.get(name)) for name in _FIGURES]
+        first = figures == [count_in(last.get(name)) for name in _FIGURES]
+        sums = "-".join("" if figure is None else str(figure) for figure in figures)
+        call = f"{self._rollout.thread}:tokens:{sums}" if first else f"tokens:{sums}"
+        self._name = call
+        self._add("llm.called", _called(call, last, model=text_in(info.get("model")), final=False), span=call)
+
     def usage(self, payload: dict[str, Any]) -> None:
-        usage = object_in(payload.get("usage"))
         turn, response = id_in(payload.get("turn_id")), id_in(payload.get("response_id"))
         call = f"{turn or self._rollout.thread}/{response or self._name}"
-        input_tokens, cached = count_in(usage.get("input_tokens")), count_in(usage.get("cached_input_tokens"))
-        written = count_in(usage.get("cache_write_input_tokens"))
-        called = ev.LlmCalled(
-            message_id=call,
-            input_tokens=_less(input_tokens, (cached or 0) + (written or 0)),
-            output_tokens=count_in(usage.get("output_tokens")),
-            cache_read_tokens=cached,
-            cache_write_5m_tokens=written,
-            cache_write_1h_tokens=None if written is None else 0,
-        )
+        called = _called(call, object_in(payload.get("usage")))
         self._add("llm.called", called, "usage", span=call)
+
+
+def _called(
+    call: str, usage: dict[str, Any], *, model: str | None = None, final: bool = True
+) -> ev.LlmCalled:
+    """One answer. The whole of its input is told, and what of it was cached."""
+    input_tokens, cached = count_in(usage.get("input_tokens")), count_in(usage.get("cached_input_tokens"))
+    written = count_in(usage.get("cache_write_input_tokens"))
+    return ev.LlmCalled(
+        message_id=call,
+        model=model,
+        input_tokens=_less(input_tokens, (cached or 0) + (written or 0)),
+        output_tokens=count_in(usage.get("output_tokens")),
+        cache_read_tokens=cached,
+        cache_write_5m_tokens=written,
+        cache_write_1h_tokens=None if written is None else 0,
+        final=final,
+    )
 
 
 def _less(whole: int | None, part: int) -> int | None:
@@ -356,6 +397,7 @@ _HANDLERS: dict[str, Callable[[_Line, dict[str, Any]], None]] = {
     "event_msg task_complete": _Line.task_complete,
     "event_msg turn_aborted": _Line.turn_aborted,
     "event_msg error": _Line.error,
+    "event_msg token_count": _Line.token_count,
     "event_msg item_completed": _Line.item_completed,
     "event_msg user_message": _Line.user_message,
     "response_item message": _Line.message,

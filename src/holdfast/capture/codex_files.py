@@ -6,19 +6,29 @@ the user sees, and is an agent of that session. The lines behind it name neither
 
     <16 digits>.<thread>            a thread of its own
     <16 digits>.<root>.<thread>     a thread that is an agent of the session of another
+
+Codex may compress a rollout that was not written to for long (0.169.0: the feature `local_thread_store_compression`): `….jsonl.zst` takes the
+place of `….jsonl`, and gives it back when the thread goes on. Both are one file here, known by the name without `.zst`; where both are
+there, the plain one counts, as for Codex.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
+import tempfile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
+import zstandard
 
 from holdfast.capture.claude_json import object_in, text_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
     from typing import Any
 
 SOURCE: Final = "codex.rollout"
@@ -28,7 +38,9 @@ _HEAD_LIMIT_BYTES = 4 << 20  # of the first line, which holds the instructions g
 _READ_BYTES = 64 << 10
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _IS_ID = re.compile(rf"{_UUID}\Z")
-_NAME = re.compile(rf"rollout-[^/]*?({_UUID})\.jsonl\Z")
+COMPRESSED: Final = ".zst"
+_NAME = re.compile(rf"rollout-[^/]*?({_UUID})\.jsonl(?:\.zst)?\Z")
+_CONTENT_LIMIT_BYTES = 8 << 30  # of one rollout; what is longer is told, not read
 _FILE_ID = re.compile(rf"[0-9a-f]{{16}}\.(?:({_UUID})\.)?({_UUID})\Z")
 
 
@@ -69,6 +81,81 @@ def rollout_named(path: str) -> Rollout | None:
     """What the name of a rollout says, which is less than its first line does."""
     found = _NAME.match(path.rsplit("/", 1)[-1])
     return None if found is None else Rollout(found[1], found[1])
+
+
+def plain_path(path: str) -> str:
+    """The path under which a rollout is known, whether it is compressed or not; of any other file its own."""
+    return path.removesuffix(COMPRESSED) if is_compressed(path) else path
+
+
+def is_compressed(path: str) -> bool:
+    return path.endswith(COMPRESSED) and is_named_like_one(path)
+
+
+@contextlib.contextmanager
+def content(path: str, directory: Path) -> Iterator[int]:
+    """A source file, open for reading; of a compressed rollout what it holds, in a file without a name in `directory`.
+
+    Raises:
+        OSError: it cannot be read, or is not what its name says.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if not is_compressed(path):
+            yield fd
+            return
+        with tempfile.TemporaryFile(dir=directory) as held:
+            size_bytes = 0
+            for chunk in _chunks(fd):
+                size_bytes += len(chunk)
+                if size_bytes > _CONTENT_LIMIT_BYTES:
+                    raise OSError(errno.EFBIG, f"it holds more than {_CONTENT_LIMIT_BYTES >> 30} GiB")
+                held.write(chunk)
+            held.flush()
+            yield held.fileno()
+    finally:
+        os.close(fd)
+
+
+def _chunks(fd: int) -> Iterator[bytes]:
+    """What a compressed file holds.
+
+    Raises:
+        OSError: it is damaged, or not written to its end.
+    """
+    with open(fd, "rb", closefd=False) as file:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        try:
+            while chunk := file.read(_READ_BYTES):
+                while chunk:
+                    if frame.eof:
+                        frame = zstandard.ZstdDecompressor().decompressobj()
+                    yield frame.decompress(chunk)
+                    chunk = frame.unused_data
+        except zstandard.ZstdError as exc:
+            raise OSError(errno.EIO, f"it cannot be decompressed: {exc}") from exc
+        if not frame.eof:
+            raise OSError(errno.EIO, "it cannot be decompressed: it is cut short")
+
+
+def look_into(path: str) -> Rollout | None:
+    """What the first line of a file says; None as `look`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if not is_compressed(path):
+            return look(fd)
+        head = b""
+        for chunk in _chunks(fd):
+            head += chunk
+            if b"\n" in head or len(head) >= _HEAD_LIMIT_BYTES:
+                break
+        return rollout_told(head.partition(b"\n")[0])
+    finally:
+        os.close(fd)
 
 
 def look(fd: int) -> Rollout | None:

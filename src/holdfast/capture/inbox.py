@@ -1,7 +1,7 @@
-"""The inbox: what hooks leave, one spool for each tool, until it is recorded.
+"""The inbox: what hooks leave, one spool for each tool, and what agents say of their progress, one spool for each, until it is recorded.
 
-A hook is a line of shell that its tool starts at each event, with the event as JSON on standard input. It appends that to a
-spool with one write and ends, whatever happens: it knows nothing of journals, and waits for nobody. Whoever catches up next
+A hook is a line of shell that its tool starts at each event, with the event as JSON on standard input (`sink.py`). It appends
+that to a spool with one write and ends, whatever happens: it knows nothing of journals, and waits for nobody. Whoever catches up next
 renames the spool, so that it grows no more, records its lines, and removes it when nobody has it open and the journal is on
 the disk. Until then a record of it is known by the name the spool was given and the place of the line, so that a spool that is
 read again after a crash is not recorded twice.
@@ -14,7 +14,6 @@ import errno
 import fcntl
 import os
 import re
-import shlex
 import signal
 import stat
 import sys
@@ -24,7 +23,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from holdfast import clock
+from holdfast.capture import progress
 from holdfast.capture.lines import Stretch, Unsteady, read_lines
+from holdfast.capture.sink import CUT_BYTES
 from holdfast.failpoints import failpoint
 from holdfast.ids import derived, uuid7
 from holdfast.journal.format import Position, left_out
@@ -36,29 +37,11 @@ if TYPE_CHECKING:
     from holdfast.journal.writer import Writer
 
 DIRECTORY: Final = "inbox"
-TOOLS: Final = ("claude",)
-LIMIT_BYTES: Final = 8 << 20  # of one payload
-_CUT_BYTES = LIMIT_BYTES + 1  # what a sink writes of a longer one
-_TAKEN = re.compile(r"(claude)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+TOOLS: Final = ("claude", "codex")
+_TOO_LONG = msgspec.json.encode({"too_long": True, "least_bytes": CUT_BYTES})  # what is recorded of it
+_TAKEN = re.compile(rf"({'|'.join(TOOLS)})-[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}\Z")
 _BATCH_BYTES = 4 << 20
 _QUIET_S = 60  # where the system does not say who has a file open: after this long no hook is at work, which have 5 s
-
-OURS: Final = ": holdfast hook"
-_DD = "dd bs={size} count=1 iflag=fullblock oflag=append conv=notrunc of={path}; cat"
-_PERL = (
-    "perl -e '$/=\\{size};$_=<STDIN>;open(F,q(>>),$ARGV[0])&&syswrite(F,$_,length);1 while <STDIN>' {path}"
-)
-
-
-def sink(directory: Path, tool: str) -> str:
-    """The line of shell that a tool runs: it appends its input whole to the tool's spool, says nothing, and succeeds.
-
-    GNU `dd` reads all of it and writes once; macOS has no such `dd`, but `perl`.
-    """
-    append = (_PERL if sys.platform == "darwin" else _DD).format(
-        size=_CUT_BYTES, path=shlex.quote(os.fspath(directory / tool))
-    )
-    return f"{OURS} 1; {{ umask 077; {append}; }} >/dev/null 2>&1; :"
 
 
 class Taken(NamedTuple):
@@ -66,31 +49,50 @@ class Taken(NamedTuple):
 
     path: str
     name: str
-    tool: str
+    source: str  # of its records
 
     @property
-    def source(self) -> str:
-        """The source of its records."""
-        return f"{self.tool}.hook"
+    def tool(self) -> str | None:
+        """Whose hooks left it; None: an agent said how far it is."""
+        tool, _, kind = self.source.partition(".")
+        return tool if kind == "hook" else None
 
 
-def take(directory: Path) -> list[Taken]:
+def take(directory: Path, session_of: Callable[[str], str | None] = lambda _: None) -> list[Taken]:
     """Rename the spools that hold anything, and give all that wait to be recorded, the oldest first.
+
+    `session_of` gives the key of the session that an agent is, if it is one of its tool's.
 
     Raises:
         OSError: the inbox cannot be read, or a spool not be renamed.
     """
     with contextlib.suppress(FileNotFoundError):
         names = os.listdir(directory)  # noqa: PTH208 - names only
-        for tool in TOOLS:
-            if tool in names and (directory / tool).lstat().st_size:
-                name = f"{tool}-{uuid7()}"
-                (directory / tool).rename(directory / name)
+        for spool, name in [*_free(names, session_of)]:
+            if (directory / spool).lstat().st_size:
+                (directory / spool).rename(directory / name)
                 failpoint("inbox.taken")
                 names.append(name)
-        found = [(name, match[1]) for name in names if (match := _TAKEN.match(name))]
-        return [Taken(os.fspath(directory / name), name, tool) for name, tool in sorted(found)]
+        return [Taken(os.fspath(directory / name), name, source) for name, source in sorted(_taken(names))]
     return []
+
+
+def _free(names: list[str], session_of: Callable[[str], str | None]) -> Iterator[tuple[str, str]]:
+    """(name, name once it is taken) of each spool that still grows."""
+    for name in names:
+        if name in TOOLS:
+            yield name, f"{name}-{uuid7()}"
+        elif progress.SPOOL.fullmatch(name):
+            yield name, progress.taken_name(name, uuid7(), session_of(progress.agent_of(name)))
+
+
+def _taken(names: list[str]) -> Iterator[tuple[str, str]]:
+    """(name, source) of each spool that was taken."""
+    for name in names:
+        if (match := _TAKEN.match(name)) is not None:
+            yield name, f"{match[1]}.hook"
+        elif progress.TAKEN.fullmatch(name):
+            yield name, progress.SOURCE
 
 
 def waiting_bytes(directory: Path) -> int:
@@ -109,7 +111,7 @@ class Drain:
         writer: the journal.
         consumed: how much of a spool is recorded, by its name.
         after_append: called after each batch with the bytes appended.
-        is_left_out: whether a tombstone is recorded in the place of a payload.
+        is_left_out: whether a tombstone is recorded in the place of a payload of a spool.
     """
 
     def __init__(
@@ -117,7 +119,7 @@ class Drain:
         writer: Writer,
         consumed: Callable[[str], int],
         after_append: Callable[[int], object],
-        is_left_out: Callable[[bytes], bool] = lambda _: False,
+        is_left_out: Callable[[Taken, bytes], bool] = lambda *_: False,
     ) -> None:
         self._writer = writer
         self._consumed = consumed
@@ -139,8 +141,7 @@ class Drain:
             if not _is_ours_alone(fd):
                 return False
             at = self._lines(fd, spool, at)  # what came before the last hook let go of it
-            if at < os.fstat(fd).st_size:
-                self._torn(fd, spool, at)
+            self._torn(fd, spool, at)
             self._writer.sync()
             failpoint("inbox.recorded")
             os.unlink(spool.path)  # noqa: PTH108
@@ -166,14 +167,16 @@ class Drain:
         return at
 
     def _torn(self, fd: int, spool: Taken, at: int) -> None:
-        """What a hook could not write to its end, and nobody will."""
-        body = os.pread(fd, _CUT_BYTES, at)
-        line = self._line(spool, body, Position(spool.name, at, at + len(body)), "")
-        self._append([line], len(line))
+        """What stands last without a line end: payloads that were too long, and one that a hook could not write to its end."""
+        while body := os.pread(fd, CUT_BYTES, at):
+            place = Position(spool.name, at, at + len(body))
+            line = self._line(spool, _TOO_LONG if len(body) == CUT_BYTES else body, place, "")
+            self._append([line], len(line))
+            at = place.end
 
     def _line(self, spool: Taken, body: bytes, place: Position, line_end: str) -> bytes:
         record_id = derived(spool.source, spool.name, str(place.start))
-        if self._is_left_out(body):
+        if self._is_left_out(spool, body):
             return left_out(record_id, clock.now_us(), spool.source, place, line_end)
         return self._writer.line(spool.source, body, record_id, place, line_end)
 
@@ -188,10 +191,9 @@ def _payloads(fd: int, name: str, start: int) -> Iterator[tuple[bytes, Position,
     while True:
         for at, body, line_end in read_lines(fd, start):
             size = len(body)
-            if size >= _CUT_BYTES:  # what stands behind it on the same line is another one
-                start = at + _CUT_BYTES
-                note = msgspec.json.encode({"too_long": True, "least_bytes": _CUT_BYTES})
-                yield note, Position(name, at, start), ""
+            if size >= CUT_BYTES:  # what stands behind it on the same line is another one
+                start = at + CUT_BYTES
+                yield _TOO_LONG, Position(name, at, start), ""
                 break
             try:
                 whole = b"".join(body.chunks()) if isinstance(body, Stretch) else body

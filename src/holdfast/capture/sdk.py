@@ -34,9 +34,16 @@ from holdfast.events import (
     CaseClosed,
     CaseDecided,
     CaseOpened,
+    CheckpointNotTaken,
+    CheckpointTaken,
+    CheckpointTaking,
     Data,
     Event,
     Invalid,
+    RecoveryJudged,
+    SessionResumed,
+    SessionResumeFailed,
+    SessionResuming,
     SpanLinked,
     TaskCompleted,
     TaskProgressed,
@@ -49,6 +56,15 @@ SOURCE = "sdk"
 DEFAULT_SESSION = "default"
 _LAST_US = 253_402_300_799_999_999  # the end of the year 9999, the last moment that can be shown
 _ENVELOPE = {"event_type": "kind", "timestamp": "time", "session_id": "session"}  # classic name → ours
+
+_ABOUT_OTHERS = (
+    RecoveryJudged,
+    SessionResuming,
+    SessionResumed,
+    SessionResumeFailed,
+)  # which belong to the session that they name
+
+_OF_WORKSPACES = (CheckpointTaking, CheckpointTaken, CheckpointNotTaken)  # which may name a session
 
 _FLAT = frozenset({"kind", "time", "session", "span", "parent", "key"})
 
@@ -141,7 +157,7 @@ def _event(body: _Body, record_id: str, received_us: int, order: int) -> Event:
     return Event(
         id=record_id,
         kind=kind,
-        session=body.session,
+        session=_session(body, data),
         time_us=received_us if body.time_us is None else body.time_us,
         data=data,
         agent=agent,
@@ -149,6 +165,14 @@ def _event(body: _Body, record_id: str, received_us: int, order: int) -> Event:
         parent=None if body.parent is None else _whole_id(body.session, body.parent),
         order=order,
     )
+
+
+def _session(body: _Body, data: Data) -> str:
+    if isinstance(data, _ABOUT_OTHERS):
+        return data.about
+    if isinstance(data, _OF_WORKSPACES):
+        return data.about or f"workspace:{data.workspace}"
+    return body.session
 
 
 def _take_agent(kind: str, fields: dict[str, Any]) -> str | None:

@@ -36,15 +36,66 @@ COMMANDS = {
     "show": ("show", "One session: summary, agents, files touched, errors."),
     "tree": ("tree", "One session as a tree of agents, turns and tool calls."),
     "timeline": ("timeline", "What happened in one session, in order."),
+    "handoff": ("handoff", "Hand a session over: goal, done, cut, next, files, checks, in one packet."),
     "search": ("search", "Find words in prompts, answers, tool inputs and outputs, newest first."),
     "stats": ("stats", "Use per agent type, tool, model and day."),
     "cost": (
         "cost",
         "What model calls cost and took: lately, by day, model, project, agent type or session.",
     ),
+    "recover check": ("recover", "Whether anything was cut: how many sessions and agents, and since when."),
+    "recover list": ("recover", "What was cut, with its agents and open calls, the latest first."),
+    "recover show": ("recover", "One session: where everything in it stands, and the lines that prove it."),
+    "recover packet": ("recover", "What whoever carries on needs to know of one session, in one text."),
+    "recover mark": ("recover", "Say what became of a session or agent that was cut."),
+    "recover clear": ("recover", "Say that sessions that were cut need no attention any more."),
+    "recover resume": (
+        "recover_resume",
+        "Go on with a session that was cut, and see whether it works again.",
+    ),
+    "watch": ("watch", "What agents do, as they do it; ends with Ctrl-C."),
+    "run": ("run", "Start an agent that outlives this command, and this terminal."),
+    "ps": ("ps", "Agents that were started here: state, last sign of life, CPU and memory."),
+    "logs": ("logs", "What an agent wrote, and with -f what it writes."),
+    "attempts": ("attempts", "The lives of one agent: when each began, and how it ended."),
+    "stop": ("steer", "Ask agents to end: SIGTERM, and after their grace SIGKILL."),
+    "kill": ("steer", "End agents at once."),
+    "pause": ("steer", "Halt agents until `holdfast unpause`."),
+    "unpause": ("steer", "Have paused agents go on."),
+    "rm": ("steer", "Remove what ended agents left in the home, their output too."),
+    "cleanup": ("cleanup", "Remove what agents left that ended long ago."),
+    "progress": ("progress", "Say how far an agent is: from 0 to 100, and what it works on."),
+    "requests list": ("requests", "Requests to deploy agents: what waits, and what was refused and why."),
+    "requests process": ("requests", "Answer the requests that wait, as the service does while it runs."),
+    "up": ("service", "Keep the home caught up as long as this runs: the service."),
+    "status": ("service", "Whether the service runs, and how it is."),
+    "down": ("service", "End the service."),
+    "service install": ("service", "Have the system start the service when you log in."),
+    "service uninstall": ("service", "Have the system start it no longer."),
+    "checkpoint take": (
+        "checkpoint",
+        "Keep the files of a workspace as they lie there now; `holdfast checkpoint` is the same.",
+    ),
+    "checkpoint list": ("checkpoint", "List the checkpoints of a workspace, the newest first."),
+    "checkpoint show": (
+        "checkpoint",
+        "One checkpoint: what is in it, what is not, and what changed since the one before.",
+    ),
+    "checkpoint diff": ("checkpoint", "Which files differ from a checkpoint, now or in another one."),
+    "definitions list": (
+        "definitions",
+        "Which definitions of agents count here, and what they hide; `holdfast definitions` is the same.",
+    ),
+    "definitions show": ("definitions", "One definition: what it says of itself, and its text."),
+    "definitions why": ("definitions", "Which file of a name counts here, which it hides, and why."),
+    "definitions validate": (
+        "definitions_validate",
+        "Whether definitions are what their tools take: a score, and what is wrong in which line.",
+    ),
     "import": ("import_", "Record agent history: what is new by default, or the given paths."),
     "export": ("export", "Write the recorded history into one file that another home can import."),
     "restore session": ("restore", "Write a session's transcripts back, as they were recorded."),
+    "restore checkpoint": ("restore", "Write a checkpoint's files into a new directory, as they lay there."),
     "workspace list": ("workspace", "List the directories that agents worked in, the one used last first."),
     "workspace move": ("workspace", "Say that a project, and all below it, lies elsewhere now."),
     "record": ("record", "Append typed events: one JSON object a line on standard input."),
@@ -64,23 +115,38 @@ COMMANDS = {
     "redact remove": ("redact_rules", "Remove rules of yours, or what you let through."),
     "redact emails": ("redact_rules", "Take out e-mail addresses too, or leave them."),
     "hooks install": ("hooks", "Have the tool tell what its transcripts lack: who waits for you, who left."),
-    "hooks uninstall": ("hooks", "Remove our hooks from the tool's settings."),
-    "hooks status": ("hooks", "Which settings hold our hooks, and what waits to be recorded."),
+    "hooks uninstall": ("hooks", "Remove our hooks from the tools' settings."),
+    "hooks status": (
+        "hooks",
+        "Which settings hold our hooks, whether Codex trusts them, and what waits to be recorded.",
+    ),
     "uninstall": ("uninstall", "Remove what was put outside the home; with --purge the home too."),
 }
 GROUPS = {
-    "restore": "Give recorded history back to the tool that wrote it: session.",
+    "recover": "What was cut, and how to carry on: check, list, show, packet, resume, mark, clear.",
+    "requests": "What coordinators ask for through files: list, process.",
+    "checkpoint": "Keep the files of a workspace as they lie there now: take (the default), list, show, diff.",
+    "definitions": "The files that say what an agent is: list (the default), show, why, validate.",
+    "restore": "Give back what was kept: session, checkpoint.",
     "workspace": "The directories that agents worked in: list, move.",
     "journal": "Prove and care for the journal: verify, seal, retire.",
     "hooks": "What the tool tells while it works: install, uninstall, status.",
+    "service": "The service that the system starts: install, uninstall.",
     "redact": "Secrets: check a file, what was taken out, rules of your own, clean what is stored.",
 }
+
+
+DEFAULTS = {
+    "checkpoint": "take",
+    "definitions": "list",
+}  # what a group does that is named without one of its commands
 
 
 def find_command(name: str) -> click.Command:
     """The command of this name ("sessions", "journal verify"); its module is imported now."""
     module = importlib.import_module(f"holdfast.cli.{COMMANDS[name][0]}")
-    command: click.Command = module.commands[name] if " " in name else module.command
+    commands: dict[str, click.Command] | None = getattr(module, "commands", None)
+    command: click.Command = module.command if commands is None else commands[name]
     for param in command.params:
         if param.type is click.STRING:
             param.type = _TEXT
@@ -112,6 +178,13 @@ class _Lazy(click.Group):
                 if name.startswith(f"{self.name} ")
             }
         return {name: line for name, (_, line) in COMMANDS.items() if " " not in name} | GROUPS
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        default = DEFAULTS.get(self.name or "")
+        asks_for_help = bool(args) and args[0] in ctx.help_option_names
+        if default is not None and not asks_for_help and (not args or args[0] not in self._lines()):
+            args = [default, *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
         return list(self._lines())
@@ -178,8 +251,8 @@ def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     cls=_Lazy,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 10-12 home, 20-28, 34 and 35 journal, 30-33 store, "
-    "40 doctor found faults, 41 redact check found secrets, 70 a bug, 130 interrupted. Every setting of `holdfast config` can also be given here, "
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found (`recover check`: something was cut), 4 still alive, 10-12 home, 20-28, 34 and 35 journal, 30-33 store, "
+    "40 doctor found faults, 41 redact check found secrets, 42 definitions validate found invalid ones, 60-62 service, 65-67 resume, 70 a bug, 72-74 agents (`run`: the agent's own), 75-77 checkpoint, 130 interrupted. Every setting of `holdfast config` can also be given here, "
     "as --NAME VALUE before the command.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")

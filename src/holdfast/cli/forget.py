@@ -79,9 +79,10 @@ def _chosen(home: Home, db: apsw.Connection, names: tuple[str, ...]) -> tuple[li
                 raise
             before.append(name)
             continue
-        key, _ = queries.session_origin(db, session_id)
-        [row] = queries.session_rows(db, session_id)
-        found[session_id] = forgetting.described(db, session_id, key, row)
+        for one in (session_id, *queries.own_runs(db, session_id)):
+            key, _ = queries.session_origin(db, one)
+            [row] = queries.session_rows(db, one)
+            found[one] = forgetting.described(db, one, key, row)
     return list(found.values()), before
 
 

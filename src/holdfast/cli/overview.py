@@ -8,6 +8,7 @@ import click
 
 from holdfast import clock
 from holdfast.cli import answers, terminal
+from holdfast.recover import survey
 from holdfast.store import queries
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from holdfast.home import Home
 
 _ROWS = 15
+_LISTED = 5
 _WIDE = 100  # columns
 
 
@@ -59,7 +61,8 @@ def _show_samples(context: Context, *, as_json: bool) -> None:
 def _show(context: Context, home: Home, report: ImportReport, *, as_json: bool, sample: bool = False) -> None:
     now_us = home.now_us()
     db = home.reader()
-    found = queries.overview(db, now_us, context.stale_us)
+    found = queries.overview(db, now_us, context.stale_us, home.vitals())
+    found["interrupted"] = survey.needing(db, found["sessions"])
     sweep = home.sweep(db, now_us)
     if as_json:
         terminal.print_json(_answer(found, report, sweep, sample=sample))
@@ -81,7 +84,7 @@ def _answer(
         },
         "by_state": found["by_state"],
         "totals": found["totals"],
-        "interrupted": [s["id"] for s in found["sessions"] if s["state"] == "interrupted"],
+        "interrupted": [s["id"] for s in found["interrupted"]],
         "sweep": sweep,
         "sessions": found["sessions"],
     }
@@ -105,7 +108,8 @@ def _print(found: dict[str, Any], sweep: dict[str, Any], now_us: int) -> None:
         out.print(f"… and {len(found['sessions']) - _ROWS} more: holdfast sessions")
     if any(s["state_grade"] == "inferred" for s in found["sessions"][:_ROWS]):
         out.print("? inferred; `holdfast show SESSION` says from what", style="dim")
-    _print_interrupted(out, found["sessions"], now_us)
+    _print_waiting(out, found["sessions"], now_us)
+    _print_interrupted(out, found["interrupted"], now_us)
     _print_sweep(out, sweep)
     if totals["unpriced_calls"]:
         calls = terminal.some(totals["unpriced_calls"], "model call")
@@ -135,22 +139,31 @@ def sessions_table(found: list[dict[str, Any]], now_us: int, width: int) -> Colu
         made.add_row(
             terminal.safe(terminal.short_id(s["id"]), style="bold"),
             terminal.standing(s["state"], s["state_grade"]),
-            terminal.age(clock.parse_us(s["last_activity_at"]), now_us),
+            terminal.age(clock.parse_us(s["activity"]["last_sign_at"]), now_us),
             *(shown[name] for name in (*numbers, *words)),
         )
     return made
 
 
-def _print_interrupted(out: Any, found: list[dict[str, Any]], now_us: int) -> None:  # noqa: ANN401 - rich's Console
-    cut = [s for s in found if s["state"] == "interrupted"]
-    if not cut:
-        return
-    out.print(f"\n{len(cut)} interrupted")
-    for s in cut[:5]:
-        when = terminal.age(clock.parse_us(s["last_activity_at"]), now_us)
+def _print_waiting(out: Any, found: list[dict[str, Any]], now_us: int) -> None:  # noqa: ANN401 - rich's Console
+    waiting = [s for s in found if s["state"] == "waiting"]
+    if waiting:
+        out.print(f"\n{len(waiting)} waiting for you")
+        _print_whys(out, waiting[:_LISTED], now_us)
+
+
+def _print_interrupted(out: Any, cut: list[dict[str, Any]], now_us: int) -> None:  # noqa: ANN401 - rich's Console
+    if cut:
+        out.print(f"\n{len(cut)} interrupted")
+        _print_whys(out, cut[:_LISTED], now_us)
+        out.print("  which agents, what is open, how to carry on: holdfast recover list")
+
+
+def _print_whys(out: Any, found: list[dict[str, Any]], now_us: int) -> None:  # noqa: ANN401 - rich's Console
+    for s in found:
+        when = terminal.age(clock.parse_us(s["activity"]["last_sign_at"]), now_us)
         line = terminal.cell(f"  {terminal.short_id(s['id'])}  {when} ago  ")
         out.print(line.append_text(terminal.cell(s["state_why"], 100)))
-    out.print("  look: holdfast show SESSION")
 
 
 def _print_sweep(out: Any, sweep: dict[str, Any]) -> None:  # noqa: ANN401 - rich's Console

@@ -1,4 +1,4 @@
-"""`holdfast restore session SESSION`."""
+"""`holdfast restore session SESSION` and `holdfast restore checkpoint CHECKPOINT`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from holdfast import restoring
+from holdfast import checkpointing, restoring
 from holdfast.cli import answers, terminal
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.errors import TransferIncomplete
@@ -37,7 +37,7 @@ _WORDS = {
     "--to",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Write the project's directory, and what lay in it, below this one.",
+    help="Write the project's directory, or Codex's `sessions`, and what lay in it, below this one.",
 )
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would become of each file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
@@ -64,7 +64,8 @@ def _say(done: Restored, *, dry_run: bool, in_place: bool) -> None:
     if dry_run:
         click.echo("nothing was changed (--dry-run)")
     elif in_place and done.is_whole:
-        click.echo(f"to go on in the directory it ran in: claude --resume {shlex.quote(done.session)}")
+        command = "codex resume" if done.tool == "codex" else "claude --resume"
+        click.echo(f"to go on in the directory it ran in: {command} {shlex.quote(done.session)}")
 
 
 def _say_file(file: File) -> None:
@@ -109,4 +110,49 @@ def _refuse(done: Restored) -> None:
         )
 
 
-commands = {"restore session": session_command}
+@click.command(
+    "checkpoint",
+    help=COMMANDS["restore checkpoint"][1]
+    + "\n\nByte for byte, with permissions and links. CHECKPOINT is its id, or how that begins (`holdfast checkpoint list`).",
+)
+@click.argument("checkpoint")
+@click.option(
+    "--to",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Where: a directory that is not there yet, or empty.",
+)
+@click.option(
+    "--worktree",
+    is_flag=True,
+    help="Make DIR a worktree of the repository, at the commit that the checkpoint was taken at; else it is a plain directory.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
+@click.pass_obj
+def checkpoint_command(context: Context, checkpoint: str, to: Path, worktree: bool, as_json: bool) -> None:  # noqa: FBT001
+    home = context.home
+    answers.catch_up(home, sources=False)
+    found = checkpointing.find(home, checkpoint)
+    done = checkpointing.give_back(home, found, to, worktree=worktree)
+    told = found.read.told
+    if as_json:
+        out = {
+            "id": found.read.oid,
+            "repository": str(found.repository),
+            "workspace": told.root if told else None,
+        }
+        terminal.print_json({**out, **asdict(done), "worktree": worktree})
+        return
+    for path in done.removed:
+        click.echo(terminal.plain(f"removed what a run left that was killed: {path}"))
+    size = f"{terminal.some(done.files, 'file')}, {terminal.size(done.size_bytes)}"
+    click.echo(terminal.plain(f"{done.directory}: {size}, as they were in {found.read.oid[:12]}"))
+    click.echo("directories have the usual permissions: git keeps none of theirs")
+    if told is not None and told.left_out:
+        click.echo(
+            f"{sum(one.count for one in told.left_out)} files were left out; `holdfast checkpoint show` names them"
+        )
+
+
+commands = {"restore session": session_command, "restore checkpoint": checkpoint_command}

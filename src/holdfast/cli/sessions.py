@@ -19,7 +19,11 @@ from holdfast.store.state import STATES
 def command(context: Context, wanted: str | None, limit: int | None, as_json: bool) -> None:  # noqa: FBT001
     db = answers.ready(context)
     now_us = context.home.now_us()
-    found = [s for s in queries.sessions(db, now_us, context.stale_us) if wanted in (None, s["state"])]
+    found = [
+        s
+        for s in queries.sessions(db, now_us, context.stale_us, context.home.vitals())
+        if wanted in (None, s["state"])
+    ]
     if as_json:
         terminal.print_json({"sessions": found[:limit]})
         return

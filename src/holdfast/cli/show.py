@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,16 +18,26 @@ _FILES = 40
 
 @click.command("show", help=COMMANDS["show"][1])
 @click.argument("session")
+@click.option(
+    "--coverage",
+    is_flag=True,
+    help="Show what each source told of it, where they differ, and what is missing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 @click.pass_obj
-def command(context: Context, session: str, as_json: bool) -> None:  # noqa: FBT001
+def command(context: Context, session: str, coverage: bool, as_json: bool) -> None:  # noqa: FBT001
     db = answers.ready(context)
     now_us = context.home.now_us()
-    found = queries.show(db, queries.session_id(db, session), now_us, context.stale_us)
+    row = queries.session_id(db, session)
+    found = queries.show(db, row, now_us, context.stale_us, context.home.vitals())
+    found["coverage"] = _coverage(db, row) if coverage else None
     if as_json:
         terminal.print_json(found)
         return
     out = terminal.console()
+    if coverage:
+        _print_coverage(out, found["session"], found["coverage"])
+        return
     silent = sum(bool(a["id"]) and not a["llm_calls"] for a in found["agents"])
     _print_summary(out, found["session"], now_us, silent, found["reported_calls"])
     _print_agents(out, found["agents"])
@@ -51,6 +62,7 @@ def _print_summary(
     lines = [
         ("session", s["id"] + (f"   fork of {s['forked_from']}" if s["forked_from"] else "")),
         ("state", f"{s['state']} ({s['state_grade']}: {s['state_why']})"),
+        *_now(s["activity"], now_us),
         ("active", f"{s['started_at']} to {s['last_activity_at']} ({_ago(s, now_us)} ago)"),
         (
             "where",
@@ -88,6 +100,22 @@ def _print_summary(
         out.print(
             f"         no model calls of {terminal.some(silent, 'agent')} are recorded: they are not in the cost"
         )
+
+
+_PROCESS = {"alive": "its process runs", "dead": "no process of it runs", "unknown": "its process is unknown"}
+
+
+def _now(activity: dict[str, Any], now_us: int) -> list[tuple[str, str]]:
+    """What it is about, and how old the last sign of life is; nothing where nobody can tell."""
+    if activity["state"] is None and activity["process"] == "unknown":
+        return []
+    number = activity["background_tasks"]
+    running = f", {terminal.some(number, 'task')} in the background" if number else ""
+    state = (activity["state"] or "not at work").replace("_", " ")
+    heard_us = clock.parse_us(activity["last_sign_at"])
+    age = "unknown" if heard_us is None else f"{terminal.age(heard_us, now_us)} ago"
+    said = f"{state}{running}; {_PROCESS[activity['process']]}; last sign of life {age}"
+    return [("now", said)]
 
 
 def _tokens(tokens: dict[str, Any]) -> str:
@@ -190,3 +218,61 @@ def _print_errors(out: Any, errors: list[dict[str, Any]]) -> None:  # noqa: ANN4
     out.print(made)
     if len(errors) > _ERRORS:
         out.print(f"… and {len(errors) - _ERRORS} more: --json lists all")
+
+
+def _coverage(db: Any, row: int) -> dict[str, Any]:  # noqa: ANN401 - apsw's connection
+    from holdfast.store import coverage
+
+    return coverage.coverage(db, row, _size_of)
+
+
+def _size_of(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_size
+    except (OSError, ValueError):
+        return None
+
+
+def _print_coverage(out: Any, s: dict[str, Any], c: dict[str, Any]) -> None:  # noqa: ANN401
+    out.print(terminal.cell(f"{s['title'] or '(no prompt)'}   {s['id']}", 150, "bold"))
+    numbers = ("records", "repeated", "facts", "bytes", "unread")
+    made = terminal.table("source", *numbers, "first", "last", "file", right=numbers, flexible=("file",))
+    for one in c["sources"]:
+        unread = (
+            "" if one["path"] is None else "gone" if one["unread_bytes"] is None else str(one["unread_bytes"])
+        )
+        made.add_row(
+            terminal.safe(one["source"]),
+            str(one["records"]),
+            str(one["repeated"] or ""),
+            str(one["events"]),
+            terminal.size(one["size_bytes"]),
+            unread,
+            one["first_at"][:19] if one["first_at"] else f"~{one['recorded_from'][:19]}",
+            one["last_at"][:19] if one["last_at"] else f"~{one['recorded_to'][:19]}",
+            terminal.safe(one["path"] or "", 90, "dim"),
+        )
+    out.print(made)
+    out.print("~ it tells no times: when it was recorded", style="dim")
+    out.print(f"\nturns    {c['turns']['transcript']} in the transcript, {c['turns']['hooks']} told by hooks")
+    for name in ("calls", "agents"):
+        seen = c[name]
+        only = f"{seen['transcript_only']} by the transcript only, {seen['hooks_only']} by hooks only"
+        out.print(f"{name.ljust(8)} {seen['both']} seen by both, {only}")
+    for call in c["calls_of_hooks_only"][:_ERRORS]:
+        line = f"         {call['id']}  {call['tool'] or 'unknown'}  {call['status'] or 'not reported'}"
+        out.print(terminal.cell(line, 150))
+    copied = c["copied"]
+    if any(copied.values()):
+        calls = terminal.some(copied["llm_calls"], "model call")
+        out.print(
+            f"copied   {terminal.some(copied['spans'], 'span')} and {calls}, which count in the session they are from"
+        )
+    for one in c["processes"]:
+        what = f"process  {one['pid']}, {one['status'] or 'status unknown'} since {one['status_since'] or 'unknown'}"
+        out.print(terminal.cell(what, 150))
+    for one in c["problems"][:_ERRORS]:
+        where = f"{one['place']}: bytes {one['start_byte']} to {one['end_byte']}: {one['why']}"
+        out.print(terminal.cell(f"problem  {where}", 300))
+    if not c["problems"]:
+        out.print("problems none in these files")

@@ -17,23 +17,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from holdfast.errors import UsageError
+from holdfast.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from holdfast.cli.columns import Cell, Columns
 
-# C0 and C1 controls, zero-width and bidirectional marks, line and paragraph separators, tags, surrogates
 _DEEP_LIMIT, _DEEP_STACK_BYTES = (
     200_000,
     512 << 20,
 )  # levels, and the stack for them; only what is touched takes memory
 _BEGINS_WITH_TIME = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-")  # a UUID of version 7
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
-_LOOK = {"working": "green", "idle": "cyan", "interrupted": "yellow", "failed": "red", "cancelled": "magenta"}
+_LOOK = {
+    "working": "green",
+    "waiting": "bold yellow",
+    "idle": "cyan",
+    "interrupted": "yellow",
+    "failed": "red",
+    "cancelled": "magenta",
+}
 
 
 def prepare_streams() -> None:
@@ -52,21 +55,20 @@ def plain(text: object, limit: int | None = None) -> str:
     flat = " ".join(str(text).split(None)) if limit is not None else str(text)
     if limit is not None and len(flat) > limit:
         flat = flat[: max(0, limit - 1)] + "…"
-    return _UNSAFE.sub(_visible, flat)
-
-
-def _visible(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return visible(flat)
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - any answer
-    """Print an answer as JSON; ASCII only, so that it is safe on a terminal too."""
+    """Print an answer as JSON."""
+    click.echo(as_json(value))
+
+
+def as_json(value: Any) -> str:  # noqa: ANN401 - any answer
+    """An answer as JSON; ASCII only, so that it is safe on a terminal too."""
     try:
-        text = json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
+        return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False)
     except RecursionError:
-        text = _deep_json(value)
-    click.echo(text)
+        return _deep_json(value)
 
 
 def _deep_json(value: Any) -> str:  # noqa: ANN401

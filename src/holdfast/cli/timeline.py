@@ -38,7 +38,9 @@ def command(context: Context, session: str, agent: str | None, as_json: bool) ->
             terminal.safe(at[11:23] or "unknown", style=style),
             terminal.safe(entry["agent"] or "main", 17, style),
             terminal.safe(_what(entry), 30, style),
-            terminal.standing(entry["status"] or ""),
+            terminal.standing(
+                entry["status"] or "", "inferred" if entry["data"].get("outcome") == "lost" else None
+            ),
             terminal.safe(entry["text"] or "", 90, style),
         )
     out.print(made)

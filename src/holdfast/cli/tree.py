@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, session: str, calls: bool, as_json: bool) -> None:  # noqa: FBT001
     db = answers.ready(context)
-    found = tree.tree(db, queries.session_id(db, session), context.home.now_us(), context.stale_us)
+    found = tree.tree(
+        db, queries.session_id(db, session), context.home.now_us(), context.stale_us, context.home.vitals()
+    )
     if as_json:
         terminal.print_json(found)
         return

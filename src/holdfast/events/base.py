@@ -11,6 +11,7 @@ Whole = Annotated[int, msgspec.Meta(ge=-INT64_MAX - 1, le=INT64_MAX)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]  # also refuses NaN, which compares with nothing
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 
 class Data(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -40,6 +40,9 @@ _TABLE = (
     ),
     Kind("session.started", run.SessionStarted, 1, "A session began or was resumed.", ("session.start",)),
     Kind("session.ended", run.SessionEnded, 1, "A session was left.", ("session.end",)),
+    Kind("session.resuming", run.SessionResuming, 1, "A session is about to be resumed."),
+    Kind("session.resumed", run.SessionResumed, 1, "A session that was resumed shows work."),
+    Kind("session.resume_failed", run.SessionResumeFailed, 1, "A session that was resumed shows no work."),
     Kind("session.summarised", run.SessionSummarised, 1, "A session was summed up.", ("session.summary",)),
     Kind("session.cost_reported", run.CostReported, 1, "A tool stated the cost of a session so far."),
     Kind("turn.started", run.TurnStarted, 1, "Someone gave an agent something to do.", (), "turn", "start"),
@@ -123,6 +126,18 @@ _TABLE = (
     Kind("span.linked", run.SpanLinked, 1, "One span relates to another in a way the tree cannot show."),
     Kind("process.started", run.ProcessStarted, 1, "An operating-system process began."),
     Kind("process.ended", run.ProcessEnded, 1, "An operating-system process ended."),
+    Kind("process.sighted", run.ProcessSighted, 1, "A tool listed a process as one of its sessions at work."),
+    Kind("activity.noted", run.ActivityNoted, 1, "A tool told what one of its agents was about."),
+    Kind("work.told", run.WorkTold, 1, "A tool told that a turn or a tool call began, ended, or was shown."),
+    # ── agents that Holdfast started ──
+    Kind("run.requested", run.RunRequested, 1, "Somebody wants an agent to be started."),
+    Kind("run.starting", run.RunStarting, 1, "An attempt to run an agent is about to be started."),
+    Kind("run.started", run.RunStarted, 1, "An attempt to run an agent began."),
+    Kind("run.ended", run.RunEnded, 1, "An attempt to run an agent is over."),
+    Kind("run.linked", run.RunLinked, 1, "It became known in which session of its tool an agent works."),
+    Kind("run.stopping", run.RunStopping, 1, "Somebody is about to stop, kill, pause or unpause an agent."),
+    Kind("run.progress", run.RunProgress, 1, "An agent said how far it is."),
+    Kind("run.removed", run.RunRemoved, 1, "What an agent left in the home was removed."),
     # ── what the work was ──
     Kind(
         "file.changed",
@@ -204,11 +219,17 @@ _TABLE = (
         "checkpoint.failed", work.CheckpointNoted, 1, "A checkpoint could not be made.", ("snapshot.failed",)
     ),
     Kind("checkpoint.removed", work.CheckpointNoted, 1, "Checkpoints were removed.", ("snapshot.cleanup",)),
+    Kind(
+        "checkpoint.taking", work.CheckpointTaking, 1, "A checkpoint of a workspace is about to be written."
+    ),
+    Kind("checkpoint.taken", work.CheckpointTaken, 1, "A checkpoint of a workspace was written."),
+    Kind("checkpoint.not_taken", work.CheckpointNotTaken, 1, "A checkpoint of a workspace was not written."),
     Kind("cost.tracked", work.CostTracked, 1, "A program stated a cost.", ("cost_update",)),
     Kind(
         "state.changed", work.StateChanged, 1, "A program's own object changed state.", ("state_transition",)
     ),
     Kind("workspace.moved", work.WorkspaceMoved, 1, "A project was moved to another directory."),
+    Kind("recovery.judged", work.RecoveryJudged, 1, "A person said what became of work that was cut."),
     Kind(
         "notice.raised",
         work.NoticeRaised,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.events.base import Amount, Count, Data, Whole
+from holdfast.events.base import Amount, Count, Data, Percent, Whole
 
 
 class SessionNoted(Data, kw_only=True, omit_defaults=True):
@@ -47,6 +47,54 @@ class SessionEnded(Data, kw_only=True, omit_defaults=True):
     """`reason` is the source's own word: logout, token_limit, clear."""
 
     reason: str | None = None
+
+
+class SessionResuming(Data, kw_only=True, omit_defaults=True):
+    """Holdfast is about to start a session's tool again. It belongs to the session that `about` names ("<source>:<native id>"); its
+    own id is that of the attempt. `fork`: as a session of its own, with the native id `new_session` where that is known
+    beforehand. `command` is what is started in `directory`, without what the session is told. `pid`, `boot_id` and `start_ticks`
+    are the process that does it.
+    """
+
+    about: str
+    fork: bool = False
+    new_session: str | None = None
+    directory: str | None = None
+    command: list[str] = msgspec.field(default_factory=list)
+    limit_s: Amount | None = None
+    pid: Count | None = None
+    boot_id: str | None = None
+    start_ticks: Count | None = None
+
+
+class SessionResumed(Data, kw_only=True, omit_defaults=True):
+    """The session that `about` names goes on. `attempt` is the id of the event that announced it. `new_session` is the native id
+    of what goes on: the same, or a fork's. `sign` is the id of the event that showed it, `why` that in words. `pid` is the tool's
+    process. `turn` is the new life's first turn, which goes on from `from_turn`.
+    """
+
+    about: str
+    attempt: str
+    new_session: str | None = None
+    pid: Count | None = None
+    sign: str | None = None
+    why: str | None = None
+    turn: str | None = None
+    from_turn: str | None = None
+
+
+class SessionResumeFailed(Data, kw_only=True, omit_defaults=True):
+    """The session that `about` names did not go on. `attempt` is the id of the event that announced it. `reason` is not_started,
+    exited, elsewhere or silent, `why` that in words. `pid` is the tool's process, `exit_code` how it ended, negative for a signal,
+    null while it runs.
+    """
+
+    about: str
+    attempt: str
+    reason: str
+    why: str | None = None
+    pid: Count | None = None
+    exit_code: Whole | None = None
 
 
 class SessionSummarised(Data, kw_only=True, omit_defaults=True):
@@ -228,10 +276,13 @@ class AgentStarted(Data, kw_only=True, omit_defaults=True):
 
 
 class AgentEnded(Data, kw_only=True, omit_defaults=True):
-    """`status` is an execution status, `reason` why it ended so, `result` what it answered."""
+    """`status` is an execution status, `reason` why it ended so, `result` what it answered. `told_by` is the native id of the agent whose
+    transcript says so, "" the main one; None where no transcript does.
+    """
 
     status: str
     reason: str | None = None
+    told_by: str | None = None
     result: str | None = None
     name: str | None = None
     parent_agent: str | None = None
@@ -289,3 +340,174 @@ class ProcessEnded(Data, kw_only=True, omit_defaults=True):
     exit_code: Whole | None = None
     signal: Count | None = None
     reason: str | None = None
+
+
+class ProcessSighted(Data, kw_only=True, omit_defaults=True):
+    """A process that a tool lists as one of its sessions at work. `host`, `boot_id`, `pid` and `start_ticks` are an
+    identity; a pid counts within `namespace` only. `status` is the tool's own word for what it does, `waiting_for` what it
+    waits for, `since_us` when that began. `began_us` is when the process began, as the tool says.
+    """
+
+    pid: Count
+    host: str | None = None
+    boot_id: str | None = None
+    namespace: str | None = None
+    start_ticks: Count | None = None
+    began_us: Whole | None = None
+    status: str | None = None
+    waiting_for: str | None = None
+    since_us: Whole | None = None
+
+
+class ActivityNoted(Data, kw_only=True, omit_defaults=True):
+    """What an agent was about when its tool told of it, which may be before or after what its transcript says.
+
+    `sign` is began, left, prompted, worked, asked (for leave), needed (words of a person), answered, stopped or failed; `text`
+    says what for. `tasks` is how many things still run in the background, `agents` how many of them are agents.
+    """
+
+    sign: str
+    text: str | None = None
+    tasks: Count | None = None
+    agents: Count | None = None
+
+
+class WorkTold(Data, kw_only=True, omit_defaults=True):
+    """A turn or a tool call as a hook told of it; it counts where no transcript says the same.
+
+    `span_kind` is turn or tool. `phase` is start, end, or shown: what the model was given of it, without saying how it went.
+    """
+
+    span_kind: str
+    phase: str
+    name: str | None = None
+    input: str | None = None
+    path: str | None = None
+    operation: str | None = None
+    status: str | None = None
+    output: str | None = None
+    error_type: str | None = None
+    exit_code: Whole | None = None
+    duration_ms: Count | None = None
+    lines_added: Count | None = None
+    lines_removed: Count | None = None
+
+
+# ── agents that Holdfast started ──
+
+
+class RunRequested(Data, kw_only=True, omit_defaults=True):
+    """Somebody wants an agent to be started; written before anything of it is there. `run` is the agent's id, and `about` the session
+    that it is ("<source>:<native id>"), to which all events of the run belong. `environment` names the variables that are added, without their
+    values. `restart` is never, on-failure or ask.
+    """
+
+    run: str
+    about: str
+    argv: list[str] = msgspec.field(default_factory=list)
+    cwd: str | None = None
+    name: str | None = None
+    parent: str | None = None
+    task: str | None = None
+    model: str | None = None
+    agent_type: str | None = None
+    external_id: str | None = None
+    tool: str | None = None
+    restart: str | None = None
+    stop_grace_s: Amount | None = None
+    environment: list[str] = msgspec.field(default_factory=list)
+    requested_by: str | None = None
+    request: str | None = None
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class RunStarting(Data, kw_only=True, omit_defaults=True):
+    """An attempt is about to be started. Attempts of a run count from 1."""
+
+    run: str
+    about: str
+    attempt: Count
+
+
+class RunStarted(Data, kw_only=True, omit_defaults=True):
+    """An attempt runs. `pid`, `start_ticks`, `boot_id` and `host` are its process; `shim_pid` stays beside it. `text` is what it is to do: its
+    task, or its command. `tool` is the agent tool that it is, which tells itself what it does; null: a plain command.
+    """
+
+    run: str
+    about: str
+    attempt: Count
+    pid: Count | None = None
+    start_ticks: Count | None = None
+    boot_id: str | None = None
+    host: str | None = None
+    shim_pid: Count | None = None
+    text: str | None = None
+    tool: str | None = None
+
+
+class RunEnded(Data, kw_only=True, omit_defaults=True):
+    """What became of an attempt. `outcome` is exited, or lost: it is gone, and nobody saw how. `status` is the execution status that this
+    amounts to. `signal` is the number of the one that ended it. `asked` is what it was asked for before: stop or kill. `left` are
+    processes of it that run on. `seen_us` is when its shim was alive last. `tool` is as when it started.
+    """
+
+    run: str
+    about: str
+    attempt: Count
+    outcome: str
+    status: str
+    exit_code: Whole | None = None
+    signal: Count | None = None
+    reason: str | None = None
+    asked: str | None = None
+    user_us: Count | None = None
+    system_us: Count | None = None
+    max_rss_bytes: Count | None = None
+    left: list[Count] = msgspec.field(default_factory=list)
+    seen_us: Whole | None = None
+    tool: str | None = None
+
+
+class RunLinked(Data, kw_only=True, omit_defaults=True):
+    """It became known that an attempt works in the session that `about` names, which its tool chose itself."""
+
+    run: str
+    about: str
+    attempt: Count
+
+
+class RunStopping(Data, kw_only=True, omit_defaults=True):
+    """Somebody is about to stop, kill, pause or unpause an attempt; `how` says which, `by` who, `why` for what reason."""
+
+    run: str
+    about: str
+    attempt: Count
+    how: str
+    by: str | None = None
+    why: str | None = None
+
+
+class RunProgress(Data, kw_only=True, omit_defaults=True):
+    """How far an agent is, as it says itself: `percent` runs from 0 to 100, `current_task` is what it works on. Less than before counts
+    only with `reset`, which begins anew; where `percent` is not said, `tasks_completed` of `tasks_total` counts. `attempt` is said by whoever
+    starts that attempt: what was said before is of earlier ones.
+    """
+
+    run: str
+    about: str
+    percent: Percent | None = None
+    message: str | None = None
+    current_task: str | None = None
+    tasks_completed: Count | None = None
+    tasks_total: Count | None = None
+    reset: bool = False
+    attempt: Count | None = None
+
+
+class RunRemoved(Data, kw_only=True, omit_defaults=True):
+    """A run's directory, with its output, was removed. What was told of it stays."""
+
+    run: str
+    about: str
+    by: str | None = None

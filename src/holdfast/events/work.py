@@ -315,6 +315,74 @@ class WorkspaceMoved(Data, kw_only=True, omit_defaults=True):
     new: str
 
 
+class RecoveryJudged(Data, kw_only=True, omit_defaults=True):
+    """What a person said of work that was cut: of a session, or of one of its agents where the event names one. It belongs to the
+    session that `about` names ("<source>:<native id>"), whatever tool that is of. `verdict` is `completed`, `failed`, `cancelled`,
+    or `cleared`: it needs no attention any more.
+    """
+
+    about: str
+    verdict: str
+    why: str | None = None
+
+
+class CheckpointTaking(Data, kw_only=True, omit_defaults=True):
+    """A checkpoint of a workspace is about to be written into its repository; what becomes of it names this event's id as `attempt`.
+
+    `workspace` is the root of the worktree, `repository` git's directory that keeps the checkpoint, `ref` the reference that names it;
+    `commit`, `tree` and `parent` (the checkpoint before) are git's names, `base` the commit that the worktree stood at. `trigger` is asked or
+    timed. `about` is the session that it was asked for, if it was ("<source>:<native id>"); otherwise it belongs to no session.
+    """
+
+    workspace: str
+    repository: str
+    ref: str
+    commit: str
+    tree: str
+    parent: str | None = None
+    base: str | None = None
+    trigger: str = "asked"
+    about: str | None = None
+
+
+class CheckpointTaken(Data, kw_only=True, omit_defaults=True):
+    """A checkpoint of a workspace is in its repository: its files as they lay there. Members are those of checkpoint.taking, and what is in it.
+
+    `note` is a person's word. `files` and `size_bytes` are of all that is in it. `left_out` says by reason how many files are not, and names the
+    first (docs/reference/json.md); `unsteady` are files that changed while they were read. `ignored`: ignored files are in.
+    """
+
+    attempt: str
+    workspace: str
+    repository: str
+    ref: str
+    commit: str
+    tree: str
+    parent: str | None = None
+    base: str | None = None
+    branch: str | None = None
+    operation: str = ""
+    trigger: str = "asked"
+    note: str | None = None
+    files: Count = 0
+    size_bytes: Count = 0
+    left_out: list[Any] = msgspec.field(default_factory=list)
+    unsteady: list[str] = msgspec.field(default_factory=list)
+    ignored: bool = False
+    duration_ms: Count | None = None
+    about: str | None = None
+
+
+class CheckpointNotTaken(Data, kw_only=True, omit_defaults=True):
+    """A checkpoint of a workspace that was about to be written was not. What came before it is as it was."""
+
+    attempt: str
+    workspace: str
+    repository: str
+    why: str
+    about: str | None = None
+
+
 class NoticeRaised(Data, kw_only=True, omit_defaults=True):
     """Anything worth a line that is neither an error nor a case; `severity` as for errors, `topic` groups
     notices.

@@ -137,6 +137,18 @@ def _lines(pieces: Iterator[bytes | sealed.Hole], offset: int) -> Iterator[tuple
         held, length = [last], len(last)
 
 
+def line_starts(directory: Path, number: int) -> Iterator[int]:
+    """Where each line of a segment begins, empty ones included, and last where the next one will. What cannot be decompressed counts as one line.
+
+    Rewriting a segment keeps the number of every line.
+    """
+    end = 0
+    for start, _, length in _lines(pieces(directory, number, 0), 0):
+        yield start
+        end = start - length if length < 0 else start + length + 1
+    yield end
+
+
 class Lost(Exception):
     """Bytes of a segment cannot be decompressed."""
 

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from holdfast import clock, redact
+from holdfast import clock, forks, redact
 from holdfast.errors import AppendFailed
 from holdfast.failpoints import failpoint
 from holdfast.ids import uuid7
@@ -75,7 +75,7 @@ class Writer:
         fsync_interval_s: float = 1.0,
         redactor: Callable[[], redact.Redactor] = redact.Redactor,
     ) -> None:
-        self._directory = directory
+        self.directory = directory
         self._blobs = blob_directory
         self._host = host
         self._make_redactor = redactor
@@ -89,6 +89,7 @@ class Writer:
     def _reset(self) -> None:
         self._lock = threading.RLock()
         self._fd = -1
+        self._file = (0, 0)  # which one that is, for a child forked while it is being closed
         self._segment = 0
         self._full = False
         self._named = False  # whether the segment's name in its directory is durable
@@ -260,7 +261,7 @@ class Writer:
     # ── segments ──
 
     def _path(self) -> Path:
-        return segments.path(self._directory, self._segment)
+        return segments.path(self.directory, self._segment)
 
     def _move_on(self) -> None:
         """Leave a full segment (or none) for the newest one that has room, or for a new one."""
@@ -276,9 +277,9 @@ class Writer:
     def _newest(self) -> int:
         """The highest segment number; 0 when there is none."""
         try:
-            return max(segments.numbers(self._directory), default=0)
+            return max(segments.numbers(self.directory), default=0)
         except OSError as exc:
-            raise AppendFailed(self._directory, exc.strerror or str(exc)) from exc
+            raise AppendFailed(self.directory, exc.strerror or str(exc)) from exc
 
     def _leave(self) -> None:
         if self._fd >= 0:
@@ -288,26 +289,27 @@ class Writer:
     def _join(self, number: int) -> bool:
         """Take part in an existing segment, unless it is full, or somebody seals it or has just sealed it."""
         try:
-            fd = os.open(segments.path(self._directory, number), _APPEND)
+            fd = os.open(segments.path(self.directory, number), _APPEND)
         except FileNotFoundError:
             return False
         except OSError as exc:
-            raise AppendFailed(segments.path(self._directory, number), exc.strerror or str(exc)) from exc
+            raise AppendFailed(segments.path(self.directory, number), exc.strerror or str(exc)) from exc
         found = os.fstat(fd) if _lock_shared(fd) else None
         if found is None or not found.st_nlink or found.st_size >= self._segment_size_bytes:
             os.close(fd)
             return False
-        self._fd, self._segment, self._named = fd, number, False  # its creator may have died before naming it
+        self._fd, self._file = fd, (found.st_dev, found.st_ino)
+        self._segment, self._named = number, False  # its creator may have died before naming it
         return True
 
     def _create(self, number: int) -> None:
         """Create a segment, unless another writer was quicker; its first record says whose it is."""
-        path = segments.path(self._directory, number)
+        path = segments.path(self.directory, number)
         if (
             number > 1
         ):  # names reach the disk in order: a gap in the numbers after a power cut would look like a loss
             with contextlib.suppress(OSError):
-                blobs.sync_directory(self._directory)
+                blobs.sync_directory(self.directory)
         try:
             fd = os.open(path, _APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
@@ -315,12 +317,12 @@ class Writer:
         except OSError as exc:
             raise AppendFailed(path, exc.strerror or str(exc)) from exc
         failpoint("journal.unlocked")
-        if (
-            not _lock_shared(fd) or not os.fstat(fd).st_nlink
-        ):  # others filled it and left, and it is being sealed
+        found = os.fstat(fd) if _lock_shared(fd) else None
+        if found is None or not found.st_nlink:  # others filled it and left, and it is being sealed
             os.close(fd)
             return
-        self._fd, self._segment, self._full, self._named = fd, number, False, False
+        self._fd, self._file = fd, (found.st_dev, found.st_ino)
+        self._segment, self._full, self._named = number, False, False
         body = f'{{"format":{fmt.VERSION},"host":"{self._host}","redaction":{redact.LEVEL}}}'.encode()
         header = fmt.encode(uuid7(), clock.now_us(), fmt.SEGMENT_SOURCE, fmt.body_member(body))
         failpoint("journal.created")
@@ -388,8 +390,8 @@ class Writer:
         _fsync(self._fd)
         if not self._named:
             failpoint("journal.naming")
-            blobs.sync_directory(self._directory)
-            blobs.sync_directory(self._directory.parent)
+            blobs.sync_directory(self.directory)
+            blobs.sync_directory(self.directory.parent)
             self._named = True
 
     def _strand(self, cause: OSError) -> None:
@@ -462,13 +464,20 @@ class Writer:
             try:
                 self._sync()
             finally:
+                if self._unsynced and self._stranded is None:  # out of memory, or interrupted
+                    self._stranded = "it was left before it was synced"
                 self._leave()
                 self._stop = threading.Event()
 
     def _after_fork(self) -> None:
-        """In a forked child: give back the inherited descriptor; the parent's records are the parent's to sync."""
-        if self._fd >= 0:
-            os.close(self._fd)
+        """In a forked child: give back the inherited descriptor; the parent's records are the parent's to sync.
+
+        Where the fork could not wait, the parent may just have closed it, and the number may name another file.
+        """
+        with contextlib.suppress(OSError):
+            found = os.fstat(self._fd)
+            if (found.st_dev, found.st_ino) == self._file:
+                os.close(self._fd)
         self._reset()
 
 
@@ -491,9 +500,15 @@ def _fsync(fd: int) -> None:
         os.fsync(fd)
 
 
+def _locks() -> list[threading.RLock]:
+    with contextlib.suppress(RuntimeError):  # another thread just makes one
+        return [writer._lock for writer in sorted(_writers, key=id)]  # noqa: SLF001 - same module
+    return []
+
+
 def _forget_after_fork() -> None:
     for writer in list(_writers):
         writer._after_fork()  # noqa: SLF001 - same module
 
 
-os.register_at_fork(after_in_child=_forget_after_fork)
+forks.hold(_locks, _forget_after_fork)

@@ -51,10 +51,14 @@ class Deltas:
         self._lock = threading.Lock()
         self._said: OrderedDict[bytes, bytes] = OrderedDict()
 
-    def find(self, streams: Iterable[bytes], piece: bytes, check: Callable[[], None]) -> list[Found]:
-        """The secrets, whole or in part, in the next piece of a stream, which may be one of several (`stream_of`)."""
+    def go_on(self, streams: Iterable[bytes], piece: bytes) -> list[bytes]:
+        """Take the next piece of a stream, which may be one of several (`stream_of`); what was said before it."""
+        return list(dict.fromkeys([self._go_on(stream, piece) for stream in streams]))
+
+    def find(self, before: Iterable[bytes], piece: bytes, check: Callable[[], None]) -> list[Found]:
+        """The secrets, whole or in part, in a piece, after what may have been said before it."""
         found: list[Found] = []
-        for said in dict.fromkeys([self._go_on(stream, piece) for stream in streams]):
+        for said in before:
             text, at = said + piece, len(said)
             found += [
                 secret._replace(start=max(0, secret.start - at), end=min(secret.end, len(text)) - at)

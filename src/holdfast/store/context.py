@@ -60,15 +60,7 @@ class Recall:
         Raises:
             Gone: it is not there any more.
         """
-        try:
-            record = reader.record_at(self._journal, segment, offset_bytes)
-            body = bodies.read(record, self._blobs, _TEXT_CHARS)
-        except fmt.Damaged as exc:
-            raise Gone(f"its record cannot be read: {exc.why}") from exc
-        except fmt.Newer as exc:
-            raise Gone("its record was written by a newer Holdfast") from exc
-        except (BlobDamaged, OSError) as exc:
-            raise Gone(f"its record cannot be read: {exc}") from exc
+        record, body = self._read(segment, offset_bytes)
         path = db.execute(_SQL["path_of_file"], (record.p.file if record.p else "",)).get
         start = project.start_of(record, segment, offset_bytes)
         translator = self._translators.get(record.s)
@@ -78,6 +70,28 @@ class Recall:
                 if passages.key(event.session, passage.native, passage.part) == key:
                     return passage.text
         raise Gone("another record stands in its place")
+
+    def body(self, segment: int, offset_bytes: int) -> bytes:
+        """The body of the record at this place as it was received, long texts in a very long one cut.
+
+        Raises:
+            Gone: it is not there any more, or its full text was removed.
+        """
+        record, body = self._read(segment, offset_bytes)
+        if record.z is not None or body.text is None:
+            raise Gone("its full text was removed" if record.z is not None else "it is too long to be read")
+        return body.text
+
+    def _read(self, segment: int, offset_bytes: int) -> tuple[fmt.Record, bodies.Body]:
+        try:
+            record = reader.record_at(self._journal, segment, offset_bytes)
+            return record, bodies.read(record, self._blobs, _TEXT_CHARS)
+        except fmt.Damaged as exc:
+            raise Gone(f"its record cannot be read: {exc.why}") from exc
+        except fmt.Newer as exc:
+            raise Gone("its record was written by a newer Holdfast") from exc
+        except (BlobDamaged, OSError) as exc:
+            raise Gone(f"its record cannot be read: {exc}") from exc
 
 
 def contexts(

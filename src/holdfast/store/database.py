@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SCHEMA = ours()
 SCHEMA_VERSION = SCHEMA.version  # of the tables; a migration takes an older store here
-PROJECTION_VERSION = 2  # of how events are folded; an older store is folded again
+PROJECTION_VERSION = 3  # of how events are folded; an older store is folded again
 LINK = "store.db"
 NEWER_RECORDS = "newer_records"  # in `meta`: the lowest format version of records that were passed over
 _GENERATION = re.compile(r"store-(\d+)\.db\Z")
@@ -372,21 +372,23 @@ def checkpoint(db: apsw.Connection, *, truncate: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def writer_lock(home: Path, wait_ms: int = 0, doing: str = "import") -> Iterator[bool]:
+def writer_lock(home: Path, wait_ms: int = 0, doing: str = "import", *, ask: bool = True) -> Iterator[bool]:
     """Try to become the home's one writer for the block; yields whether it worked.
 
     Args:
         home: the home.
         wait_ms: how long to wait for another one.
-        doing: what for, told to whoever finds the lock taken: "import" or "fold".
+        doing: what for, told to whoever finds the lock taken: "import", "fold" or "serve".
+        ask: have a service let go of the lock meanwhile, unless it is of an older version: nothing is changed beneath it.
     """
-    with lock.held(home, wait_ms) as mine:
+    ask = ask and (other := lock.holder(home)) is not None and other.serves and not is_older(other)
+    with lock.held(home, wait_ms, ask=ask) as mine:
         if mine:
             tell(home, doing)
         yield mine
 
 
-def tell(home: Path, doing: str, done_bytes: int = 0, total_bytes: int = 0) -> None:
+def tell(home: Path, doing: str, done_bytes: int = 0, total_bytes: int = 0, *, name: str = lock.NAME) -> None:
     """Say in the lock what its holder, who calls this, does and how far it is."""
     pid, ticks, boot = processes.mine()
     holder = lock.Holder(
@@ -400,7 +402,7 @@ def tell(home: Path, doing: str, done_bytes: int = 0, total_bytes: int = 0) -> N
         done_bytes=done_bytes,
         total_bytes=total_bytes,
     )
-    lock.tell(home, holder)
+    lock.tell(home, holder, name=name)
 
 
 def rows(db: apsw.Connection, sql: str, **values: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - SQL values

@@ -15,6 +15,7 @@ from holdfast import events as ev
 from holdfast import pricing, spans
 from holdfast.failpoints import failpoint
 from holdfast.store import forks, passages, sidechains, summaries, turn_models
+from holdfast.store.coverage import Account
 from holdfast.store.indexing import Index
 from holdfast.store.rollups import Rollups
 from holdfast.store.statements import statements
@@ -26,6 +27,20 @@ if TYPE_CHECKING:
 
 _PROGRAMS = "sdk"  # the source of events that programs record themselves
 _FAR_US = 2**63 - 1
+_OF_WORKSPACES = (ev.CheckpointTaking, ev.CheckpointTaken, ev.CheckpointNotTaken)  # no part of a session
+_OF_OURS = (  # no activity of the session
+    ev.SessionResuming,
+    ev.SessionResumed,
+    ev.SessionResumeFailed,
+    ev.RunRequested,
+    ev.RunStarting,
+    ev.RunStarted,
+    ev.RunEnded,
+    ev.RunLinked,
+    ev.RunStopping,
+    ev.RunProgress,
+    ev.RunRemoved,
+)
 _MOST_TOKENS = 10**9  # in one call; context windows are a few million
 _MOST_PICO = 10**16  # 10,000 USD for one call
 _MOST_MS = 10**12  # 31 years
@@ -106,6 +121,7 @@ class Fold:
         self._met: list[tuple[int, str, str, str]] = []  # sessions that have no row yet
         self._seen: dict[str, _Seen] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._accounts: dict[tuple[int, str, str], Account] = {}
         self._sidechains = sidechains.Sidechains(db)
         self._handlers: dict[str, Callable[[ev.Event, _Seen, Any], None]] = {
             "session.noted": self._session_noted,
@@ -120,26 +136,35 @@ class Fold:
             "agent.started": self._agent_started,
             "agent.ended": self._agent_ended,
             "span.linked": self._linked,
+            "process.sighted": self._process_sighted,
+            "activity.noted": self._activity_noted,
+            "work.told": self._work_told,
         }
 
     # ── taking in ──
 
     def add(self, event: ev.Event, segment: int, offset_bytes: int) -> None:
         """Take in one event that was read from the record at this place of the journal."""
-        if isinstance(event.data, ev.SessionNoted) and event.data.about:
-            self._told_about_a_line(event.data, event.data.about)
+        if self._is_of_no_session(event, segment, offset_bytes):
             return
         time_us = event.time_us
-        if isinstance(event.data, ev.WorkspaceMoved):  # belongs to no session
-            values = {
-                "id": event.id,
-                "segment": segment,
-                "offset_bytes": offset_bytes,
-                "time_us": time_us or 0,
-            }
-            self.row("workspace_moved", **values, old=event.data.old, new=event.data.new)
-            return
         seen = self._seen.get(event.session) or self._first_sight(event.session)
+        if isinstance(event.data, ev.RecoveryJudged):  # is said about the session, and no part of it
+            self.row(
+                "recovery_judged",
+                session_id=seen.id,
+                agent=event.agent,
+                segment=segment,
+                offset_bytes=offset_bytes,
+                time_us=time_us or 0,
+                verdict=event.data.verdict,
+                why=event.data.why,
+            )
+            return
+        if isinstance(event.data, _OF_OURS):
+            self._run_told(event, seen, event.data, segment, offset_bytes)
+            self._resume_told(event, seen, event.data, segment, offset_bytes)
+            return
         if time_us is not None:
             seen.first_us = _lowest(seen.first_us, time_us)
             seen.last_us = _highest(seen.last_us, time_us)
@@ -158,6 +183,45 @@ class Fold:
             self._generic_span(event, seen, span_kind, kind.phase)
         seen.at(event.agent, time_us)
         self._tell(event, seen, segment, offset_bytes)
+
+    def _is_of_no_session(self, event: ev.Event, segment: int, offset_bytes: int) -> bool:
+        """Take in what belongs to no session, or not to the one that it names; whether it was that."""
+        data = event.data
+        if isinstance(data, ev.SessionNoted) and data.about:
+            self._told_about_a_line(data, data.about)
+            return True
+        if isinstance(data, ev.WorkspaceMoved):
+            values = {
+                "id": event.id,
+                "segment": segment,
+                "offset_bytes": offset_bytes,
+                "time_us": event.time_us or 0,
+            }
+            self.row("workspace_moved", **values, old=data.old, new=data.new)
+            return True
+        if isinstance(data, _OF_WORKSPACES):
+            self._checkpoint(event, data)
+            return True
+        return False
+
+    def _checkpoint(
+        self, event: ev.Event, data: ev.CheckpointTaking | ev.CheckpointTaken | ev.CheckpointNotTaken
+    ) -> None:
+        taken = data if isinstance(data, ev.CheckpointTaken) else None
+        self.row(
+            "checkpoint_told",
+            id=event.id,
+            kind=event.kind.partition(".")[2],
+            attempt=getattr(data, "attempt", event.id),
+            time_us=event.time_us or 0,
+            workspace=data.workspace,
+            repository=data.repository,
+            commit_id=getattr(data, "commit", None),
+            trigger_name=getattr(data, "trigger", None),
+            note=self._cut(taken.note if taken else getattr(data, "why", None)),
+            files=taken.files if taken else None,
+            size_bytes=taken.size_bytes if taken else None,
+        )
 
     def _first_sight(self, key: str) -> _Seen:
         session_id = self._ids.get(key)
@@ -178,6 +242,27 @@ class Fold:
             return self._met[-1][0] + 1
         highest: Any = self._db.execute(_SQL["session_highest"]).get
         return int(highest) + 1
+
+    def told(
+        self,
+        events: list[ev.Event],
+        source: str,
+        file: str,
+        size_bytes: int,
+        recorded_us: int,
+        *,
+        fresh: bool,
+    ) -> None:
+        """Count a record for each session that these events, which were added before, are about."""
+        for key in {event.session for event in events}:
+            session_id = self._ids.get(key)
+            if session_id is not None:
+                account = self._accounts.get((session_id, source, file))
+                if account is None:
+                    account = self._accounts[session_id, source, file] = Account()
+                account.add(
+                    [event for event in events if event.session == key], size_bytes, recorded_us, fresh=fresh
+                )
 
     def row(self, statement: str, **values: Any) -> None:  # noqa: ANN401 - SQL values
         """Add a row for one of the statements of `sql/fold.sql`."""
@@ -441,7 +526,11 @@ class Fold:
             agent=event.agent,
             **_claim(data.status, REPORT_RANK, event.time_us),
             reason=self._cut(data.reason),
+            told_by=data.told_by,
+            told_at=None if data.told_by is None else event.order,
         )
+        if data.told_by is not None and data.told_by != event.agent:
+            self.row("agent_heard", session_id=seen.id, agent=event.agent)
 
     def _linked(self, event: ev.Event, seen: _Seen, data: ev.SpanLinked) -> None:
         if event.span:
@@ -452,6 +541,102 @@ class Fold:
                 target_span=data.target,
                 kind=data.link_kind,
             )
+
+    def _resume_told(
+        self, event: ev.Event, seen: _Seen, data: ev.Data, segment: int, offset_bytes: int
+    ) -> None:
+        """It is said about the session, and no part of it."""
+        self._tell(event, seen, segment, offset_bytes)
+        if isinstance(data, ev.SessionResumed) and data.turn and data.from_turn:
+            source, _, native = event.session.partition(":")
+            key = f"{source}:{data.new_session or native}"
+            new = self._seen.get(key) or self._first_sight(key)
+            values = {"source_span": data.turn, "target_span": data.from_turn, "kind": "resumes"}
+            self.row("link_told", session_id=new.id, **values)
+
+    def _run_told(self, event: ev.Event, seen: _Seen, data: ev.Data, segment: int, offset_bytes: int) -> None:
+        """What became of an agent that was started here. Of a session of its tool it says no more than the tool does."""
+        attempt = 0
+        match data:
+            case ev.RunRequested():
+                self.row(
+                    "run_asked", agent=data.run, name=data.name, parent=data.parent, started_us=event.time_us
+                )
+                if data.cwd is not None and seen.cwd is None:
+                    seen.cwd = (_FAR_US, data.cwd)
+                if data.name or data.task:
+                    self._title(seen, 0, 0, data.name or data.task or "")
+            case ev.RunStarting() | ev.RunStarted():
+                attempt = data.attempt
+                self.row("run_begun", agent=data.run, attempt=attempt, **_began(event, data))
+            case ev.RunEnded():
+                attempt = data.attempt
+                place = {"segment": segment, "offset_bytes": offset_bytes}
+                self.row("run_ended", agent=data.run, attempt=attempt, **_ended(event, data), **place)
+            case ev.RunLinked():
+                attempt = data.attempt
+            case _:
+                return
+        self.row("run_in", session_id=seen.id, agent=data.run, attempt=attempt)
+
+    def _process_sighted(self, event: ev.Event, seen: _Seen, data: ev.ProcessSighted) -> None:
+        seen.at("", None)
+        self.row(
+            "process_sighted",
+            session_id=seen.id,
+            host=data.host or "",
+            boot=data.boot_id or "",
+            namespace=data.namespace or "",
+            pid=data.pid,
+            start_ticks=-1 if data.start_ticks is None else data.start_ticks,
+            began_us=data.began_us,
+            status=self._cut(data.status),
+            waiting_for=self._cut(data.waiting_for),
+            since_us=-1 if data.since_us is None else data.since_us,
+            seen_us=event.order,
+        )
+
+    def _activity_noted(self, event: ev.Event, seen: _Seen, data: ev.ActivityNoted) -> None:
+        if not event.agent:
+            seen.at("", None)
+        told = _encode(self._cut_all(msgspec.to_builtins(data))).decode()
+        self.row(
+            "sign_seen",
+            session_id=seen.id,
+            agent=event.agent,
+            sign=data.sign,
+            position=event.order,
+            data=told,
+        )
+
+    def _work_told(self, event: ev.Event, seen: _Seen, data: ev.WorkTold) -> None:
+        at = {"end": "end_position", "shown": "shown_position"}.get(data.phase)
+        if data.span_kind == "turn" and data.input and not event.agent:
+            self._title(seen, 1, -event.order, data.input)  # any prompt of a transcript stands before it
+        values = dict.fromkeys(("end_position", "shown_position", "output", "shown"), None)
+        self.row(
+            "work_told",
+            **values
+            | {
+                "session_id": seen.id,
+                "id": event.span or event.id,
+                "kind": data.span_kind,
+                "agent": event.agent,
+                "name": data.name,
+                "input": self._cut(data.input),
+                "path": data.path,
+                "operation": data.operation,
+                "position": event.order,
+                "status": data.status,
+                "shown" if data.phase == "shown" else "output": self._cut(data.output),
+                "error_type": data.error_type,
+                "exit_code": data.exit_code,
+                "duration_ms": _sane(data.duration_ms, _MOST_MS),
+                "lines_added": data.lines_added,
+                "lines_removed": data.lines_removed,
+            }
+            | ({at: event.order} if at else {}),
+        )
 
     def _generic_span(self, event: ev.Event, seen: _Seen, span_kind: str, phase: str) -> None:
         """Tasks, phases, code runs, approvals: what starts and ends by the registry's word."""
@@ -485,6 +670,9 @@ class Fold:
         """
         self._db.executemany(_SQL["session_met"], self._met)
         told = {seen.id: self._write_session(seen) for seen in self._seen.values()}
+        for (session_id, source, file), account in self._accounts.items():
+            self.row("source_told", session_id=session_id, source=source, file=file, **account.values())
+        self._accounts = {}
         names = self._sidechains.join()
         if names:
             for queued in self._rows.values():
@@ -526,7 +714,7 @@ class Fold:
 
     def forget(self) -> None:
         """Drop what was taken in, after a transaction that failed."""
-        self._seen, self._rows, self._ids, self._met = {}, {}, {}, []
+        self._seen, self._rows, self._ids, self._met, self._accounts = {}, {}, {}, [], {}
         self._index.forget()
         self._sidechains.forget()
         self._rollups.forget()
@@ -589,10 +777,12 @@ _ANY_KIND = "~"  # sorts behind every real kind, which replaces it; an end need 
 _NAMES = ("name", "task_name", "task", "task_id", "language", "subject", "tool")
 _NAMES_OF_ENDS = ("name", "task_name")
 _WRITE_ORDER = (
+    "source_told",
     "session_cost",
     "agent_seen",
     "agent_started",
     "agent_ended",
+    "agent_heard",
     "span_started",
     "span_touched",
     "span_ended",
@@ -602,8 +792,17 @@ _WRITE_ORDER = (
     "line_noted",
     "summary_told",
     "event_told",
+    "process_sighted",
+    "run_asked",
+    "run_begun",
+    "run_ended",
+    "run_in",
+    "sign_seen",
+    "work_told",
     "link_told",
     "workspace_moved",
+    "checkpoint_told",
+    "recovery_judged",
     "key_used",
     "source_declared",
     "source_read",
@@ -628,6 +827,29 @@ def _claim(status: str, rank: int, time_us: int | None) -> dict[str, Any]:
         "status_rank": spans.strength(claim),
         "status_us": claim.time_us,
         "status_place": spans.place(status),
+    }
+
+
+def _began(event: ev.Event, data: ev.RunStarting | ev.RunStarted) -> dict[str, Any]:
+    if isinstance(data, ev.RunStarting):
+        return dict.fromkeys(("host", "boot", "pid", "start_ticks", "started_us"))
+    return {
+        "host": data.host,
+        "boot": data.boot_id,
+        "pid": data.pid,
+        "start_ticks": data.start_ticks,
+        "started_us": event.time_us,
+    }
+
+
+def _ended(event: ev.Event, data: ev.RunEnded) -> dict[str, Any]:
+    return {
+        "state": data.outcome,
+        "exit_code": data.exit_code,
+        "signal": data.signal,
+        "asked": data.asked,
+        "why": data.reason,
+        "ended_us": event.time_us,
     }
 
 

@@ -37,8 +37,8 @@ FILE_SOURCE = (
     "holdfast.file"  # body {"id":…,"source":…,"path":…,"generation":n}: says which file an id stands for
 )
 SHARED_SOURCES = frozenset(
-    {"claude.hook"}
-)  # a file of theirs holds what many sessions left, each record by itself
+    {"claude.hook", "codex.hook", "run.progress"}
+)  # spools, which no declaration names: each record of theirs stands by itself
 _BATCH_RECORDS = 2_000
 _BATCH_BYTES = 4 << 20
 _META = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)"
@@ -79,12 +79,14 @@ class Progress:
     Attributes:
         damaged: records and blobs that could not be read.
         journal_bytes: how much of the journal is folded, whoever folded it.
+        stopped: it was asked to end before all was folded.
     """
 
     records: int = 0
     body_bytes: int = 0
     damaged: int = 0
     journal_bytes: int = 0
+    stopped: bool = False
 
 
 class Projector:
@@ -122,9 +124,9 @@ class Projector:
 
     def catch_up(
         self,
-        report: Callable[[Progress], None] | None = None,
+        report: Callable[[Progress], bool | None] | None = None,
     ) -> Progress:
-        """Fold everything the journal holds after the cursor. `report` is called after each batch."""
+        """Fold everything the journal holds after the cursor. `report` is called after each batch; if it says so, that was the last."""
         progress = Progress()
         batch = _Batch()
         for item in reader.read(self._journal, self._cursor):
@@ -132,17 +134,19 @@ class Projector:
             if batch.records >= _BATCH_RECORDS or batch.body_bytes >= _BATCH_BYTES:
                 self._commit(batch)
                 batch = _Batch()
-                self._tell(progress, report)
+                if self._tell(progress, report):
+                    progress.stopped = True
+                    break
         if batch.cursor:
             self._commit(batch)
             self._tell(progress, report)
         database.checkpoint(self._db)
         return progress
 
-    def _tell(self, progress: Progress, report: Callable[[Progress], None] | None) -> None:
+    def _tell(self, progress: Progress, report: Callable[[Progress], bool | None] | None) -> bool:
+        """Whether it is asked to end."""
         progress.journal_bytes = sum(self._cursor.values())
-        if report:
-            report(progress)
+        return bool(report and report(progress))
 
     def _take(self, item: reader.Found | reader.Damage, batch: _Batch, progress: Progress) -> None:
         batch.cursor[item.segment] = _Place(item.end, item.start, "")
@@ -217,6 +221,8 @@ class Projector:
         translation = translated(translator, record, body, self._paths.get(file), start)
         for event in translation.events:
             self._fold.add(event, item.segment, item.start)
+        size_bytes = record.p.end - record.p.start if record.p else body.size_bytes
+        self._fold.told(translation.events, record.s, file, size_bytes, record.t, fresh=fresh)
         for kept in translation.kept:
             batch.kept[file, kept] += fresh
         if translation.problems:

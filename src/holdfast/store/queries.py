@@ -7,13 +7,15 @@ records arrived.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from holdfast import clock
 from holdfast.errors import AmbiguousId, NotFound
-from holdfast.store import state
+from holdfast.store import runs, state
+from holdfast.store.activity import Signs, Vitals, nobody_looked, sighted, signs_by_session
 from holdfast.store.database import rows
 from holdfast.store.statements import statements
 from holdfast.store.workspaces import Moves, listed
@@ -36,13 +38,47 @@ def session_id(db: apsw.Connection, prefix: str) -> int:
         NotFound: no session starts with it.
         AmbiguousId: several do, and none is exactly it.
     """
+    return int(_session(db, prefix)["id"])
+
+
+def session_key(db: apsw.Connection, prefix: str) -> str:
+    """The key of that session: its source and its native id. Raises as `session_id`."""
+    return str(_session(db, prefix)["key"])
+
+
+def _session(db: apsw.Connection, prefix: str) -> Json:
     found = rows(db, _SQL["session_by_prefix"], prefix=prefix) if prefix else []
+    found = [_of_run(db, row["native"]) or row if row["key"].startswith(_OWN) else row for row in found]
     exact = [row for row in found if prefix in (row["native"], row["key"])]
     if len(exact) == 1 or len(found) == 1:
-        return int((exact or found)[0]["id"])
+        return (exact or found)[0]
+    if not found and (of_agent := _of_run(db, prefix)):
+        return of_agent
     if not found:
         raise NotFound(f"no session starts with {prefix!r}", hint="`holdfast sessions` lists them")
     raise AmbiguousId(prefix, [row["key"] if exact else row["native"] for row in found])
+
+
+def _of_run(db: apsw.Connection, prefix: str) -> Json | None:
+    """The session that the agent works in whose id begins so; None: there is no such agent, or several."""
+    agents = rows(db, _SQL["runs_by_prefix"], prefix=prefix)
+    found = rows(db, _SQL["sessions_of_run"], agent=agents[0]["agent"]) if len(agents) == 1 else []
+    return found[0] if found else None
+
+
+_OWN = f"{state.RUN}:"
+
+
+def own_runs(db: apsw.Connection, session: int) -> list[int]:
+    """The sessions that stand for agents which turned out to work in this one."""
+    return [row["id"] for row in rows(db, _SQL["own_runs"], session_id=session)]
+
+
+def agents_by_prefix(db: apsw.Connection, prefix: str) -> list[tuple[int, str, str]]:
+    """(row of the session, its native id, agent) of each agent whose id begins with `prefix`; that one alone whose id it is."""
+    found = rows(db, _SQL["agents_by_prefix"], prefix=prefix) if prefix else []
+    exact = [row for row in found if row["agent"] == prefix]
+    return [(row["session_id"], row["native"], row["agent"]) for row in exact or found]
 
 
 # ── parts that several answers share ──
@@ -94,7 +130,7 @@ def _reported(row: Json) -> float | None:
 
 
 def session_answer(row: Json, now_us: int, stale_us: int) -> Json:
-    standing = state.of_session(row, now_us, stale_us)
+    standing, activity = state.of_session(row, now_us, stale_us)
     return {
         "id": row["native"],
         "source": row["source"],
@@ -102,6 +138,12 @@ def session_answer(row: Json, now_us: int, stale_us: int) -> Json:
         "state": standing.state,
         "state_grade": standing.grade,
         "state_why": standing.why,
+        "activity": {
+            "state": activity.state,
+            "process": activity.process,
+            "background_tasks": activity.background,
+            "last_sign_at": clock.iso(activity.last_sign_us),
+        },
         "workspace": row["cwd"],
         "git_branch": row["git_branch"],
         "tool_version": row["tool_version"] or None,
@@ -112,9 +154,10 @@ def session_answer(row: Json, now_us: int, stale_us: int) -> Json:
         "tool_calls": row["tool_calls"],
         "errors": row["tool_failed"] + row["tool_denied"] + row["tool_interrupted"] + row["errors_raised"],
         "llm_calls": row["llm_calls"],
-        **use_answer(row, told=row["source"] == "claude"),
+        **use_answer(row, told=row["source"] == "claude" and row["transcribed"]),
         "reported_cost_usd": _reported(row),
         **_fork(row),
+        "run": runs.answer(row["run"]),
     }
 
 
@@ -131,13 +174,19 @@ def _fork(row: Json) -> Json:
 # ── sessions ──
 
 
-def sessions(db: apsw.Connection, now_us: int, stale_us: int) -> list[Json]:
+def sessions(db: apsw.Connection, now_us: int, stale_us: int, vitals: Vitals = nobody_looked) -> list[Json]:
     """Every session, last activity first."""
-    return [session_answer(row, now_us, stale_us) for row in session_rows(db)]
+    return [session_answer(row, now_us, stale_us) for row in session_rows(db, vitals=vitals)]
 
 
-def session_rows(db: apsw.Connection, only: int | None = None) -> list[Json]:
-    """What the store says of each session, or of one; `cwd` is where its project lies today."""
+def session_rows(
+    db: apsw.Connection, only: int | None = None, *, vitals: Vitals = nobody_looked
+) -> list[Json]:
+    """What the store says of each session, or of one; `cwd` is where its project lies today.
+
+    `signs` is what its hooks told last, `vital` what `vitals` says of its process, `running_agents` counts those in the background.
+    `runs` are the lives of agents in it as they are recorded, `run` is the one that counts, as it stands now.
+    """
     found = rows(db, _SQL["sessions"]) if only is None else rows(db, _SQL["session"], session_id=only)
     moves = Moves.of(db)
     for row in found:
@@ -145,7 +194,50 @@ def session_rows(db: apsw.Connection, only: int | None = None) -> list[Json]:
         row["cwd"] = moves.now(row["cwd"], row["cwd_us"])
         told = row["source"] in state.TELLS_TURNS  # the others show their forks by the lines they copied
         row["told_fork"] = db.execute(_SQL["told_fork"], {"session_id": row["id"]}).get if told else None
+    signs = signs_by_session(rows(db, _SQL["signs"], session_id=only))
+    processes = {row["session_id"]: sighted(row) for row in rows(db, _SQL["processes"], session_id=only)}
+    lives = runs.by_session(db, only)
+    for row in found:
+        row["signs"] = signs.get(row["id"]) or Signs()
+        row["runs"] = lives.get(row["id"], [])
+        row["vital"] = vitals(row["key"], processes.get(row["id"]), row["runs"])
+        row["run"] = (
+            row["vital"].run if row["vital"] is not None and row["vital"].run else runs.last(row["runs"])
+        )
+        nothing = not row["turns"] and not row["llm_calls"] and not row["tool_calls"]
+        row["transcribed"] = not (nothing and (row["signs"].of or row["runs"] or row["id"] in processes))
+        if not row["transcribed"]:
+            _add_told(db, row)
+        row["running_agents"] = partial(_running_agents, db, row["id"])
     return found
+
+
+def _add_told(db: apsw.Connection, row: Json) -> None:
+    """Count what hooks told of a session of which nothing is transcribed; its times are those of recording."""
+    told = rows(db, _SQL["told_work"], session_id=row["id"])
+    for name in _TOLD:
+        row[name] += sum(one[name] for one in told)
+    times = [at for one in told for at in (one["first_us"], one["last_us"])]
+    times += row["signs"].times()
+    times += [
+        at for run in row["runs"] for at in (run.started_us, run.ended_us, run.seen_us) if at is not None
+    ]
+    if row["first_us"] is None and times:
+        row["first_us"], row["last_us"] = min(times), max(times)
+
+
+_TOLD = ("turns", "tool_calls", "tool_failed", "tool_denied", "tool_interrupted")
+
+
+def _running_agents(db: apsw.Connection, session: int) -> int:
+    began_us = life_began_us(db, session)
+    return int(rows(db, _SQL["running_agents"], session_id=session, life_us=began_us)[0]["n"])
+
+
+def life_began_us(db: apsw.Connection, session: int) -> int | None:
+    """When the last life of a session began that is known of; None: nothing tells. What it ran before has ended."""
+    began_us: int | None = rows(db, _SQL["life_began"], session_id=session)[0]["us"]
+    return began_us
 
 
 def session_origin(db: apsw.Connection, session: int) -> tuple[str, str | None]:
@@ -159,9 +251,9 @@ def workspaces(db: apsw.Connection) -> list[Json]:
     return listed(session_rows(db))
 
 
-def overview(db: apsw.Connection, now_us: int, stale_us: int) -> Json:
+def overview(db: apsw.Connection, now_us: int, stale_us: int, vitals: Vitals = nobody_looked) -> Json:
     """The first screen: how many sessions are in which state, and what they took together."""
-    found = sessions(db, now_us, stale_us)
+    found = sessions(db, now_us, stale_us, vitals)
     by_state = dict.fromkeys(state.STATES, 0)
     for session in found:
         by_state[session["state"]] += 1
@@ -211,9 +303,17 @@ _NOTHING: Json = dict.fromkeys(
 )
 
 
-def show(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
+def told_by_hooks(db: apsw.Connection, source: str, since_us: int) -> tuple[int, int]:
+    """How many sessions of a tool began since, and of how many of them a hook told."""
+    found: Any = db.execute(_SQL["told_by_hooks"], {"source": source, "since_us": since_us}).fetchone()
+    return found[0], found[1]
+
+
+def show(
+    db: apsw.Connection, session: int, now_us: int, stale_us: int, vitals: Vitals = nobody_looked
+) -> Json:
     """One session: summary, agents, files touched, errors, and what else was told."""
-    row = session_rows(db, session)[0]
+    row = session_rows(db, session, vitals=vitals)[0]
     summary = session_answer(row, now_us, stale_us)
     return {
         "session": summary,
@@ -239,10 +339,30 @@ def show(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
     }
 
 
+def agent_rows(db: apsw.Connection, session: int) -> list[Json]:
+    """What the store says of each agent of a session, the main one first."""
+    told = {row["agent"]: row for row in rows(db, _SQL["told_work"], session_id=session)}
+    parents = {row.pop("id"): row for row in rows(db, _SQL["told_parents"], session_id=session)}
+    found = rows(db, _SQL["agents"], session_id=session)
+    life_us = life_began_us(db, session)
+    ours = any(row["source"] == state.RUN for row in found)
+    run = runs.last(runs.by_session(db, session).get(session, [])) if ours else None
+    for row in found:
+        row["life_us"] = life_us
+        row["run"] = run
+        if row["holder"] is None and row["parent_tool"] in parents:
+            row.update(parents[row["parent_tool"]])
+        if row["agent"] in told:
+            row.update({name: told[row["agent"]][name] for name in _TOLD if name in row})
+            row.update({at: row[at] or told[row["agent"]][at] for at in ("first_us", "last_us")})
+    return found
+
+
 def agents(db: apsw.Connection, session: int, session_state: str) -> list[Json]:
     """The agents of a session, the main one first."""
     out = []
-    for row in rows(db, _SQL["agents"], session_id=session):
+    transcribed = bool(rows(db, _SQL["is_transcribed"], session_id=session)[0]["found"])
+    for row in agent_rows(db, session):
         standing = state.of_agent(row, session_state)
         out.append(
             {
@@ -253,7 +373,7 @@ def agents(db: apsw.Connection, session: int, session_state: str) -> list[Json]:
                 "status": standing.state,
                 "status_grade": standing.grade,
                 "status_why": standing.why,
-                "parent_agent": None if not row["agent"] else _parent_agent(row),
+                "parent_agent": parent_agent(row),
                 "parent_tool_call": row["parent_tool"],
                 "parent_grade": _parent_grade(row),
                 "depth": row["depth"],
@@ -264,13 +384,16 @@ def agents(db: apsw.Connection, session: int, session_state: str) -> list[Json]:
                 "tool_calls": row["tool_calls"],
                 "errors": row["tool_failed"] + row["tool_denied"] + row["tool_interrupted"],
                 "llm_calls": row["llm_calls"],
-                **use_answer(row, told=not row["agent"]),
+                **use_answer(row, told=not row["agent"] and transcribed and row["source"] != state.RUN),
             }
         )
     return out
 
 
-def _parent_agent(row: Json) -> str | None:
+def parent_agent(row: Json) -> str | None:
+    """Which agent started this one; None: it is the main agent, or not known."""
+    if not row["agent"]:
+        return None
     holder = row["holder"] if row["holder"] is not None else row["parent_agent"]
     return None if holder is None else str(holder)
 
@@ -409,3 +532,48 @@ def _agent_types(db: apsw.Connection, days: dict[str, int]) -> list[Json]:
     return sorted(
         out, key=lambda row: (-(row["cost_pico_usd"] or 0), -row["tool_calls"], row["agent_type"] or "")
     )
+
+
+# ── being resumed ──
+
+
+def resumes(db: apsw.Connection, session: int) -> list[Json]:
+    """The attempts to resume a session, in order. `outcome` is resumed, failed, or None: what became of it is not recorded."""
+    out: dict[str, Json] = {}
+    outcomes: dict[str, tuple[str, Json]] = {}
+    for row in rows(db, _SQL["resumes"], session_id=session):
+        data = msgspec.json.decode(row["data"])
+        if row["kind"] == "session.resuming":
+            out[row["id"]] = {"id": row["id"], "at": clock.iso(row["time_us"]), **_attempt(data)}
+        elif outcomes.get(data["attempt"], ("", {}))[0] != "resumed" or row["kind"] == "session.resumed":
+            outcomes[data["attempt"]] = _OUTCOMES[row["kind"]], data
+    for attempt, (outcome, data) in outcomes.items():
+        if attempt in out:
+            new_session = data.get("new_session") or out[attempt]["new_session"]
+            out[attempt] |= {"outcome": outcome, "why": data.get("why"), "new_session": new_session}
+    return list(out.values())
+
+
+_OUTCOMES = {"session.resumed": "resumed", "session.resume_failed": "failed"}
+
+
+def _attempt(data: Json) -> Json:
+    return {
+        "fork": data.get("fork", False),
+        "new_session": data.get("new_session"),
+        "pid": data.get("pid"),
+        "outcome": None,
+        "why": None,
+    }
+
+
+def last_turn(db: apsw.Connection, session: int) -> str | None:
+    """The id of the last turn of a session's main agent."""
+    return next(
+        (row["id"] for row in reversed(rows(db, _SQL["turns"], session_id=session)) if not row["agent"]), None
+    )
+
+
+def keys(db: apsw.Connection) -> set[str]:
+    """The key of every session that is known."""
+    return {key for (key,) in db.execute(_SQL["session_keys"])}

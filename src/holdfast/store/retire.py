@@ -34,6 +34,7 @@ WHY = "retired"
 _WHOLE = frozenset(
     [
         "about",
+        "commit",
         "cwd",
         "entrypoint",
         "error_type",
@@ -48,11 +49,13 @@ _WHOLE = frozenset(
         "parent",
         "path",
         "prompt",
+        "repository",
         "status",
         "stop_reason",
         "target",
         "tool",
         "tool_version",
+        "workspace",
     ]
 )
 _OURS = "holdfast."  # sources whose records are about the journal; they are small and stay

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,7 @@ from holdfast import spans
 from holdfast.clock import iso
 from holdfast.events import INLINE_AGENT
 from holdfast.store import collector, queries, state
+from holdfast.store.activity import Vitals, nobody_looked
 from holdfast.store.database import rows
 from holdfast.store.queries import PICO_PER_USD
 from holdfast.store.statements import statements
@@ -37,12 +38,15 @@ _OPEN: Json = {"status": None, "kind": ""}  # a span that has no end
 
 
 @collector.paused()
-def tree(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
+def tree(
+    db: apsw.Connection, session: int, now_us: int, stale_us: int, vitals: Vitals = nobody_looked
+) -> Json:
     """The session, its tree from the roots, and the typed links between spans."""
-    row = queries.session_rows(db, session)[0]
+    row = queries.session_rows(db, session, vitals=vitals)[0]
     summary = queries.session_answer(row, now_us, stale_us)
     ends_told = row["source"] in state.TELLS_TURNS
-    turns = _turn_standings(db, session, summary, ends_told=ends_told)
+    last = summary | {"state": "ended"} if state.last_turn_is_over(row) else summary
+    turns = _turn_standings(db, session, last, ends_told=ends_told)
     growing = _Growing(summary["state"], turns, ends_told=ends_told)
     spans_found: list[_Row] = db.execute(_SQL["span_nodes"], {"session_id": session}).fetchall()
     calls_found: list[_Row] = db.execute(_SQL["llm_nodes"], {"session_id": session}).fetchall()
@@ -55,9 +59,11 @@ def tree(db: apsw.Connection, session: int, now_us: int, stale_us: int) -> Json:
     for agent in sorted(streams):
         growing.add_stream(agent, sorted(streams[agent], key=_PLACE))
     links = rows(db, _SQL["links"], session_id=session)
+    roots = growing.grown()
+    _hang_below(db, session, roots, _Looking(now_us, stale_us, vitals))
     return {
         "session": summary,
-        "roots": growing.grown(),
+        "roots": roots,
         "links": [{"from": k["source_span"], "to": k["target_span"], "kind": k["kind"]} for k in links],
     }
 
@@ -117,8 +123,7 @@ class _Growing:
                     self._unfinished = state.of_span(_OPEN, self._state, self._turns[name])
 
     def _span_node(self, row: _Row) -> Json:
-        _, _, name, kind, _, label, text, status, start_us, end_us, duration_ms, inherited = row
-        grade = "observed"
+        _, _, name, kind, _, label, text, status, start_us, end_us, duration_ms, inherited, grade = row
         if kind == "turn":
             status, grade, _ = self._turns[name]
         elif status is None:
@@ -171,6 +176,53 @@ def _agents(db: apsw.Connection, session: int, summary: Json) -> Iterator[tuple[
         yield _agent_name(agent["id"]), parent if agent["id"] else None, _agent_node(agent)
     for row in rows(db, _SQL["copied_agents"], session_id=session):
         yield _agent_name(row["agent"]), row["parent_tool"] or _agent_name(""), _copied_agent_node(row)
+
+
+class _Looking(NamedTuple):
+    """The moment, and who looks at processes."""
+
+    now_us: int
+    stale_us: int
+    vitals: Vitals
+
+
+def _hang_below(
+    db: apsw.Connection,
+    session: int,
+    nodes: list[Json],
+    looking: _Looking,
+    above: frozenset[int] = frozenset(),
+) -> None:
+    """Hang the agents that Holdfast started for those of a session under its main agent, with those that work for them."""
+    main = next((node for node in nodes if node["kind"] == "agent" and not node["id"]), None)
+    place = nodes if main is None else main["children"]
+    for row in rows(db, _SQL["runs_below"], session_id=session):
+        works_in = rows(db, _SQL["sessions_of_run"], agent=row["agent"])
+        if not works_in or works_in[0]["id"] in above | {session}:
+            continue
+        [found] = queries.session_rows(db, works_in[0]["id"], vitals=looking.vitals)
+        node = _run_node(found, queries.session_answer(found, looking.now_us, looking.stale_us))
+        place.append(node)
+        _hang_below(db, found["id"], node["children"], looking, above | {session})
+
+
+def _run_node(row: Json, summary: Json) -> Json:
+    """An agent with a session of its own, whose tree shows its work."""
+    run = row["run"]
+    return {
+        "kind": "agent",
+        "id": row["key"],
+        "name": run.name or row["source"],
+        "text": summary["title"],
+        "status": run.status if row["source"] == state.RUN else state.MAIN_STATUS[summary["state"]],
+        "grade": summary["state_grade"],
+        "started_at": iso(run.started_us),
+        "duration_ms": run.duration_ms,
+        "inherited": False,
+        "tokens": summary["tokens"],
+        "cost_usd": summary["cost_usd"],
+        "children": [],
+    }
 
 
 def _agent_name(agent: str) -> str:

@@ -69,13 +69,17 @@ ON CONFLICT DO UPDATE SET
     background = coalesce(max(background, excluded.background), background, excluded.background);
 
 -- name: agent_ended
-INSERT INTO agent (session_id, agent, status, status_rank, status_us, status_place, reason)
-VALUES (:session_id, :agent, :status, :status_rank, :status_us, :status_place, :reason)
+INSERT INTO agent (session_id, agent, status, status_rank, status_us, status_place, reason, told_by, told_at)
+VALUES (:session_id, :agent, :status, :status_rank, :status_us, :status_place, :reason, :told_by, :told_at)
 ON CONFLICT DO UPDATE SET
     status = excluded.status, status_rank = excluded.status_rank, status_us = excluded.status_us,
-    status_place = excluded.status_place, reason = excluded.reason
-WHERE (excluded.status_rank, excluded.status_us, excluded.status_place, excluded.status, coalesce(excluded.reason, ''))
-    > (status_rank, status_us, status_place, coalesce(status, ''), coalesce(reason, ''));
+    status_place = excluded.status_place, reason = excluded.reason, told_by = excluded.told_by, told_at = excluded.told_at
+WHERE (excluded.status_rank, excluded.status_us, excluded.status_place, excluded.status, coalesce(excluded.reason, ''),
+        coalesce(excluded.told_by, ''), coalesce(excluded.told_at, -1))
+    > (status_rank, status_us, status_place, coalesce(status, ''), coalesce(reason, ''), coalesce(told_by, ''), coalesce(told_at, -1));
+
+-- name: agent_heard
+UPDATE agent SET heard = 1 WHERE session_id = :session_id AND agent = :agent;
 
 -- name: span_started
 INSERT INTO span (id, session_id, kind, agent, name, parent, position, start_us, input, path, operation)
@@ -324,3 +328,99 @@ ON CONFLICT DO UPDATE SET
     segment = excluded.segment, offset_bytes = excluded.offset_bytes, time_us = excluded.time_us,
     old = excluded.old, new = excluded.new
 WHERE (excluded.segment, excluded.offset_bytes) < (segment, offset_bytes);
+
+-- name: recovery_judged
+-- What was said last holds, in the order of the journal.
+INSERT INTO judgement (session_id, agent, segment, offset_bytes, time_us, verdict, why)
+VALUES (:session_id, :agent, :segment, :offset_bytes, :time_us, :verdict, :why)
+ON CONFLICT DO UPDATE SET
+    segment = excluded.segment, offset_bytes = excluded.offset_bytes, time_us = excluded.time_us,
+    verdict = excluded.verdict, why = excluded.why
+WHERE (excluded.segment, excluded.offset_bytes) > (segment, offset_bytes);
+
+-- name: run_asked
+INSERT INTO run (agent, attempt, name, parent, started_us) VALUES (:agent, 0, :name, :parent, :started_us)
+ON CONFLICT DO UPDATE SET
+    name = coalesce(max(name, excluded.name), name, excluded.name),
+    parent = coalesce(max(parent, excluded.parent), parent, excluded.parent),
+    started_us = coalesce(min(started_us, excluded.started_us), started_us, excluded.started_us);
+
+-- name: run_begun
+INSERT INTO run (agent, attempt, host, boot, pid, start_ticks, started_us)
+VALUES (:agent, :attempt, :host, :boot, :pid, :start_ticks, :started_us)
+ON CONFLICT DO UPDATE SET
+    host = coalesce(max(host, excluded.host), host, excluded.host),
+    boot = coalesce(max(boot, excluded.boot), boot, excluded.boot),
+    pid = coalesce(max(pid, excluded.pid), pid, excluded.pid),
+    start_ticks = coalesce(max(start_ticks, excluded.start_ticks), start_ticks, excluded.start_ticks),
+    started_us = coalesce(min(started_us, excluded.started_us), started_us, excluded.started_us);
+
+-- name: run_ended
+-- What was told first holds, in the order of the journal.
+INSERT INTO run (agent, attempt, state, exit_code, signal, asked, why, ended_us, segment, offset_bytes)
+VALUES (:agent, :attempt, :state, :exit_code, :signal, :asked, :why, :ended_us, :segment, :offset_bytes)
+ON CONFLICT DO UPDATE SET
+    state = excluded.state, exit_code = excluded.exit_code, signal = excluded.signal, asked = excluded.asked, why = excluded.why,
+    ended_us = excluded.ended_us, segment = excluded.segment, offset_bytes = excluded.offset_bytes
+WHERE segment IS NULL OR (excluded.segment, excluded.offset_bytes) < (segment, offset_bytes);
+
+-- name: run_in
+INSERT INTO run_session (session_id, agent, attempt) VALUES (:session_id, :agent, :attempt) ON CONFLICT DO NOTHING;
+
+-- name: checkpoint_told
+INSERT INTO checkpoint (id, kind, attempt, time_us, workspace, repository, commit_id, trigger_name, note, files, size_bytes)
+VALUES (:id, :kind, :attempt, :time_us, :workspace, :repository, :commit_id, :trigger_name, :note, :files, :size_bytes)
+ON CONFLICT DO NOTHING;
+
+-- name: process_sighted
+INSERT INTO process (session_id, host, boot, namespace, pid, start_ticks, began_us, status, waiting_for, since_us, seen_us)
+VALUES (:session_id, :host, :boot, :namespace, :pid, :start_ticks, :began_us, :status, :waiting_for, :since_us, :seen_us)
+ON CONFLICT DO UPDATE SET
+    began_us = excluded.began_us, status = excluded.status, waiting_for = excluded.waiting_for,
+    since_us = excluded.since_us, seen_us = excluded.seen_us
+WHERE (excluded.since_us, excluded.seen_us, coalesce(excluded.status, ''), coalesce(excluded.waiting_for, ''), coalesce(excluded.began_us, -1))
+    > (since_us, seen_us, coalesce(status, ''), coalesce(waiting_for, ''), coalesce(began_us, -1));
+
+-- name: sign_seen
+INSERT INTO sign (session_id, agent, sign, position, data) VALUES (:session_id, :agent, :sign, :position, :data)
+ON CONFLICT DO UPDATE SET position = excluded.position, data = excluded.data
+WHERE (excluded.position, excluded.data) > (position, data);
+
+-- name: work_told
+-- What began it counts from the first that told of it, how it ended from the first that told that.
+INSERT INTO told_span (session_id, id, kind, agent, name, input, path, operation, position, end_position, status, output, error_type,
+    exit_code, duration_ms, lines_added, lines_removed, shown_position, shown)
+VALUES (:session_id, :id, :kind, :agent, :name, :input, :path, :operation, :position, :end_position, :status, :output, :error_type,
+    :exit_code, :duration_ms, :lines_added, :lines_removed, :shown_position, :shown)
+ON CONFLICT DO UPDATE SET
+    (kind, agent, name, input, path, operation, position) = (
+        SELECT kind, agent, name, input, path, operation, position FROM (
+            SELECT told_span.kind AS kind, told_span.agent AS agent, told_span.name AS name, told_span.input AS input,
+                told_span.path AS path, told_span.operation AS operation, told_span.position AS position
+            UNION ALL SELECT excluded.kind, excluded.agent, excluded.name, excluded.input, excluded.path, excluded.operation,
+                excluded.position
+        ) ORDER BY position, kind, agent, name, input, path, operation LIMIT 1),
+    (end_position, status, output, error_type, exit_code, duration_ms, lines_added, lines_removed) = (
+        SELECT end_position, status, output, error_type, exit_code, duration_ms, lines_added, lines_removed FROM (
+            SELECT told_span.end_position AS end_position, told_span.status AS status, told_span.output AS output,
+                told_span.error_type AS error_type, told_span.exit_code AS exit_code, told_span.duration_ms AS duration_ms,
+                told_span.lines_added AS lines_added, told_span.lines_removed AS lines_removed
+            UNION ALL SELECT excluded.end_position, excluded.status, excluded.output, excluded.error_type, excluded.exit_code,
+                excluded.duration_ms, excluded.lines_added, excluded.lines_removed
+        ) ORDER BY end_position IS NULL, end_position, status, output LIMIT 1),
+    (shown_position, shown) = (
+        SELECT shown_position, shown FROM (
+            SELECT told_span.shown_position AS shown_position, told_span.shown AS shown
+            UNION ALL SELECT excluded.shown_position, excluded.shown
+        ) ORDER BY shown_position IS NULL, shown_position, shown LIMIT 1);
+
+-- name: source_told
+INSERT INTO session_source (session_id, source, file, records, repeated, events, size_bytes, first_us, last_us, recorded_from,
+    recorded_to)
+VALUES (:session_id, :source, :file, :records, :repeated, :events, :size_bytes, :first_us, :last_us, :recorded_from, :recorded_to)
+ON CONFLICT DO UPDATE SET
+    records = records + excluded.records, repeated = repeated + excluded.repeated, events = events + excluded.events,
+    size_bytes = size_bytes + excluded.size_bytes,
+    first_us = coalesce(min(first_us, excluded.first_us), first_us, excluded.first_us),
+    last_us = coalesce(max(last_us, excluded.last_us), last_us, excluded.last_us),
+    recorded_from = min(recorded_from, excluded.recorded_from), recorded_to = max(recorded_to, excluded.recorded_to);

@@ -11,10 +11,13 @@ SELECT
     t.tool_calls, t.tool_failed, t.tool_denied, t.tool_interrupted, t.tool_open, t.llm_calls, t.input_tokens,
     t.output_tokens, t.cache_read_tokens, t.cache_write_5m_tokens, t.cache_write_1h_tokens, t.unreliable, t.untold,
     t.cost_pico, t.unpriced, t.agents, t.silent_agents, t.turns, t.errors_raised, t.open_spans,
-    t.turn_at, t.llm_from, t.llm_to, t.stop_reason, t.tool_at, t.tool_end_at, t.mark_at, t.mark, t.exit_at
+    t.turn_at, t.llm_from, t.llm_to, t.stop_reason, t.tool_at, t.tool_end_at, t.mark_at, t.mark, t.exit_at,
+    (SELECT last_us FROM agent WHERE session_id = s.id AND agent = '') AS main_last_us
 FROM session AS s
 CROSS JOIN session_total AS t ON t.session_id = s.id
 LEFT JOIN session AS origin ON origin.id = s.forked_from
+WHERE s.source <> 'run' OR NOT EXISTS (SELECT 1 FROM run_session AS own
+    CROSS JOIN run_session AS other ON other.agent = own.agent AND other.session_id <> s.id WHERE own.session_id = s.id)
 ORDER BY s.last_us DESC, s.key;
 
 -- name: session
@@ -28,11 +31,96 @@ SELECT
     t.tool_calls, t.tool_failed, t.tool_denied, t.tool_interrupted, t.tool_open, t.llm_calls, t.input_tokens,
     t.output_tokens, t.cache_read_tokens, t.cache_write_5m_tokens, t.cache_write_1h_tokens, t.unreliable, t.untold,
     t.cost_pico, t.unpriced, t.agents, t.silent_agents, t.turns, t.errors_raised, t.open_spans,
-    t.turn_at, t.llm_from, t.llm_to, t.stop_reason, t.tool_at, t.tool_end_at, t.mark_at, t.mark, t.exit_at
+    t.turn_at, t.llm_from, t.llm_to, t.stop_reason, t.tool_at, t.tool_end_at, t.mark_at, t.mark, t.exit_at,
+    (SELECT last_us FROM agent WHERE session_id = s.id AND agent = '') AS main_last_us
 FROM session AS s
 CROSS JOIN session_total AS t ON t.session_id = s.id
 LEFT JOIN session AS origin ON origin.id = s.forked_from
 WHERE s.id = :session_id;
+
+-- name: processes
+-- Of each session the process that began last, as it was recorded last, in the boot in which it was seen first: what a process leaves
+-- behind is found there in later boots too.
+SELECT session_id, host, (SELECT boot FROM process AS first WHERE first.session_id = last.session_id AND first.host = last.host
+        AND first.pid = last.pid AND first.start_ticks = last.start_ticks AND first.began_us IS last.began_us
+        ORDER BY first.seen_us, first.boot LIMIT 1) AS boot,
+    namespace, pid, start_ticks, began_us, status, waiting_for, since_us FROM (
+    SELECT *, row_number() OVER (PARTITION BY session_id
+        ORDER BY coalesce(began_us, -1) DESC, since_us DESC, seen_us DESC, boot, pid, start_ticks) AS place
+    FROM process WHERE :session_id IS NULL OR session_id = :session_id
+) AS last WHERE place = 1;
+
+-- name: life_began
+-- When the last life of a session began that is known of: that of its process, or the one that it was resumed to.
+SELECT max(us) AS us FROM (
+    SELECT began_us AS us FROM process WHERE session_id = :session_id
+    UNION ALL SELECT tried.time_us FROM event AS done JOIN event AS tried
+        ON tried.session_id = done.session_id AND tried.id = done.data ->> 'attempt' AND tried.kind = 'session.resuming'
+    WHERE done.session_id = :session_id AND done.kind = 'session.resumed' AND NOT done.inherited AND done.data ->> 'new_session' = (
+        SELECT native FROM session WHERE id = :session_id));
+
+-- name: runs
+-- The lives in each session, or in one, in the order in which they began; what was only asked for is life 0.
+SELECT w.session_id, r.*, a.name AS name, a.parent AS parent, a.started_us AS asked_us
+FROM run_session AS w CROSS JOIN run AS r ON r.agent = w.agent AND r.attempt = w.attempt
+LEFT JOIN run AS a ON a.agent = r.agent AND a.attempt = 0
+WHERE (:session_id IS NULL OR w.session_id = :session_id)
+    AND (r.attempt > 0 OR NOT EXISTS (SELECT 1 FROM run AS later WHERE later.agent = r.agent AND later.attempt > 0))
+ORDER BY coalesce(r.started_us, a.started_us), r.agent, r.attempt;
+
+-- name: sessions_of_run
+-- Where an agent works, or worked: the session of its tool, where one is known, before its own; that of its last life first.
+SELECT s.id, s.key, s.native FROM run_session AS w JOIN session AS s ON s.id = w.session_id
+WHERE w.agent = :agent ORDER BY s.source = 'run', w.attempt DESC, s.last_us DESC, s.key;
+
+-- name: own_runs
+SELECT DISTINCT s.id FROM run_session AS w JOIN run_session AS own ON own.agent = w.agent
+JOIN session AS s ON s.id = own.session_id AND s.source = 'run'
+WHERE w.session_id = :session_id AND s.id <> :session_id ORDER BY s.id;
+
+-- name: runs_below
+-- The agents that work for those of a session.
+SELECT DISTINCT below.agent FROM run_session AS w JOIN run AS below ON below.parent = w.agent
+WHERE w.session_id = :session_id ORDER BY below.started_us, below.agent;
+
+-- name: runs_by_prefix
+-- The agents whose id begins so, or that are called so.
+SELECT DISTINCT agent FROM run WHERE (agent >= :prefix AND agent < :prefix || char(1114111)) OR name = :prefix;
+
+-- name: running_agents
+-- How many agents were sent to the background, did not end, and were not answered last, or with a message that goes on. What ran in
+-- an earlier life of the session does not run any more.
+SELECT count(*) AS n FROM known_agent AS a
+WHERE a.session_id = :session_id AND a.background = 1 AND a.status IS NULL
+    AND (a.last_us IS NULL OR :life_us IS NULL OR a.last_us >= :life_us)
+    AND (coalesce((SELECT max(position) FROM llm WHERE session_id = :session_id AND agent = a.agent), -1)
+        <= coalesce((SELECT max(position) FROM span WHERE session_id = :session_id AND agent = a.agent AND kind = 'tool'), -1)
+    OR (SELECT stop_reason FROM llm WHERE session_id = :session_id AND agent = a.agent
+        ORDER BY position DESC LIMIT 1) IN ('tool_use', 'pause_turn'));
+
+-- name: signs
+SELECT s.session_id, s.agent, s.sign, s.position, s.data, a.last_us AS written_us
+FROM sign AS s LEFT JOIN agent AS a ON a.session_id = s.session_id AND a.agent = s.agent
+WHERE :session_id IS NULL OR s.session_id = :session_id;
+
+-- name: told_work
+-- What hooks told of agents without a transcript.
+SELECT agent, sum(kind = 'turn') AS turns, sum(kind = 'tool') AS tool_calls, sum(status IS 'failed') AS tool_failed,
+    sum(status IS 'cancelled') AS tool_denied, sum(status IS 'interrupted') AS tool_interrupted,
+    min(position) AS first_us, max(coalesce(end_position, position)) AS last_us
+FROM told_work WHERE session_id = :session_id GROUP BY agent;
+
+-- name: told_parents
+-- Calls that started agents, as hooks told of them.
+SELECT id, agent AS holder, operation AS asked_type, status AS tool_status, input AS tool_input FROM told_span
+WHERE session_id = :session_id AND id IN (SELECT parent_tool FROM agent WHERE session_id = :session_id);
+
+-- name: is_transcribed
+-- Whether a session is known otherwise than by its hooks and processes.
+SELECT EXISTS (SELECT 1 FROM span WHERE session_id = :session_id) OR EXISTS (SELECT 1 FROM llm WHERE session_id = :session_id)
+    OR NOT (EXISTS (SELECT 1 FROM sign WHERE session_id = :session_id)
+        OR EXISTS (SELECT 1 FROM process WHERE session_id = :session_id)
+        OR EXISTS (SELECT 1 FROM run_session WHERE session_id = :session_id)) AS found;
 
 -- name: told_fork
 SELECT json_extract(data, '$.forked_from') FROM event WHERE session_id = :session_id AND kind = 'session.started' AND NOT inherited
@@ -55,6 +143,8 @@ SELECT a.*, (SELECT source FROM session WHERE id = a.session_id) AS source,
     ch.chain IS NOT NULL AS inline, p.agent AS holder, p.operation AS asked_type, p.status AS tool_status, p.input AS tool_input,
     (SELECT position FROM llm WHERE session_id = a.session_id AND agent = a.agent
         ORDER BY position DESC LIMIT 1) AS llm_from,
+    (SELECT stop_reason FROM llm WHERE session_id = a.session_id AND agent = a.agent
+        ORDER BY position DESC LIMIT 1) AS stop_reason,
     (SELECT position FROM span WHERE session_id = a.session_id AND agent = a.agent AND kind = 'tool'
         ORDER BY position DESC LIMIT 1) AS tool_at
 FROM known_agent AS a
@@ -89,7 +179,7 @@ SELECT path, operation, count(*) AS calls, sum(status IS 'completed') AS complet
     sum(lines_added) AS lines_added, sum(lines_removed) AS lines_removed, max(coalesce(end_us, start_us)) AS last_us
 FROM (
     SELECT path, operation, status, lines_added, lines_removed, end_us, start_us
-    FROM span WHERE session_id = :session_id AND kind = 'tool' AND path IS NOT NULL AND NOT inherited
+    FROM shown_span WHERE session_id = :session_id AND kind = 'tool' AND path IS NOT NULL AND NOT inherited
     UNION ALL
     SELECT json_extract(data, '$.path'), json_extract(data, '$.operation'), 'completed',
         json_extract(data, '$.lines_added'), json_extract(data, '$.lines_removed'), time_us, time_us
@@ -99,7 +189,7 @@ GROUP BY path, operation ORDER BY path, operation;
 
 -- name: failed_tools
 SELECT id, agent, name, status, error_type, exit_code, input, output, position, coalesce(end_us, start_us) AS time_us
-FROM span WHERE session_id = :session_id AND kind = 'tool' AND NOT inherited
+FROM shown_span WHERE session_id = :session_id AND kind = 'tool' AND NOT inherited
     AND status IN ('failed', 'cancelled', 'interrupted')
 ORDER BY agent, position;
 
@@ -110,18 +200,27 @@ WHERE kind = 'error.raised' AND session_id = :session_id AND NOT inherited ORDER
 -- name: told
 SELECT kind, count(*) AS n FROM event WHERE session_id = :session_id AND NOT inherited GROUP BY kind ORDER BY kind;
 
+-- name: session_keys
+SELECT key FROM session;
+
+-- name: resumes
+-- Attempts to resume a session, and how they went, each with what was found out first.
+SELECT id, kind, time_us, data FROM event
+WHERE session_id = :session_id AND kind IN ('session.resuming', 'session.resumed', 'session.resume_failed')
+    AND NOT inherited ORDER BY time_us, id;
+
 -- name: spans
 SELECT id, kind, agent, name, position, end_position, start_us, end_us, status, input, output, path, error_type, exit_code,
     inherited
-FROM span WHERE session_id = :session_id AND kind IN ('tool', 'turn');
+FROM shown_span WHERE session_id = :session_id AND kind IN ('tool', 'turn');
 
 -- name: span_nodes
 -- Turns stand before model calls, and these before anything else at one position.
-SELECT agent, position * 4 + CASE kind WHEN 'turn' THEN 0 ELSE 2 END, id, kind, parent, name, input, status, start_us, end_us, duration_ms, inherited
-FROM span WHERE session_id = :session_id ORDER BY id;
+SELECT agent, position * 4 + CASE kind WHEN 'turn' THEN 0 ELSE 2 END, id, kind, parent, name, input, status, start_us, end_us, duration_ms, inherited, grade
+FROM shown_span WHERE session_id = :session_id ORDER BY id;
 
 -- name: turns
-SELECT agent, position, id FROM span WHERE session_id = :session_id AND kind = 'turn' ORDER BY agent, position, id;
+SELECT agent, position, id FROM shown_span WHERE session_id = :session_id AND kind = 'turn' ORDER BY agent, position, id;
 
 -- name: llm_nodes
 SELECT agent, position * 4 + 1, id, model, stop_reason, final, NOT final, start_us, input_tokens, output_tokens,
@@ -138,11 +237,13 @@ SELECT id, kind, agent, position, time_us, data, inherited
 FROM event WHERE session_id = :session_id;
 
 -- name: span_exists
-SELECT 1 AS found FROM span WHERE id = :id AND session_id = :session_id;
+SELECT 1 AS found FROM shown_span WHERE id = :id AND session_id = :session_id;
 
 -- name: marks
 SELECT agent, position, data FROM event
 WHERE session_id = :session_id AND kind = 'turn.ended' AND kind IN ('turn.ended', 'session.cost_reported', 'session.ended')
+    AND (time_us IS NOT NULL OR NOT EXISTS (SELECT 1 FROM span
+        WHERE session_id = :session_id AND kind = 'turn' AND start_us IS NOT NULL))
 ORDER BY agent, position;
 
 -- name: links
@@ -257,6 +358,12 @@ SELECT place, start_byte, end_byte, why FROM problem ORDER BY place, start_byte,
 -- name: problem_count
 SELECT count(*) AS n FROM problem;
 
+-- name: told_by_hooks
+-- Sessions of a tool that began since, and those of them that a hook told of: a beginning without a time is a hook's.
+SELECT count(*), coalesce(sum(EXISTS (SELECT 1 FROM event AS e
+    WHERE e.session_id = s.id AND e.kind = 'session.started' AND e.time_us IS NULL)), 0)
+FROM session AS s WHERE source = :source AND first_us >= :since_us;
+
 -- name: kept_types
 SELECT type, sum(records) AS records FROM kept GROUP BY type ORDER BY records DESC, type;
 
@@ -284,3 +391,140 @@ UNION SELECT fork.native FROM session AS origin
         AND json_extract(e.data, '$.forked_from') = origin.native
     WHERE origin.id = :session_id
 ORDER BY 1;
+
+-- name: sources_of_session
+SELECT o.source, o.file, f.path, f.generation, f.consumed_bytes, o.records, o.repeated, o.events, o.size_bytes, o.first_us,
+    o.last_us, o.recorded_from, o.recorded_to
+FROM session_source AS o LEFT JOIN source_file AS f ON f.id = o.file
+WHERE o.session_id = :session_id
+ORDER BY o.source, f.path, f.generation, o.recorded_from, o.file;
+
+-- name: problems_of_session
+SELECT p.place, p.start_byte, p.end_byte, p.why
+FROM session_source AS o LEFT JOIN source_file AS f ON f.id = o.file
+CROSS JOIN problem AS p ON p.place = coalesce(f.path, 'file ' || o.file)
+WHERE o.session_id = :session_id AND o.file <> '' AND o.source <> 'claude.hook'
+ORDER BY 1, 2, 4 LIMIT :most;
+
+-- name: calls_seen
+SELECT sum(seen = 3) AS both, sum(seen = 1) AS transcript_only, sum(seen = 2) AS hooks_only FROM (
+    SELECT sum(how) AS seen FROM (
+        SELECT id, 1 AS how FROM span WHERE session_id = :session_id AND kind = 'tool' AND NOT inherited
+        UNION ALL SELECT id, 2 FROM told_span WHERE session_id = :session_id AND kind = 'tool')
+    GROUP BY id);
+
+-- name: agents_seen
+SELECT sum(seen = 3) AS both, sum(seen = 1) AS transcript_only, sum(seen = 2) AS hooks_only FROM (
+    SELECT sum(how) AS seen FROM (
+        SELECT DISTINCT agent, 1 AS how FROM (SELECT agent FROM span WHERE session_id = :session_id AND NOT inherited
+            UNION ALL SELECT agent FROM llm WHERE session_id = :session_id AND NOT inherited)
+        UNION ALL SELECT DISTINCT agent, 2 FROM (SELECT agent FROM told_span WHERE session_id = :session_id
+            UNION ALL SELECT agent FROM sign WHERE session_id = :session_id))
+    GROUP BY agent);
+
+-- name: turns_seen
+SELECT (SELECT count(*) FROM span WHERE session_id = :session_id AND kind = 'turn' AND NOT inherited) AS transcript,
+    (SELECT count(*) FROM told_span WHERE session_id = :session_id AND kind = 'turn') AS hooks;
+
+-- name: calls_of_hooks_only
+SELECT id, agent, name, status FROM told_span AS t
+WHERE session_id = :session_id AND kind = 'tool'
+    AND NOT EXISTS (SELECT 1 FROM span WHERE session_id = t.session_id AND id = t.id)
+ORDER BY position, id LIMIT :most;
+
+-- name: copied
+SELECT (SELECT count(*) FROM span WHERE session_id = :session_id AND inherited) AS spans,
+    (SELECT count(*) FROM llm WHERE session_id = :session_id AND inherited) AS llm_calls;
+
+-- name: processes_of_session
+SELECT host, boot, namespace, pid, start_ticks, began_us, status, waiting_for, since_us, seen_us FROM process
+WHERE session_id = :session_id ORDER BY coalesce(began_us, -1), seen_us, pid;
+
+-- name: open_calls
+-- Tool calls without a result, with the place of what their agent said last.
+SELECT c.id, c.agent, c.name, c.input, c.path, c.position, c.start_us, c.grade,
+    (SELECT max(position) FROM llm WHERE session_id = c.session_id AND agent = c.agent) AS said_at,
+    EXISTS (SELECT 1 FROM span WHERE session_id = c.session_id AND agent = c.agent AND kind = 'turn' AND position > c.position) AS turned
+FROM shown_span AS c WHERE c.session_id = :session_id AND c.kind = 'tool' AND c.status IS NULL AND NOT c.inherited
+ORDER BY c.agent, c.position, c.id;
+
+-- name: places_of_calls
+SELECT id, agent, position, end_position FROM span
+WHERE session_id = :session_id AND id IN (SELECT parent_tool FROM agent WHERE session_id = :session_id);
+
+-- name: files_of_session
+SELECT o.source, f.path, o.file FROM session_source AS o JOIN source_file AS f ON f.id = o.file
+WHERE o.session_id = :session_id AND f.path IS NOT NULL ORDER BY f.generation DESC, f.path;
+
+-- name: judgements
+SELECT agent, verdict, why, time_us FROM judgement WHERE session_id = :session_id;
+
+-- name: judged_sessions
+SELECT session_id, verdict, why, time_us FROM judgement WHERE agent = '';
+
+-- name: goes_on_in
+-- Forks that did something of their own after all that the session did, the first one first; and the session of a life in which the
+-- agent that worked in this one was started again.
+SELECT native FROM (
+    SELECT f.native, f.first_us FROM session AS s JOIN session AS f ON f.forked_from = s.id
+    WHERE s.id = :session_id
+        AND (SELECT min(start_us) FROM llm WHERE session_id = f.id AND NOT inherited) >= coalesce(s.last_us, 0)
+    UNION SELECT f.native, r.started_us FROM session AS s JOIN run_session AS w ON w.session_id = s.id
+    JOIN run AS r ON r.agent = w.agent AND r.attempt > w.attempt AND r.started_us >= coalesce(s.last_us, 0)
+    JOIN run_session AS again ON again.agent = r.agent AND again.attempt = r.attempt
+    JOIN session AS f ON f.id = again.session_id AND f.id <> s.id AND f.source <> 'run'
+    WHERE s.id = :session_id AND w.attempt > 0
+) ORDER BY first_us, native;
+
+-- name: agents_by_prefix
+SELECT a.session_id, s.native, a.agent FROM known_agent AS a JOIN session AS s ON s.id = a.session_id
+WHERE a.agent <> '' AND a.agent >= :prefix AND a.agent < :prefix || char(1114111) ORDER BY s.native, a.agent;
+
+-- name: settled_sessions
+-- Those of which a person said what became of them, or that a fork goes on with, and that did nothing since.
+SELECT s.native FROM session AS s JOIN judgement AS j ON j.session_id = s.id AND j.agent = ''
+WHERE j.time_us >= coalesce(s.last_us, 0)
+UNION SELECT s.native FROM session AS s JOIN session AS f ON f.forked_from = s.id
+WHERE (SELECT min(start_us) FROM llm WHERE session_id = f.id AND NOT inherited) >= coalesce(s.last_us, 0)
+UNION SELECT s.native FROM run_session AS w JOIN session AS s ON s.id = w.session_id
+JOIN run AS r ON r.agent = w.agent AND r.attempt > w.attempt AND r.started_us >= coalesce(s.last_us, 0)
+JOIN run_session AS again ON again.agent = r.agent AND again.attempt = r.attempt AND again.session_id <> s.id
+WHERE w.attempt > 0;
+
+-- name: sessions_with_more
+-- Those in which agents have no end that is known, or that somebody tried to resume.
+SELECT session_id FROM agent WHERE agent <> '' AND (status IS NULL OR status IN ('interrupted', 'lost'))
+UNION SELECT session_id FROM event WHERE kind = 'session.resuming' AND NOT inherited;
+
+-- name: background_commands
+SELECT id, agent, input, output, coalesce(end_position, position) AS end_position, coalesce(end_us, start_us) AS at_us FROM span
+WHERE session_id = :session_id AND kind = 'tool' AND NOT inherited AND output LIKE 'Command running in background with ID: %'
+ORDER BY agent, position, id;
+
+-- name: task_end
+SELECT status, told_by, told_at FROM agent WHERE session_id = :session_id AND agent = :task AND status IS NOT NULL;
+
+-- name: checkpoints_last
+SELECT workspace, repository, commit_id, max(time_us) AS time_us, trigger_name, note, files, size_bytes,
+    count(DISTINCT commit_id) AS checkpoints
+FROM checkpoint WHERE kind = 'taken' GROUP BY repository, workspace ORDER BY time_us DESC, workspace;
+
+-- name: checkpoints_named
+SELECT DISTINCT commit_id, repository, workspace FROM checkpoint
+WHERE kind = 'taken' AND commit_id >= :begins AND commit_id < :begins || 'g' ORDER BY commit_id, repository;
+
+-- name: checkpoints_untold
+SELECT t.workspace, t.repository, t.commit_id, t.time_us FROM checkpoint AS t
+WHERE t.kind = 'taking' AND NOT EXISTS (SELECT 1 FROM checkpoint AS e WHERE e.attempt = t.id AND e.kind <> 'taking')
+ORDER BY t.time_us DESC, t.id;
+
+-- name: checkpoints_repositories
+SELECT DISTINCT repository FROM checkpoint ORDER BY repository;
+
+-- name: session_of_key
+SELECT id FROM session WHERE key = :key;
+
+-- name: progress
+-- What an agent said of its progress, in the order in which it was recorded.
+SELECT e.time_us, e.data FROM session AS s CROSS JOIN event AS e ON e.session_id = s.id AND e.kind = 'run.progress'
+WHERE s.key = :key AND json_extract(e.data, '$.run') = :run ORDER BY e.segment, e.offset_bytes;

@@ -114,12 +114,16 @@ spans AS (
         coalesce(t.interrupted, 0), coalesce(t.open, 0), coalesce(m.calls, 0), coalesce(m.input_tokens, 0),
         coalesce(m.output_tokens, 0), coalesce(m.cache_read, 0), coalesce(m.write_5m, 0), coalesce(m.write_1h, 0),
         coalesce(m.unreliable, 0), coalesce(m.untold, 0), coalesce(m.cost_pico, 0), coalesce(m.unpriced, 0),
-        (SELECT max(position) FROM span WHERE session_id = s.id AND kind = 'turn'),
+        coalesce((SELECT max(position) FROM span WHERE session_id = s.id AND kind = 'turn' AND start_us IS NOT NULL),
+            (SELECT max(position) FROM span WHERE session_id = s.id AND kind = 'turn')),
         (SELECT max(position) FROM llm WHERE session_id = s.id AND agent = ''),
         (SELECT max(position) FROM span WHERE session_id = s.id AND agent = '' AND kind = 'tool'),
-        (SELECT max(position) FROM event WHERE session_id = s.id AND agent = '' AND kind = 'turn.ended'),
+        (SELECT max(position) FROM event WHERE session_id = s.id AND agent = '' AND kind = 'turn.ended'
+            AND (time_us IS NOT NULL OR NOT EXISTS (SELECT 1 FROM span
+                WHERE session_id = s.id AND kind = 'turn' AND start_us IS NOT NULL))),
         (SELECT max(position) FROM event
-            WHERE session_id = s.id AND agent = '' AND kind IN ('session.cost_reported', 'session.ended'))
+            WHERE session_id = s.id AND agent = ''
+                AND (kind = 'session.cost_reported' OR (kind = 'session.ended' AND s.source = 'sdk')))
     FROM session AS s LEFT JOIN tools AS t ON t.session_id = s.id LEFT JOIN models AS m ON m.session_id = s.id
     LEFT JOIN errors AS e ON e.session_id = s.id LEFT JOIN spans AS p ON p.session_id = s.id
     LEFT JOIN agents AS a ON a.session_id = s.id

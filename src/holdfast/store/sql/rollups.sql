@@ -120,16 +120,24 @@ ON CONFLICT DO UPDATE SET
 
 -- name: session_last
 -- What came last in a session, each found by one step into an index: a row's position may still fall, so none is a mere maximum.
+-- What hooks alone tell has no time, and its position says when it was recorded: of turns it counts where nothing else tells of any, and
+-- the end of a session until it is known to go on.
 UPDATE session_total SET
-    turn_at = (SELECT position FROM span WHERE session_id = :session_id AND kind = 'turn' ORDER BY position DESC LIMIT 1),
+    turn_at = coalesce(
+        (SELECT position FROM span WHERE session_id = :session_id AND kind = 'turn' AND start_us IS NOT NULL
+            ORDER BY position DESC LIMIT 1),
+        (SELECT position FROM span WHERE session_id = :session_id AND kind = 'turn' ORDER BY position DESC LIMIT 1)),
     (llm_from, llm_to, stop_reason) = (SELECT position, end_position, stop_reason FROM llm
         WHERE session_id = :session_id AND agent = '' ORDER BY position DESC, id DESC LIMIT 1),
     (tool_at, tool_end_at) = (SELECT position, end_position FROM span
         WHERE session_id = :session_id AND agent = '' AND kind = 'tool' ORDER BY position DESC, id DESC LIMIT 1),
     (mark_at, mark) = (SELECT position, data FROM event WHERE session_id = :session_id AND agent = ''
         AND kind = 'turn.ended' AND kind IN ('turn.ended', 'session.cost_reported', 'session.ended')
+        AND (time_us IS NOT NULL OR NOT EXISTS (SELECT 1 FROM span
+            WHERE session_id = :session_id AND kind = 'turn' AND start_us IS NOT NULL))
         ORDER BY position DESC, id DESC LIMIT 1),
     exit_at = (SELECT position FROM event WHERE session_id = :session_id AND agent = ''
-        AND kind IN ('session.cost_reported', 'session.ended')
+        AND (kind = 'session.cost_reported'
+            OR (kind = 'session.ended' AND (SELECT source FROM session WHERE id = :session_id) = 'sdk'))
         AND kind IN ('turn.ended', 'session.cost_reported', 'session.ended') ORDER BY position DESC LIMIT 1)
 WHERE session_id = :session_id;

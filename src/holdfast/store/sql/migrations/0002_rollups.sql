@@ -2,6 +2,8 @@
 -- Taken again, it copies the three tables once more.
 
 DROP VIEW IF EXISTS known_agent;
+DROP VIEW IF EXISTS shown_span; -- these two are of a later step, where all are taken again
+DROP VIEW IF EXISTS told_work;
 
 DROP TABLE IF EXISTS span_by_session;
 CREATE TABLE span_by_session (

@@ -1,0 +1,149 @@
+"""Definitions as the JSON answers have them, and what the commands about them share."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from holdfast import clock
+from holdfast.definitions import registry, tools
+from holdfast.errors import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from holdfast.cli.app import Context
+    from holdfast.definitions.findings import Finding
+    from holdfast.definitions.registry import Found
+    from holdfast.definitions.roots import Root
+    from holdfast.definitions.tiers import Definition, Place
+
+Json = dict[str, Any]
+
+
+def looked(context: Context, cwd: str | None) -> Found:
+    """What counts in a directory; by default in the current one.
+
+    Raises:
+        NotFound: it is no directory.
+    """
+    settings = context.settings
+    now_us = clock.parse_us(settings.now) or clock.now_us()
+    try:
+        directory = os.path.realpath(cwd if cwd is not None else os.getcwd())  # noqa: PTH109 - text, whatever bytes it has
+    except FileNotFoundError:
+        directory = ""
+    if not os.path.isdir(directory):  # noqa: PTH112
+        raise NotFound(f"{cwd or 'the current directory'} is no directory", hint="name one with --cwd DIR")
+    return registry.Registry(settings, str(Path.home())).look(directory, clock.date_in(now_us, UTC))
+
+
+def named(found: Found, name: str) -> list[Definition]:
+    """The definitions of a name, which is never taken for a path.
+
+    Raises:
+        NotFound: there is none.
+    """
+    out = found.named(name)
+    if not out:
+        near = ", ".join(found.near(name)[:5])
+        hint = f"there is {near}" if near else "`holdfast definitions` lists them"
+        shown = name if len(name) <= _NAME_CHARS else name[:_NAME_CHARS] + "…"
+        raise NotFound(f"no definition is called {shown!r}, seen from {text(found.cwd)}", hint=hint)
+    return out
+
+
+_NAME_CHARS = 80
+
+
+def text(path: str) -> str:
+    """A path as text, whatever bytes it has."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def definition(one: Definition) -> Json:
+    """A definition as `definitions list` has it."""
+    return {
+        "tool": one.tool,
+        "name": one.name,
+        "counts": one.winner is not None,
+        "grade": one.grade,
+        "grade_why": one.why or None,
+        "file": file(one.shown),
+        "hides": len(one.shadowed),
+        "findings": findings(one.findings),
+    }
+
+
+def explained(one: Definition) -> Json:
+    """The same with every file of its name."""
+    order = [{"state": each.state, "why": each.why, "file": file(each.place)} for each in one.order]
+    return definition(one) | {"order": order}
+
+
+def file(place: Place) -> Json:
+    """A file that may be a definition."""
+    parsed, root, verdict = place.parsed, place.file.root, place.verdict
+    return {
+        "path": text(place.file.path),
+        "real_path": text(place.file.real),
+        "also_at": [text(path) for path in place.also_at],
+        "root": text(root.path),
+        "tier": root.tier,
+        "plugin": root.plugin,
+        "writable": root.writable,
+        "name": place.name,
+        "named_by": place.named_by,
+        "aliases": list(place.aliases),
+        "type": parsed.kind if parsed else None,
+        "description": parsed.description if parsed else None,
+        "model": parsed.model if parsed else None,
+        "tools": None if parsed is None or parsed.tools is None else list(parsed.tools),
+        "capabilities": list(parsed.capabilities) if parsed else [],
+        "specialisations": list(parsed.specialisations) if parsed else [],
+        "keys": list(parsed.fields) if parsed else [],
+        "size_bytes": place.size_bytes,
+        "sha256": place.sha256,
+        "validity": verdict.validity,
+        "score": verdict.score,
+        "loads": verdict.loads,
+        "loads_why": verdict.why or None,
+        "findings": findings(verdict.findings),
+    }
+
+
+def findings(found: Iterable[Finding]) -> list[Json]:
+    return [
+        {"level": one.level, "code": one.code, "line": one.line, "text": one.text, "hint": one.hint or None}
+        for one in found
+    ]
+
+
+def root(one: Root) -> Json:
+    return {
+        "tool": one.tool,
+        "tier": one.tier,
+        "also_tiers": list(one.also),
+        "path": text(one.path),
+        "real_path": text(one.real),
+        "exists": one.exists,
+        "writable": one.writable,
+        "counts": one.counts,
+        "why": one.why,
+    }
+
+
+def unseen(names: Iterable[str]) -> list[Json]:
+    """What of these tools stands in no file, and can hide or be hidden unseen."""
+    return [
+        {"tool": name, "tier": tier, "what": what}
+        for name in tools.TOOLS
+        if name in set(names)
+        for tier, what in tools.TOOLS[name].unseen
+    ]
+
+
+def unreadable(found: Found) -> list[Json]:
+    return [{"path": text(path), "why": why} for path, why in found.unreadable]
