@@ -19,6 +19,7 @@ from holdfast.home import Home
 from holdfast.journal import format as fmt
 from holdfast.journal import reader, segments
 from holdfast.settings import load
+from tests.amount import some
 from tests.crash import points, volume
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ TREE = points.REPO_ROOT / "tests" / "data" / "claude-code" / "api-error-400"
 SMALL = ("env", "HOLDFAST_SEGMENT_SIZE_BYTES=100")
 
 
-@pytest.mark.parametrize("fault", ["error:ENOSPC", "error:EIO", "memory"])
+@pytest.mark.parametrize("fault", some(["error:ENOSPC", "error:EIO", "memory"], 1))
 @pytest.mark.parametrize("place", ["seal.written", "seal.renamed", "seal.chained"])
 @pytest.mark.parametrize("source", ["transcripts", "export"])
 def test_an_import_whose_sealing_fails_succeeds_and_says_so(used, source, place, fault):
@@ -300,6 +301,22 @@ def test_a_segment_whose_sealing_was_cut_is_not_retired(used):
     assert both
     ready = Home(load(used, {}, {}))
     assert not both & {c.segment for c in retention.plan(ready, keep_days=1).candidates}
+
+
+def test_a_cut_rewriting_that_made_a_segment_longer(used):
+    """What takes a record's place may be longer than it was, and the list of seals says the old size until somebody ends the work."""
+    assert run(used, [*SMALL, *holdfast("journal", "seal", "--all")]).returncode == 0
+    aged = [*SMALL, "HOLDFAST_NOW=2126-11-25T12:00:00Z"]
+    retire = holdfast("journal", "retire", "--keep-days", "1", "--yes", "--without-backup", "--most", "100")
+    done = run(used, [*aged, "HOLDFAST_FAILPOINTS=seal.rewritten=kill", *retire])
+    assert done.returncode == -signal.SIGKILL
+    listed = reader.sealed_sizes(used / "journal")
+    assert any(reader.size(used / "journal", number) > size for number, size in listed.items())
+    for _ in range(2):
+        assert run(used, [*aged, *holdfast("sessions")]).returncode == 0
+    assert not list(used.glob("*.ahead"))
+    assert run(used, [*aged, *retire]).returncode == 0
+    assert run(used, [*aged, *holdfast("doctor")]).returncode == 0
 
 
 # ── homes that cannot be used ──

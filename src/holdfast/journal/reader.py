@@ -52,7 +52,7 @@ def read(directory: Path, after: Mapping[int, int] | None = None) -> Iterator[Fo
     done = sealed_sizes(directory) if after else {}
     for number in segments.numbers(directory):
         offset = after.get(number, 0)
-        if not 0 < done.get(number, 0) <= offset:
+        if offset == 0 or offset != done.get(number):
             yield from read_segment(directory, number, offset)
 
 
@@ -180,7 +180,7 @@ def every_line(directory: Path, number: int) -> Iterator[tuple[int, bytes, bool]
 def sealed_sizes(directory: Path) -> dict[int, int]:
     """The bytes of the plain segment, for each sealed one that `chain.jsonl` names: one small file tells of all.
 
-    Of what is not in it, or has a plain file too, `size` knows.
+    Of what is not in it, or has a plain file too, `size` knows; and of what was just rewritten, which may be longer than it says here.
     """
     plain = set(segments.plain_numbers(directory))
     return {seal.segment: seal.size for seal in chain.seals(directory) if seal.segment not in plain}

@@ -337,13 +337,14 @@ def is_ahead(db: apsw.Connection, journal: Path) -> bool:
     """Whether the store folded records that the journal does not hold any more.
 
     A power cut may take the end of a segment after it was folded. What is appended then stands before the cursor
-    and would never be folded.
+    and would never be folded. The list of seals answers for nearly all; where it says less than was folded the segment itself is asked,
+    because a rewriting that was cut leaves the old size in it.
     """
     places: list[Any] = db.execute("SELECT segment, last_start, offset_bytes, last_id FROM cursor").fetchall()
     sealed = reader.sealed_sizes(journal)
     return not all(
-        sealed[place[0]] >= place[2] if place[0] in sealed else reader.stands(journal, *place)
-        for place in places
+        sealed.get(segment, 0) >= end or reader.stands(journal, segment, start, end, last_id)
+        for segment, start, end, last_id in places
     )
 
 
