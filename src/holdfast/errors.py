@@ -26,6 +26,7 @@
     │   └── RewriteRefused           exit 35  the journal is not what was written, so it was not rewritten
     ├── StoreError                   exit 30
     │   ├── StoreBusy                exit 31  another process holds the writer's lock
+    │   │   └── DefinitionsBusy      exit 31  another process looks at definitions, or writes one
     │   ├── StoreFromFuture          exit 32  written by a newer Holdfast
     │   └── StoreDamaged             exit 33  its file cannot be read; it can be folded anew from the journal
     ├── DoctorFoundFaults            exit 40  `holdfast doctor` found something to act on
@@ -256,6 +257,10 @@ class StoreBusy(StoreError):
     """Another process holds the writer's lock."""
 
     exit_code = 31
+
+
+class DefinitionsBusy(StoreBusy):
+    """Another process looks at definitions, or writes one."""
 
 
 class StoreFromFuture(StoreError):

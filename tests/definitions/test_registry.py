@@ -76,4 +76,4 @@ def test_how_long_a_change_takes_to_settle_depends_on_the_clock_of_the_file_syst
 ):
     changed_ns = 1_700_000_000 * 10**9 + nanoseconds
     monkeypatch.setattr(registry.time, "time_ns", lambda: changed_ns + age_ns)
-    assert registry._is_settled(State(1, 1, 1, changed_ns, changed_ns)) is settled
+    assert registry.is_settled(State(1, 1, 1, changed_ns, changed_ns)) is settled

@@ -519,11 +519,16 @@ def test_python_is_never_run(world, tmp_path):
     assert marker.exists()
 
 
-def test_nothing_is_written_anywhere(world, home):
+def test_nothing_is_written_but_into_the_home(world, tmp_path, home):
     world.agent(world.claude, "qa.md")
+    before = _all_but(home, tmp_path)
     for words in ([], ["show", "qa"], ["why", "qa"], ["validate"]):
         hold(world.project, *words)
-    assert not home.exists()
+    assert _all_but(home, tmp_path) == before
+
+
+def _all_but(home, top):
+    return {path: path.lstat().st_mtime_ns for path in top.rglob("*") if home not in (path, *path.parents)}
 
 
 def test_what_cannot_be_read_of_settings_is_told(world):

@@ -7,9 +7,10 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from holdfast import clock
+from holdfast import clock, defining
+from holdfast.cli import terminal
 from holdfast.definitions import registry, tools
-from holdfast.errors import NotFound
+from holdfast.errors import DefinitionsBusy, HoldfastError, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from holdfast.definitions.tiers import Definition, Place
 
 Json = dict[str, Any]
+_WAIT_MS = 200
 
 
 def looked(context: Context, cwd: str | None) -> Found:
-    """What counts in a directory; by default in the current one.
+    """What counts in a directory, by default in the current one. What happened to definitions since somebody looked last is recorded.
 
     Raises:
         NotFound: it is no directory.
@@ -37,7 +39,21 @@ def looked(context: Context, cwd: str | None) -> Found:
         directory = ""
     if not os.path.isdir(directory):  # noqa: PTH112
         raise NotFound(f"{cwd or 'the current directory'} is no directory", hint="name one with --cwd DIR")
-    return registry.Registry(settings, str(Path.home())).look(directory, clock.date_in(now_us, UTC))
+    found = registry.Registry(settings, str(Path.home())).look(directory, clock.date_in(now_us, UTC))
+    _record(context, directory)
+    return found
+
+
+def _record(context: Context, directory: str) -> None:
+    """Record what happened to definitions; what keeps it from being recorded is no reason not to answer."""
+    try:
+        defining.look(context.home, [directory], wait_ms=_WAIT_MS)
+    except DefinitionsBusy:
+        terminal.note(
+            "note: another process writes definitions; what changed is recorded by the next command"
+        )
+    except HoldfastError as exc:
+        terminal.note(f"note: what changed since the last look could not be recorded: {exc}")
 
 
 def named(found: Found, name: str) -> list[Definition]:

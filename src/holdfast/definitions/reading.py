@@ -31,6 +31,7 @@ class State(NamedTuple):
     ctime_ns: int
 
 
+WENT_AWAY = "it went away"
 NO_STATE = State(0, 0, 0, 0, 0)
 
 
@@ -152,7 +153,7 @@ def _file(root: Root, entry: os.DirEntry[str], real: str, inner: str, suffix: st
     try:
         about = entry.stat()
     except FileNotFoundError:
-        return made(None, "it is a link to nothing" if entry.is_symlink() else "it went away")
+        return made(None, "it is a link to nothing" if entry.is_symlink() else WENT_AWAY)
     except OSError as exc:
         return made(None, f"it cannot be looked at: {exc.strerror}")
     state = state_of(about)

@@ -119,12 +119,12 @@ class Registry:
         if kept is None or kept.state != file.state:
             self._kept.pop(key, None)
             kept = _read(file, file.state, tool)
-            if len(self._kept) < _MOST_KEPT and _is_settled(file.state):
+            if len(self._kept) < _MOST_KEPT and is_settled(file.state):
                 self._kept[key] = kept
         return kept
 
 
-def _is_settled(state: State) -> bool:
+def is_settled(state: State) -> bool:
     """Whether another change of the file would change its times: not so shortly after the last one, or where they count seconds."""
     tick_ns = _FINE_TICK_NS if state.ctime_ns % 1_000_000_000 else _COARSE_TICK_NS
     return time.time_ns() - max(state.ctime_ns, state.mtime_ns) > tick_ns
@@ -135,10 +135,20 @@ def _read(file: File, state: State, tool: Tool) -> _Kept:
         content = reading.content(file.path)
     except OSError as exc:
         return _Kept(state, None, None, validate.unread(f"it cannot be read: {exc.strerror}"))
+    return _judged(file, state, tool, content)
+
+
+def _judged(file: File, state: State, tool: Tool, content: bytes) -> _Kept:
     parsed = parse(content, file.suffix, tool.body_key)
     in_plugin = file.root.plugin is not None
     verdict = validate.judge(parsed, tool, stem=file.stem, size_bytes=len(content), in_plugin=in_plugin)
     return _Kept(state, parsed, hashlib.sha256(content).hexdigest(), verdict)
+
+
+def place_of(file: File, tool: Tool, content: bytes) -> Place | None:
+    """What a file is with this content; None: something for people to read, and no definition."""
+    place = _named(file, _judged(file, file.state or reading.NO_STATE, tool, content), tool)
+    return None if _is_readme(place) else place
 
 
 def _named(file: File, kept: _Kept, tool: Tool) -> Place:

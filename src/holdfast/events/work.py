@@ -232,9 +232,12 @@ class CaseClosed(Data, kw_only=True, omit_defaults=True):
 
 class DefinitionRevised(Data, kw_only=True, omit_defaults=True):
     """An agent's definition file changed. `operation` is create, modify, delete, rename or restore; hashes
-    are SHA-256.
+    are SHA-256 of its bytes.
 
-    `tier` is which of the configured roots the file lies in.
+    `tool` is whose definition it is, `tier` which kind of root it lies in, `root` that directory. `path` is without links; where it is no
+    UTF-8, `path_bytes` has it in hexadecimal. `previous` is the event of the change before of the same file, whose `hash_after` is this one's
+    `hash_before`; `path_before` and `name_before` say what it was called before a rename. `changed_at` is the file's own time, `batch` is the
+    same for changes that were seen at once, as of a checkout. `own`: Holdfast wrote it. `author_grade` is observed or inferred.
     """
 
     name: str
@@ -246,6 +249,18 @@ class DefinitionRevised(Data, kw_only=True, omit_defaults=True):
     size_bytes: Count | None = None
     author: str | None = None
     reason: str | None = None
+    tool: str | None = None
+    root: str | None = None
+    path_bytes: str | None = None
+    previous: str | None = None
+    path_before: str | None = None
+    name_before: str | None = None
+    changed_at: str | None = None
+    validity: str | None = None
+    score: Count | None = None
+    batch: str | None = None
+    own: bool = False
+    author_grade: str | None = None
 
 
 class AssessmentMade(Data, kw_only=True, omit_defaults=True):

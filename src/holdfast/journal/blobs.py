@@ -47,21 +47,38 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def put(directory: Path, content: bytes) -> BlobRef:
-    """Keep `content` durably and say where. Keeping the same content again writes nothing, unless it was damaged.
+def put(directory: Path, content: bytes, *, sync: bool = True) -> BlobRef:
+    """Keep `content` and say where. Keeping the same content again writes nothing, unless it was damaged.
+
+    Args:
+        directory: where.
+        content: what.
+        sync: so that it survives a loss of power; otherwise whoever calls forces it to the disk later (`force`).
 
     Raises:
         OSError: it could not be written; no blob of that name exists then unless it did before.
     """
     ref = BlobRef(hashlib.sha256(content).hexdigest(), len(content))
     if _stands(directory, ref):
-        sync_directory(directory)  # whoever wrote it may have died before its name was durable
+        if sync:
+            force(directory, [ref.sha256])  # whoever wrote it may have died before it was durable
         return ref
-    return put_stream(directory, [content])
+    return put_stream(directory, [content], sync=sync)
 
 
-def put_stream(directory: Path, chunks: Iterable[bytes]) -> BlobRef:
-    """Keep the content that these chunks make up, holding one of them at a time.
+def force(directory: Path, names: Iterable[str]) -> None:
+    """Have what is kept under these names survive a loss of power. Raises OSError."""
+    for name in names:
+        fd = os.open(directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    sync_directory(directory)
+
+
+def put_stream(directory: Path, chunks: Iterable[bytes], *, sync: bool = True) -> BlobRef:
+    """Keep the content that these chunks make up, holding one of them at a time. Arguments as for `put`.
 
     Raises:
         OSError: as `put`; also what the chunks themselves raise leaves no blob.
@@ -82,7 +99,8 @@ def put_stream(directory: Path, chunks: Iterable[bytes]) -> BlobRef:
                 size += len(chunk)
             ref = BlobRef(digest.hexdigest(), size)
             failpoint("blob.written")
-            os.fsync(fd)
+            if sync:
+                os.fsync(fd)
             failpoint("blob.synced")
             temporary.replace(directory / ref.sha256)
         finally:
@@ -91,7 +109,8 @@ def put_stream(directory: Path, chunks: Iterable[bytes]) -> BlobRef:
         temporary.unlink(missing_ok=True)
         raise
     failpoint("blob.renamed")
-    sync_directory(directory)
+    if sync:
+        sync_directory(directory)
     return ref
 
 

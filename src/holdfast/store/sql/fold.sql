@@ -372,6 +372,14 @@ INSERT INTO checkpoint (id, kind, attempt, time_us, workspace, repository, commi
 VALUES (:id, :kind, :attempt, :time_us, :workspace, :repository, :commit_id, :trigger_name, :note, :files, :size_bytes)
 ON CONFLICT DO NOTHING;
 
+-- name: definition_revised
+INSERT INTO definition_revision (id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256,
+    before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason)
+VALUES (:id, :segment, :offset_bytes, :time_us, :operation, :tool, :name, :tier, :path, :path_bytes, :root, :sha256,
+    :before_sha256, :previous, :path_before, :name_before, :size_bytes, :changed_us, :validity, :score, :batch, :own, :author, :author_grade, :reason)
+ON CONFLICT DO UPDATE SET segment = excluded.segment, offset_bytes = excluded.offset_bytes
+WHERE (excluded.segment, excluded.offset_bytes) < (segment, offset_bytes);
+
 -- name: process_sighted
 INSERT INTO process (session_id, host, boot, namespace, pid, start_ticks, began_us, status, waiting_for, since_us, seen_us)
 VALUES (:session_id, :host, :boot, :namespace, :pid, :start_ticks, :began_us, :status, :waiting_for, :since_us, :seen_us)

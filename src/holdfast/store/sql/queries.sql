@@ -528,3 +528,22 @@ SELECT id FROM session WHERE key = :key;
 -- What an agent said of its progress, in the order in which it was recorded.
 SELECT e.time_us, e.data FROM session AS s CROSS JOIN event AS e ON e.session_id = s.id AND e.kind = 'run.progress'
 WHERE s.key = :key AND json_extract(e.data, '$.run') = :run ORDER BY e.segment, e.offset_bytes;
+
+-- name: definitions_all
+SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision ORDER BY segment, offset_bytes, id;
+
+-- name: definitions_of_name
+-- Every revision of the files that ever had this name, also under another one.
+SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision
+WHERE path IN (SELECT path FROM definition_revision WHERE :name IN (name, name_before) AND (:tool IS NULL OR tool = :tool)
+    UNION SELECT path_before FROM definition_revision WHERE :name IN (name, name_before) AND (:tool IS NULL OR tool = :tool))
+ORDER BY segment, offset_bytes, id;
+
+-- name: definitions_of_path
+SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision WHERE path = :path OR path_before = :path ORDER BY segment, offset_bytes, id;
+
+-- name: definitions_like
+-- Revisions whose id or content begins so.
+SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision
+WHERE (id >= :begins AND id < :begins || 'g') OR (sha256 >= :begins AND sha256 < :begins || 'g')
+ORDER BY segment, offset_bytes, id;

@@ -726,3 +726,35 @@ CREATE TABLE checkpoint (
     files INTEGER,
     size_bytes INTEGER
 ) WITHOUT ROWID;
+
+-- What happened to definitions of agents, a row for each event; `sha256` is of what lay there then, NULL: nothing. `previous` is the row before
+-- of the same file, and `before_sha256` what that one left.
+CREATE TABLE definition_revision (
+    id TEXT PRIMARY KEY,
+    segment INTEGER NOT NULL,
+    offset_bytes INTEGER NOT NULL,
+    time_us INTEGER NOT NULL,
+    operation TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    name TEXT NOT NULL,
+    tier TEXT,
+    path TEXT NOT NULL,
+    path_bytes TEXT,
+    root TEXT,
+    sha256 TEXT,
+    before_sha256 TEXT,
+    previous TEXT,
+    path_before TEXT,
+    name_before TEXT,
+    size_bytes INTEGER,
+    changed_us INTEGER,
+    validity TEXT,
+    score INTEGER,
+    batch TEXT,
+    own INTEGER NOT NULL,
+    author TEXT,
+    author_grade TEXT,
+    reason TEXT
+) WITHOUT ROWID;
+CREATE INDEX definition_revision_name ON definition_revision (name, tool);
+CREATE INDEX definition_revision_path ON definition_revision (path);

@@ -1,0 +1,369 @@
+"""What is kept of definitions: every content that was seen, and what lay where when it was looked last.
+
+    <home>/definitions/texts/<sha256>   contents, byte for byte
+    <home>/definitions/index            what lies where as it was recorded last: SHA-256 of the rest, then MessagePack
+    <home>/definitions/pending          changes that are about to be recorded, in the same form
+    <home>/definitions/lock             held by whoever looks or writes, one at a time
+
+A change is recorded in this order: its content, `pending`, the records, `index`, and `pending` is removed. Whoever takes the lock next and finds
+`pending` appends the same records again: their keys are the same, so that twice is once. The index is a copy of what the journal says.
+Where it is gone, damaged, or of another boot of the machine, after which the end of the journal may be missing, it is made from the store.
+None of this needs the writer's lock, so that no import, however long, keeps a change from being seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from holdfast import processes
+from holdfast.definitions import reading
+from holdfast.errors import DefinitionsBusy, StoreError
+from holdfast.failpoints import failpoint
+from holdfast.ids import uuid7
+from holdfast.journal import blobs
+from holdfast.journal.blobs import sync_directory, write_all
+from holdfast.journal.format import BlobRef
+from holdfast.store.lock import lock_within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+DIRECTORY: Final = "definitions"
+TEXTS: Final = "texts"
+INDEX: Final = "index"
+PENDING: Final = "pending"
+LOCK: Final = "lock"
+VERSION: Final = 1
+WAIT_MS: Final = 5_000
+_DIGEST_BYTES: Final = 32
+_FORCED_AT_ONCE: Final = 64  # contents; of more, the system writes them when it likes
+
+Json = dict[str, Any]
+_Kind = TypeVar("_Kind")
+
+
+class Known(msgspec.Struct, array_like=True):
+    """A file of a definition as it was recorded last.
+
+    Attributes:
+        root: the directory through which it was reached, without links, as text.
+        revision: the event that says so.
+        state: what the system says of the file (`reading.State`); empty: it has to be read again.
+    """
+
+    tool: str
+    name: str
+    tier: str
+    root: str
+    sha256: str
+    size_bytes: int
+    revision: str
+    state: tuple[int, ...] = ()
+
+
+class Index(msgspec.Struct):
+    """What lies where, by real path.
+
+    Attributes:
+        boot: of the machine, when it was written.
+        gone: the last event of each file that is not there any more.
+        had: every content that a definition ("<tool>:<name>") ever had, as 32 bytes each.
+        roots: every directory in which definitions were ever found, without links: its tool and tier.
+    """
+
+    version: int = VERSION
+    boot: str | None = None
+    known: dict[bytes, Known] = {}
+    gone: dict[bytes, str] = {}
+    had: dict[str, list[bytes]] = {}
+    roots: dict[bytes, tuple[str, str]] = {}
+
+
+class Step(msgspec.Struct):
+    """One record that is about to be appended, and what the index says afterwards.
+
+    Attributes:
+        body: of the event; its `key` makes that twice is once.
+        path: of the file.
+        known: how it lies then, but for `revision`; None: it is gone.
+        path_before: where it lay, if it was moved.
+        only_if: the SHA-256 that the file has to have for this to be true, "" for a file that is not there; None: it is true in any case.
+    """
+
+    body: Json
+    path: bytes
+    known: Known | None
+    path_before: bytes | None = None
+    only_if: str | None = None
+
+
+class Pending(msgspec.Struct):
+    """Steps in their order, and temporary files that are nobody's if they are found."""
+
+    steps: list[Step]
+    temporaries: list[bytes] = []
+
+
+class Texts:
+    """Contents by their SHA-256."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def keep(self, content: bytes, *, sync: bool = False) -> str:
+        """Keep a content; its SHA-256. Raises OSError."""
+        return blobs.put(self.directory, content, sync=sync).sha256
+
+    def force(self, names: Iterable[str]) -> None:
+        """Have contents survive a loss of power. Raises OSError."""
+        blobs.force(self.directory, names)
+
+    def get(self, sha256: str) -> bytes:
+        """A content, checked.
+
+        Raises:
+            BlobDamaged: it is not there, or not what it was.
+        """
+        return blobs.get(self.directory, BlobRef(sha256, 0))
+
+    def has(self, sha256: str) -> bool:
+        return blobs.stands(self.directory, sha256)
+
+
+class Ledger:
+    """Keeps definitions of a home.
+
+    Args:
+        home: the home's directory.
+        record: appends an event and gives its id.
+        from_store: makes an index from what the store says, which has to be folded up to the journal's end.
+    """
+
+    def __init__(self, home: Path, record: Callable[[Json], str], from_store: Callable[[], Index]) -> None:
+        self.directory = home / DIRECTORY
+        self.texts = Texts(self.directory / TEXTS)
+        self.record = record
+        self._from_store = from_store
+        self._read: tuple[tuple[int, int, int], Index] | None = None  # the index as it was read last
+
+    @contextlib.contextmanager
+    def held(self, wait_ms: int = WAIT_MS) -> Iterator[Held]:
+        """Be the only one who looks or writes for the block. What somebody began and did not end is ended first.
+
+        Raises:
+            DefinitionsBusy: another process is at it.
+            StoreError: the system refused.
+        """
+        with _told(self.directory):
+            for directory in (self.directory, self.texts.directory):
+                if not directory.is_dir():
+                    directory.mkdir(mode=0o700, exist_ok=True)
+            fd = os.open(self.directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(fd, wait_ms)
+            with _told(self.directory):
+                held = Held(self, self._index())
+                held.end_pending()
+                yield held
+        except BaseException:
+            self._read = None  # what is in memory may say more than what is written
+            raise
+        finally:
+            os.close(fd)
+
+    def _index(self) -> Index:
+        path = self.directory / INDEX
+        try:
+            about = path.stat()
+        except FileNotFoundError:
+            return self._anew()
+        state = (about.st_ino, about.st_size, about.st_mtime_ns)
+        if self._read is not None and self._read[0] == state:
+            return self._read[1]
+        found = read(path, Index)
+        if found is None or found.version != VERSION or found.boot != processes.boot_id():
+            return self._anew()
+        self._read = (state, found)
+        return found
+
+    def _anew(self) -> Index:
+        out = self._from_store()
+        out.boot = processes.boot_id()
+        return out
+
+    def save(self, index: Index) -> None:
+        """Write the index, whole or not at all. Raises OSError."""
+        index.boot = processes.boot_id()
+        path = self.directory / INDEX
+        write(path, index)
+        about = path.stat()
+        self._read = ((about.st_ino, about.st_size, about.st_mtime_ns), index)
+
+    def drop_index(self) -> None:
+        """Have the index made from the store by whoever is next."""
+        self._read = None
+        (self.directory / INDEX).unlink(missing_ok=True)
+
+
+class Held:
+    """A ledger whose lock is held.
+
+    Attributes:
+        index: what lies where; changed by `note` alone.
+        texts: every content.
+    """
+
+    def __init__(self, ledger: Ledger, index: Index) -> None:
+        self._ledger = ledger
+        self.index = index
+        self.texts = ledger.texts
+
+    @property
+    def _pending(self) -> Path:
+        return self._ledger.directory / PENDING
+
+    def note(self, steps: list[Step]) -> list[str]:
+        """Record changes; the ids of their events, in the order given. Their contents were kept before.
+
+        Raises:
+            OSError, AppendFailed: it could not be recorded now; whoever holds the lock next tries again.
+        """
+        if not steps:
+            return []
+        write(self._pending, Pending(steps))
+        failpoint("definition.pending")
+        return self._end(steps)
+
+    def intend(self, steps: list[Step], temporaries: list[bytes]) -> None:
+        """Write down, for good, what is about to be done to files. `done` or `undo` follows; if not, whoever holds the lock next
+        asks the files which of the steps were done. Raises OSError.
+        """
+        write(self._pending, Pending(steps, temporaries), sync=True)
+        failpoint("definition.intended")
+
+    def done(self, steps: list[Step]) -> list[str]:
+        """Record what was intended and is done; as `note`."""
+        return self._end(steps)
+
+    def undo(self) -> None:
+        """Nothing of what was intended was done. Raises OSError."""
+        self._pending.unlink(missing_ok=True)
+
+    def remember(self, states: dict[bytes, tuple[int, ...]], roots: dict[bytes, tuple[str, str]]) -> None:
+        """Take down what the system says of files whose content is as it was, and directories; no change. Raises OSError."""
+        fresh = {path: state for path, state in states.items() if self.index.known[path].state != state}
+        if fresh or not roots.items() <= self.index.roots.items():
+            for path, state in fresh.items():
+                self.index.known[path].state = state
+            self.index.roots |= roots
+            self._ledger.save(self.index)
+
+    def end_pending(self) -> None:
+        """End what somebody began. Raises OSError, AppendFailed."""
+        if not self._pending.exists():
+            return
+        found = read(self._pending, Pending)
+        if found is None:  # a loss of power, or damage: what it said is found again by looking
+            self._pending.replace(self._pending.with_name(f"{PENDING}.damaged"))
+            return
+        for temporary in found.temporaries:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)  # noqa: PTH108 - any bytes
+        self._end([step for step in found.steps if _is_true(step)])
+
+    def _end(self, steps: list[Step]) -> list[str]:
+        ids = []
+        for step in steps:
+            ids.append(self._ledger.record(step.body))
+            self._enter(step, ids[-1])
+        failpoint("definition.recorded")
+        self._ledger.save(self.index)
+        failpoint("definition.indexed")
+        self._pending.unlink(missing_ok=True)
+        kept = {step.known.sha256 for step in steps if step.known}
+        if len(kept) <= _FORCED_AT_ONCE:
+            with contextlib.suppress(OSError):  # a removal of old contents may be at it
+                self.texts.force(kept)
+        return ids
+
+    def _enter(self, step: Step, revision: str) -> None:
+        index = self.index
+        if step.path_before is not None:
+            index.known.pop(step.path_before, None)
+            index.gone[step.path_before] = revision
+        if step.known is None:
+            index.known.pop(step.path, None)
+            index.gone[step.path] = revision
+            return
+        known = index.known[step.path] = msgspec.structs.replace(step.known, revision=revision)
+        index.gone.pop(step.path, None)
+        had = index.had.setdefault(f"{known.tool}:{known.name}", [])
+        if (digest := bytes.fromhex(known.sha256)) not in had:
+            had.append(digest)
+
+
+def _lock(fd: int, wait_ms: int) -> None:
+    if not lock_within(fd, wait_ms):
+        raise DefinitionsBusy("another process writes definitions", hint="run the same command again")
+
+
+def _is_true(step: Step) -> bool:
+    """Whether the file is as the step says."""
+    if step.only_if is None:
+        return True
+    try:
+        return hashlib.sha256(reading.content(os.fsdecode(step.path))).hexdigest() == step.only_if
+    except FileNotFoundError:
+        return step.only_if == ""
+    except OSError:  # somebody put something else there: looking tells what
+        return False
+
+
+# ── small files that are whole or not there ──
+
+
+def write(path: Path, content: msgspec.Struct, *, sync: bool = False) -> None:
+    """Write a file of ours, whole or not at all. Raises OSError."""
+    body = msgspec.msgpack.encode(content)
+    temporary = path.with_name(f".{path.name}.{uuid7()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            write_all(fd, hashlib.sha256(body).digest() + body)
+            if sync:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if sync:
+        sync_directory(path.parent)
+
+
+def read(path: Path, kind: type[_Kind]) -> _Kind | None:
+    """What a file of ours says; None: it is damaged. Raises OSError."""
+    whole = path.read_bytes()
+    body = whole[_DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != whole[:_DIGEST_BYTES]:
+        return None
+    try:
+        return msgspec.msgpack.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+@contextlib.contextmanager
+def _told(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        place = os.fsdecode(exc.filename) if exc.filename else directory
+        raise StoreError(f"{place}: {exc.strerror}", hint="make room or repair access") from exc

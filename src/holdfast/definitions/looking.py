@@ -1,0 +1,211 @@
+"""Look at definitions, and record what happened to them since somebody looked last.
+
+What the system says of a file (its inode, size and times) tells whether it has to be read. A file that changed within the last moments, before the
+system's clock could tell another change apart, is read again at the next look. Every content is kept before its change is recorded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from holdfast import clock
+from holdfast.definitions import reading, registry, tools
+from holdfast.definitions.ledger import Known, Step
+from holdfast.definitions.revisions import CREATE, DELETE, MODIFY, MOVE, RESTORE, Lying, changes
+from holdfast.ids import uuid7
+from holdfast.visible import printable_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from holdfast.definitions.ledger import Held
+    from holdfast.definitions.reading import File
+    from holdfast.definitions.revisions import Change
+    from holdfast.definitions.roots import Root
+    from holdfast.definitions.validate import Verdict
+
+OPERATIONS: Final = {CREATE: "create", MODIFY: "modify", DELETE: "delete", MOVE: "rename", RESTORE: "restore"}
+_LEAST_OF_A_BATCH: Final = 2  # changes that were seen at once
+_READ_AGAIN: Final = 3  # times, where a file changes while it is read
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A change, and the event that says so."""
+
+    change: Change
+    revision: str
+
+
+@dataclass(slots=True)
+class Looked:
+    """What a look found.
+
+    Attributes:
+        noted: changes, by path.
+        files: how many definitions lie there.
+        unreadable: what could not be looked at (path, why).
+    """
+
+    noted: list[Noted] = field(default_factory=list)
+    files: int = 0
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Seen:
+    lying: dict[str, Lying] = field(default_factory=dict)
+    files: dict[str, File] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    unseen: list[str] = field(default_factory=list)
+
+
+def look(held: Held, roots: Iterable[Root], now_us: int) -> Looked:
+    """Look through directories and record what happened in them.
+
+    Args:
+        held: what was kept before.
+        roots: the directories, also those that are not there (any more): what lay in them is gone.
+        now_us: when this is.
+
+    Raises:
+        OSError, AppendFailed: it could not be recorded; the next look finds it again.
+    """
+    roots = list(roots)
+    out = Looked()
+    seen = _see(held, roots, out)
+    looked_in = {printable_path(root.real) for root in roots}
+    last = [
+        Lying(os.fsdecode(path), known.tool, known.name, known.tier, known.sha256, known.size_bytes)
+        for path, known in held.index.known.items()
+        if known.root in looked_in
+    ]
+    had = {
+        (tool, name): {digest.hex() for digest in digests}
+        for key, digests in held.index.had.items()
+        for tool, _, name in [key.partition(":")]
+    }
+    found = changes(last, seen.lying.values(), had=had, unseen=seen.unseen)
+    batch = uuid7() if len(found) >= _LEAST_OF_A_BATCH else None
+    steps = [_step(held, seen, change, now_us, batch) for change in found]
+    out.noted = [Noted(*pair) for pair in zip(found, held.note(steps), strict=True)]
+    out.files = len(seen.lying)
+    settled = {
+        os.fsencode(path): _state(file)
+        for path, file in seen.files.items()
+        if os.fsencode(path) in held.index.known
+    }
+    held.remember(settled, {os.fsencode(r.real): (r.tool, r.tier) for r in roots if r.exists})
+    return out
+
+
+def _see(held: Held, roots: list[Root], out: Looked) -> _Seen:
+    seen = _Seen()
+    for root in roots:
+        tool = tools.TOOLS[root.tool]
+        listed = reading.files(root, tool)
+        out.unreadable += listed.unreadable
+        seen.unseen += [os.path.realpath(path) for path, _ in listed.unreadable if root.exists]
+        for file in listed.files:
+            if file.real not in seen.files:
+                seen.files[file.real] = file
+                _see_file(held, file, tool, seen, out)
+    return seen
+
+
+def _see_file(held: Held, file: File, tool: tools.Tool, seen: _Seen, out: Looked) -> None:
+    known = held.index.known.get(os.fsencode(file.real))
+    if known is not None and known.state and file.state is not None and known.state == tuple(file.state):
+        seen.lying[file.real] = Lying(
+            file.real, known.tool, known.name, known.tier, known.sha256, known.size_bytes
+        )
+        return
+    content = None if file.problem else _content(file)
+    if content is None:
+        if file.state is None and file.problem == reading.WENT_AWAY:
+            return
+        out.unreadable.append((file.path, file.problem or "it cannot be read"))
+        if known is not None:  # nothing is known of a change
+            seen.lying[file.real] = Lying(file.real, known.tool, known.name, known.tier, None)
+        return
+    place = registry.place_of(file, tool, content)
+    if place is None:
+        return
+    sha256 = hashlib.sha256(content).hexdigest()
+    if known is None or known.sha256 != sha256:
+        held.texts.keep(content)
+        seen.verdicts[file.real] = place.verdict
+    seen.lying[file.real] = Lying(file.real, tool.name, place.name, file.root.tier, sha256, len(content))
+
+
+def _content(file: File) -> bytes | None:
+    """The bytes of a file; None: it cannot be read. One that is just being written is read until it holds still."""
+    try:
+        before, found = file.state, b""
+        for _ in range(_READ_AGAIN):
+            found = reading.content(file.path)
+            after = reading.state_of(os.stat(file.path))  # noqa: PTH116 - any bytes
+            if before == after:
+                break
+            before = after
+    except OSError:
+        return None
+    return found
+
+
+def _state(file: File) -> tuple[int, ...]:
+    """What tells whether the file changed; empty: what the system says would not tell it yet."""
+    return tuple(file.state) if file.state is not None and registry.is_settled(file.state) else ()
+
+
+def _step(held: Held, seen: _Seen, change: Change, now_us: int, batch: str | None) -> Step:
+    path, before, after = change.path, change.before, change.after
+    raw = os.fsencode(path)
+    old = held.index.known.get(os.fsencode(before.path)) if before else None
+    previous = old.revision if old else held.index.gone.get(raw)
+    lying = after or before
+    assert lying is not None
+    file, verdict = seen.files.get(path), seen.verdicts.get(path)
+    fields: Json = {
+        "name": lying.name,
+        "operation": OPERATIONS[change.kind],
+        "tool": lying.tool,
+        "tier": lying.tier,
+        "path": printable_path(path),
+        "root": printable_path(file.root.real) if file else old.root if old else "",
+        "path_bytes": raw.hex() if printable_path(path) != path else None,
+        "hash_before": before.sha256 if before else None,
+        "hash_after": after.sha256 if after else None,
+        "size_bytes": after.size_bytes if after else None,
+        "previous": previous,
+        "path_before": printable_path(before.path) if before and before.path != path else None,
+        "name_before": change.renamed_from,
+        "changed_at": clock.iso(file.state.mtime_ns // 1_000) if after and file and file.state else None,
+        "validity": verdict.validity if verdict else None,
+        "score": verdict.score if verdict else None,
+        "batch": batch,
+        "reason": change.why or None,
+    }
+    return Step(
+        body={
+            "kind": "definition.revised",
+            "time": now_us,
+            "key": f"definition:{previous or ''}:{raw.hex()}:{fields['hash_after'] or ''}",
+            "fields": {name: value for name, value in fields.items() if value is not None},
+        },
+        path=raw,
+        known=_known(file, after) if after and file else None,
+        path_before=os.fsencode(before.path) if before and before.path != path else None,
+    )
+
+
+def _known(file: File, after: Lying) -> Known:
+    assert after.sha256 is not None
+    root = printable_path(file.root.real)
+    state = _state(file)
+    return Known(after.tool, after.name, after.tier, root, after.sha256, after.size_bytes or 0, "", state)

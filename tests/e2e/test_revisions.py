@@ -1,0 +1,113 @@
+"""What happened to definitions, seen by the next command: each change once, with the right kind, whatever was killed when."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast.home import Home
+from holdfast.settings import load
+from holdfast.store import definitions
+from tests.conftest import RUN_LIMIT_S
+from tests.e2e.test_definitions import hold, world  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.slow  # each of these starts the command several times
+
+
+def revisions(name):
+    """Every revision of a name, as it is recorded."""
+    opened = Home(load(None, os.environ, {}))
+    assert opened.catch_up([]).done
+    with contextlib.closing(opened.reader()) as db:
+        return definitions.of_name(db, name)
+
+
+def told(name):
+    return [(one.operation, Path(one.path).name) for one in revisions(name)]
+
+
+def assert_unbroken(found):
+    """Each revision begins with what the one before of the same file left."""
+    by_id = {one.id: one for one in found}
+    for one in found:
+        before = by_id.get(one.previous)
+        if before is None:
+            assert one.before_sha256 is None
+        elif before.path == (one.path_before or one.path):
+            assert one.before_sha256 == before.sha256
+        else:  # it was moved away from here
+            assert one.before_sha256 is None
+
+
+def test_each_change_is_recorded_once_by_the_next_command(world):  # noqa: F811 - the fixture
+    path = world.agent(world.project / ".claude", "qa.md")
+    look = lambda: hold(world.project, "list")  # noqa: E731
+    look()
+    look()
+    path.write_text(path.read_text() + "More.\n")
+    look()
+    other = path.rename(path.with_name("moved.md"))
+    look()
+    other.touch()
+    look()
+    other.unlink()
+    look()
+    world.agent(world.project / ".claude", "qa.md")
+    look()
+    assert told("qa") == [
+        ("create", "qa.md"),
+        ("modify", "qa.md"),
+        ("rename", "moved.md"),
+        ("delete", "moved.md"),
+        ("restore", "qa.md"),
+    ]
+    assert_unbroken(revisions("qa"))
+
+
+@pytest.mark.parametrize("point", ["pending", "recorded", "indexed"])
+def test_a_look_that_is_killed_records_a_change_once(world, home, point):  # noqa: F811
+    path = world.agent(world.project / ".claude", "qa.md")
+    hold(world.project, "list")
+    path.write_text(path.read_text() + "More.\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "holdfast", "definitions"],
+        cwd=world.project,
+        env=os.environ | {"HOLDFAST_FAILPOINTS": f"definition.{point}=kill"},
+        capture_output=True,
+        timeout=RUN_LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    path.write_text(path.read_text() + "And more.\n")
+    hold(world.project, "list")
+    assert told("qa") == [("create", "qa.md"), ("modify", "qa.md"), ("modify", "qa.md")]
+    assert_unbroken(revisions("qa"))
+    assert not (home / "definitions" / "pending").exists()
+
+
+@pytest.mark.parametrize("harm", ["gone", "torn", "of another boot"])
+def test_an_index_that_is_no_use_is_made_from_what_is_recorded(world, home, harm):  # noqa: F811
+    path = world.agent(world.project / ".claude", "qa.md")
+    hold(world.project, "list")
+    index = home / "definitions" / "index"
+    if harm == "gone":
+        index.unlink()
+    elif harm == "torn":
+        os.truncate(index, 50)
+    else:
+        from holdfast.definitions import ledger
+
+        found = ledger.read(index, ledger.Index)
+        found.boot, found.known = "another", {}
+        ledger.write(index, found)
+    hold(world.project, "list")
+    path.write_text(path.read_text() + "More.\n")
+    hold(world.project, "list")
+    assert told("qa") == [("create", "qa.md"), ("modify", "qa.md")]
+    assert_unbroken(revisions("qa"))
