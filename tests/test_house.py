@@ -16,6 +16,7 @@ WORDS = (
     "failpoints",
     "git",
     "ids",
+    "plain_files",
     "pricing",
     "processes",
     "redact",

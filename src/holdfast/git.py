@@ -13,17 +13,17 @@ All that one `Git` is asked has one limit of time. What is read of its files wit
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import threading
 import time
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final, Self
+
+from holdfast.plain_files import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _MOST_NAMES: Final = 500  # of filters, and of hooks
 _HOOKS: Final = ("config", "-z", "--name-only", "--get-regexp", r"^(hook|include|includeif)\.")
-_MOST_READ_BYTES: Final = 256 << 20  # of one file of git's
 _MOST_CHARS: Final = 300  # of what git says went wrong
 _OVERRIDES: Final = {
     "core.alternateRefsCommand": "",
@@ -287,16 +286,6 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-
-
-def content_of(path: str | os.PathLike[str], most_bytes: int = _MOST_READ_BYTES) -> bytes:
-    """What stands in a file, at most so much. Raises OSError, also where something else stands there; nothing is waited for."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "it is no file", os.fspath(path))
-    with os.fdopen(fd, "rb") as file:
-        return file.read(most_bytes)
 
 
 def _named(said: bytes, what: str) -> list[str]:

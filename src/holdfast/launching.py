@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from holdfast import hooks
+from holdfast.plain_files import content_of
 from holdfast.supervise import look, tools
 from holdfast.supervise.start import Command
 
@@ -77,9 +77,8 @@ def _installed(home: Home, cwd: str, environment: Mapping[str, str]) -> set[str]
 
 
 def _content(path: Path) -> bytes | None:
+    """What stands in a file of settings; None: it cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(fd, "rb") as file:
-            return file.read(_MOST_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else None
-    except (OSError, ValueError):
+        return content_of(path, _MOST_BYTES)
+    except OSError:
         return None

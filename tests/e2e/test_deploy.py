@@ -73,7 +73,7 @@ def test_what_else_is_wrong_is_answered_and_may_be_mended(box):
         (b"no json", "it is no answer"),
         (b'{"request_id": 7, "status": "running"}', "it is no answer"),
         (b'{"request_id": "r"}', "it is no answer"),
-        (None, "it is no file"),
+        (None, "it is no plain file"),
     ],
 )
 def test_what_is_no_answer_where_one_is_looked_for_is_named(box, said, why):

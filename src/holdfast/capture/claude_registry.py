@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -26,6 +25,7 @@ import msgspec
 from holdfast import events as ev
 from holdfast.capture.claude_json import count_in, id_in, object_in, text_in
 from holdfast.ids import derived, short
+from holdfast.plain_files import content_of
 from holdfast.store.project import Translation
 
 if TYPE_CHECKING:
@@ -69,15 +69,9 @@ def files(directory: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in names[:_MOST_FILES]:
         path = os.fspath(directory / name)
         with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            said = msgspec.json.decode(_content(path))
+            said = msgspec.json.decode(content_of(path, _LIMIT_BYTES, follow=False))
             if isinstance(said, dict):
                 yield path, said
-
-
-def _content(path: str) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(fd, "rb") as file:
-        return file.read(_LIMIT_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
 
 
 def listed(said: dict[str, Any], place: Place) -> Listed | None:

@@ -24,9 +24,10 @@ from holdfast.checkpoint import commits, reading
 from holdfast.checkpoint.objects import EXECUTABLE, LINK, name_of
 from holdfast.errors import CheckpointFailed, CheckpointRefused
 from holdfast.failpoints import failpoint
-from holdfast.git import Git, NoAnswer, content_of, shown
+from holdfast.git import Git, NoAnswer, shown
 from holdfast.ids import uuid7
 from holdfast.journal.blobs import write_over
+from holdfast.plain_files import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.errors import CheckpointRefused
-from holdfast.git import Git, NoAnswer, content_of, shown
+from holdfast.git import Git, NoAnswer, shown
+from holdfast.plain_files import content_of
 
 REFS: Final = "refs/holdfast/checkpoints/"
 LIMIT_S: Final = 60.0  # for all that git is asked for one checkpoint

@@ -19,7 +19,8 @@ from holdfast.checkpoint import commits, kept, looking
 from holdfast.checkpoint.objects import Pack, add_trees, commit
 from holdfast.errors import CheckpointFailed, CheckpointRefused
 from holdfast.failpoints import failpoint
-from holdfast.git import NoAnswer, configuration, content_of, shown, under_way
+from holdfast.git import NoAnswer, configuration, shown, under_way
+from holdfast.plain_files import content_of
 from holdfast.store import lock
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.definitions.parse import MOST_BYTES
+from holdfast.plain_files import content_of
 
 if TYPE_CHECKING:
     from holdfast.definitions.roots import Root
@@ -175,11 +176,4 @@ def content(path: str) -> bytes:
     Raises:
         OSError: it cannot be read, or is no plain file, or too large.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(0, "it is no plain file")
-        found = file.read(MOST_BYTES + 1)
-    if len(found) > MOST_BYTES:
-        raise OSError(0, f"it has more than {MOST_BYTES:,} bytes")
-    return found
+    return content_of(path, MOST_BYTES)

@@ -34,6 +34,7 @@ from holdfast.errors import HomeError, SuperviseError
 from holdfast.failpoints import failpoint
 from holdfast.ids import derived
 from holdfast.journal.blobs import sync_directory, write_over
+from holdfast.plain_files import content_of
 from holdfast.store import lock
 from holdfast.store.asking import RUN
 from holdfast.supervise import requests
@@ -241,7 +242,7 @@ class Mailbox:
         """
         path = self._answered / f"{stem}{_SUFFIX}"
         try:
-            return msgspec.json.decode(_plain(path), type=Kept)
+            return msgspec.json.decode(content_of(path, follow=False), type=Kept)
         except FileNotFoundError:
             return None
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
@@ -262,7 +263,7 @@ class Mailbox:
         """
         path = self.responses / f"{stem}{_RESPONSE}"
         try:
-            return msgspec.json.decode(_plain(path), type=requests.Answer)
+            return msgspec.json.decode(content_of(path, follow=False), type=requests.Answer)
         except FileNotFoundError:
             return None
         except OSError as exc:
@@ -291,7 +292,7 @@ class Mailbox:
         for letter in _letters(self._refused):
             if letter.path.name.endswith(_WHY):
                 with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-                    said = msgspec.json.decode(letter.path.read_bytes(), type=_Why)
+                    said = msgspec.json.decode(content_of(letter.path, follow=False), type=_Why)
                     found.append(
                         {
                             "at": clock.iso(letter.changed_ns // 1_000),
@@ -450,13 +451,3 @@ def removed(path: Path) -> int:
     except FileNotFoundError:
         return 0
     return found.st_size
-
-
-def _plain(path: Path) -> bytes:
-    """What stands in a file of ours. Raises OSError, also where something else stands there."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "it is no file", os.fspath(path))
-    with os.fdopen(fd, "rb") as file:
-        return file.read()
