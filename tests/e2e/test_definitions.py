@@ -539,6 +539,35 @@ def test_what_cannot_be_read_of_settings_is_told(world):
     assert [one["path"] for one in found["unreadable"]] == [str(world.claude / "settings.json")]
 
 
+def test_pipes_in_place_of_the_tools_settings_are_told_and_hold_nobody_up(world):
+    world.agent(world.plugin("kit"), "qa.md")
+    unknown = "cannot be read, so whether Codex trusts this project is not known: it is no plain file"
+    passed_over = "cannot be read, so what it says does not count here: it is no plain file"
+    places = {
+        world.codex / "config.toml": unknown,
+        world.claude / "settings.json": passed_over,
+        world.project / ".claude" / "settings.local.json": passed_over,
+        world.managed / "managed-settings.json": passed_over,
+    }
+    for place in places:
+        place.parent.mkdir(exist_ok=True)
+        place.unlink(missing_ok=True)
+        os.mkfifo(place)
+    assert {Path(one["path"]): one["why"] for one in asked(world.project)["unreadable"]} == places
+
+
+@pytest.mark.parametrize("place", [".git", "gone/commondir"])
+def test_pipes_in_place_of_gits_files_hold_nobody_up(world, place):
+    (world.project / ".git").rmdir()
+    (world.project / ".git").write_text("gitdir: gone\n")
+    path = world.project / place
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    os.mkfifo(path)
+    world.agent(world.project / ".claude", "qa.md")
+    assert listed(world.project)["qa"]["grade"] == "observed"  # the directory is a repository's root
+
+
 def test_an_empty_machine_says_where_it_would_look(world):
     said = hold(world.project)
     assert "no definitions of agents count here" in said

@@ -19,6 +19,7 @@ import msgspec
 
 from holdfast.definitions import tools
 from holdfast.errors import SettingError
+from holdfast.plain_files import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 CODEX_SYSTEM: Final = "/etc/codex"
 _MOST_ABOVE = 64  # directories above the working directory
 _MOST_SETTINGS_BYTES = 8 * 1024 * 1024
+_MOST_GIT_BYTES = 1024 * 1024  # of a file `.git`, as git has it
 _READ_ONLY = frozenset({tools.MANAGED, tools.PLUGIN, tools.SYSTEM})
 _OWN_TIERS = (tools.PROJECT, tools.USER, tools.SYSTEM)
 
@@ -110,14 +112,12 @@ def _main_worktree(root: str) -> str | None:
 
 
 def _first_line(path: str) -> str | None:
-    """The first line of a small file; None: it is no such file."""
+    """The first line of one of git's small files; None: it is no such file."""
     try:
-        if not os.path.isfile(path):  # noqa: PTH113
-            return None
-        with open(path, "rb") as file:  # noqa: PTH123
-            return os.fsdecode(file.readline(4096).rstrip(b"\n"))
+        said = content_of(path, _MOST_GIT_BYTES).partition(b"\n")[0]
     except OSError:
         return None
+    return os.fsdecode(said)
 
 
 def find(settings: Settings, cwd: str, user_home: str, today: date) -> Roots:
@@ -286,14 +286,17 @@ def _enabled_plugins(settings: Settings, here: Around, out: Roots) -> dict[str, 
 def _read_json(path: str, out: Roots) -> dict[str, Any]:
     """A tool's own file; {} where there is none, or it cannot be understood, which is told."""
     try:
-        if not os.path.isfile(path):  # noqa: PTH113
-            return {}
-        with open(path, "rb") as file:  # noqa: PTH123
-            found = msgspec.json.decode(file.read(_MOST_SETTINGS_BYTES))
+        found = msgspec.json.decode(content_of(path, _MOST_SETTINGS_BYTES))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        out.unreadable.append((path, f"cannot be read, so what it says does not count here: {exc}"))
+        out.unreadable.append((path, f"cannot be read, so what it says does not count here: {_reason(exc)}"))
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _reason(exc: Exception) -> str:
+    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
 
 
 def _object(told: dict[str, Any], key: str) -> dict[str, Any]:
@@ -320,13 +323,12 @@ def _trust(settings: Settings, here: Around, out: Roots) -> tuple[bool | None, s
     """Whether Codex reads what the project says: where it trusts it."""
     path = f"{settings.codex_home}/config.toml"
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            projects = _object(tomllib.loads(file.read(_MOST_SETTINGS_BYTES).decode()), "projects")
+        projects = _object(tomllib.loads(content_of(path, _MOST_SETTINGS_BYTES).decode()), "projects")
     except (FileNotFoundError, NotADirectoryError):
         projects = {}
     except (OSError, ValueError, RecursionError) as exc:
         out.unreadable.append(
-            (path, f"cannot be read, so whether Codex trusts this project is not known: {exc}")
+            (path, f"cannot be read, so whether Codex trusts this project is not known: {_reason(exc)}")
         )
         projects = {}
     for directory in (here.directories[0], here.repository, here.main_worktree):
