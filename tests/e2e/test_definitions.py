@@ -568,6 +568,23 @@ def test_pipes_in_place_of_gits_files_hold_nobody_up(world, place):
     assert listed(world.project)["qa"]["grade"] == "observed"  # the directory is a repository's root
 
 
+@pytest.mark.parametrize("level", ['["trusted"]', "{}"])
+def test_a_level_of_trust_that_is_no_word_tells_nothing(world, level):
+    world.role(world.project / ".codex", "scout")
+    world.codex.mkdir()
+    (world.codex / "config.toml").write_text(f'[projects."{world.project}"]\ntrust_level = {level}\n')
+    assert listed(world.project)["scout"]["grade"] == "inferred"
+
+
+def test_a_worktree_that_names_no_place_is_its_own(world):
+    (world.project / ".git").rmdir()
+    (world.project / ".git").write_text("gitdir: gone\n")
+    (world.project / "gone").mkdir()
+    (world.project / "gone" / "commondir").write_bytes(b"..\0/other\n")
+    path = world.agent(world.project / ".claude", "qa.md")
+    assert order(world.project, "qa") == [("wins", path)]
+
+
 def test_an_empty_machine_says_where_it_would_look(world):
     said = hold(world.project)
     assert "no definitions of agents count here" in said

@@ -117,7 +117,7 @@ def _first_line(path: str) -> str | None:
         said = content_of(path, _MOST_GIT_BYTES).partition(b"\n")[0]
     except OSError:
         return None
-    return os.fsdecode(said)
+    return None if b"\0" in said else os.fsdecode(said)
 
 
 def find(settings: Settings, cwd: str, user_home: str, today: date) -> Roots:
@@ -333,7 +333,7 @@ def _trust(settings: Settings, here: Around, out: Roots) -> tuple[bool | None, s
         projects = {}
     for directory in (here.directories[0], here.repository, here.main_worktree):
         level = _object(projects, directory).get("trust_level") if directory else None
-        if level in {"trusted", "untrusted"}:
+        if isinstance(level, str) and level in {"trusted", "untrusted"}:
             return (
                 level == "trusted",
                 "" if level == "trusted" else "Codex does not trust this project, so it passes it over",
