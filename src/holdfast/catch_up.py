@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from holdfast.capture import claude_registry
 from holdfast.capture.apart import Apart, is_worth_it
-from holdfast.capture.claude_files import Cursor, Reader, printable_path, recorded_path
+from holdfast.capture.claude_files import Cursor, Reader, recorded_path
 from holdfast.capture.inbox import Drain, take
 from holdfast.failpoints import failpoint
 from holdfast.store import database
 from holdfast.store.statements import statements
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -358,7 +359,7 @@ class Capture:
 
 
 def _hint_key(path: str) -> str:
-    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
+    return printable_path(path)
 
 
 def hints_of(db: apsw.Connection) -> dict[str, Hint]:

@@ -351,7 +351,7 @@ class Home:
 
     def names_of_roots(self) -> list[str]:
         """Where this process looks for agents' history, as another one can compare it."""
-        from holdfast.capture.claude_files import printable_path
+        from holdfast.visible import printable_path
 
         return [printable_path(os.path.realpath(path)) for path in self.looked_for()]
 

@@ -26,7 +26,6 @@ from holdfast.capture import codex_files
 from holdfast.capture.claude_files import (
     WHOLE_LIMIT_BYTES,
     file_id,
-    printable_path,
     session_named,
     transcript_beside,
 )
@@ -42,6 +41,7 @@ from holdfast.store.project import FILE_SOURCE, start_of
 from holdfast.store.statements import statements
 from holdfast.transfer import placing
 from holdfast.transfer.outgoing import Lost, declared
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

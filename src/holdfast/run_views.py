@@ -10,7 +10,7 @@ from holdfast import clock
 from holdfast.errors import AgentRuns, AmbiguousId, NotFound
 from holdfast.supervise import lineage, linked, look, plan, process, reach, tools
 from holdfast.supervise import spec as specs
-from holdfast.supervise.telling import printable
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -210,8 +210,8 @@ def answer(view: View, far: Progress | None = None, sight: reach.Sight | None = 
         "model": None if spec is None else spec.model,
         "task": None if spec is None else spec.task,
         "tool": None if spec is None else spec.tool,
-        "command": [] if spec is None else [printable(text) for text in spec.argv],
-        "directory": None if spec is None else printable(spec.cwd),
+        "command": [] if spec is None else [printable_path(text) for text in spec.argv],
+        "directory": None if spec is None else printable_path(spec.cwd),
         "restart": None if spec is None else spec.restart,
         "request": None if spec is None else spec.request,
         "attempt": None if last is None else last.attempt,
@@ -321,6 +321,6 @@ def _attempt(life: Life, view: View, sight: reach.Sight) -> dict[str, Any]:
         "cpu_s": _cpu_s(life),
         "max_rss_bytes": life.max_rss_bytes,
         "left": [msgspec.to_builtins(one) for one in reach.left_of(life, room, sight)],
-        "output": printable(str(room / "out.log")),
+        "output": printable_path(str(room / "out.log")),
         "output_bytes": look.size_bytes(room / "out.log"),
     }

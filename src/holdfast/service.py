@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from holdfast import background, checkpointing, clock, deploying, processes
-from holdfast.capture.claude_files import printable_path
 from holdfast.catch_up import ImportReport
 from holdfast.errors import (
     HoldfastError,
@@ -38,6 +37,7 @@ from holdfast.release import __version__
 from holdfast.store import asking, database, lock
 from holdfast.supervise.mailbox import Mailbox
 from holdfast.supervising import Supervisor
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

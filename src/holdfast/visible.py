@@ -17,7 +17,9 @@ def visible(text: str, keep: str = "") -> str:
 
 
 def printable_path(path: str) -> str:
-    """A path as text that JSON can hold; bytes that are no UTF-8 are shown as escapes."""
+    """A path, or what else the system names, as text that JSON can hold; bytes that are no UTF-8 are shown as escapes."""
+    if path.isascii():
+        return path
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

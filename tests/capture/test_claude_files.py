@@ -42,7 +42,3 @@ def test_the_tool_tells_when_it_sweeps_or_it_is_unknown(text, days, tmp_path):
     if text is not None:
         (tmp_path / "settings.json").write_text(text)
     assert claude_files.sweep_days(tmp_path) == days
-
-
-def test_paths_that_are_no_utf8_can_be_named():
-    assert claude_files.printable_path(os.fsdecode(b"/w/\xff")) == "/w/\\xff"

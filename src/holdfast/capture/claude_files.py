@@ -31,6 +31,7 @@ from holdfast.ids import derived, short
 from holdfast.journal.format import Position, left_out
 from holdfast.store.outline import outline
 from holdfast.store.project import FILE_SOURCE
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -503,11 +504,6 @@ def file_id(path: str, generation: int) -> str:
 def recorded_path(path: str) -> str:
     """The path under which a source file is recorded, as text: of a compressed rollout that of the plain one."""
     return printable_path(codex_files.plain_path(path))
-
-
-def printable_path(path: str) -> str:
-    """A path as text that JSON can hold; bytes that are no UTF-8 are shown as escapes."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def sweep_days(config_dir: Path) -> int | None:

@@ -27,6 +27,7 @@ from holdfast.capture.claude_json import count_in, id_in, object_in, text_in
 from holdfast.ids import derived, short
 from holdfast.plain_files import content_of
 from holdfast.store.project import Translation
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,7 +121,7 @@ def record(
         found = listed(said, place)
         if found is not None and holds(found.session):
             continue
-        shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        shown = printable_path(path)
         body = {"path": shown, **place._asdict(), "said": said}
         raw = _encode(body)
         digest = derived(SOURCE, short(raw.hex(), 64))

@@ -11,6 +11,7 @@ from holdfast import clock, defining
 from holdfast.cli import terminal
 from holdfast.definitions import registry, tools
 from holdfast.errors import DefinitionsBusy, HoldfastError, NotFound
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,16 +68,11 @@ def named(found: Found, name: str) -> list[Definition]:
         near = ", ".join(found.near(name)[:5])
         hint = f"there is {near}" if near else "`holdfast definitions` lists them"
         shown = name if len(name) <= _NAME_CHARS else name[:_NAME_CHARS] + "…"
-        raise NotFound(f"no definition is called {shown!r}, seen from {text(found.cwd)}", hint=hint)
+        raise NotFound(f"no definition is called {shown!r}, seen from {printable_path(found.cwd)}", hint=hint)
     return out
 
 
 _NAME_CHARS = 80
-
-
-def text(path: str) -> str:
-    """A path as text, whatever bytes it has."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def definition(one: Definition) -> Json:
@@ -103,10 +99,10 @@ def file(place: Place) -> Json:
     """A file that may be a definition."""
     parsed, root, verdict = place.parsed, place.file.root, place.verdict
     return {
-        "path": text(place.file.path),
-        "real_path": text(place.file.real),
-        "also_at": [text(path) for path in place.also_at],
-        "root": text(root.path),
+        "path": printable_path(place.file.path),
+        "real_path": printable_path(place.file.real),
+        "also_at": [printable_path(path) for path in place.also_at],
+        "root": printable_path(root.path),
         "tier": root.tier,
         "plugin": root.plugin,
         "writable": root.writable,
@@ -142,8 +138,8 @@ def root(one: Root) -> Json:
         "tool": one.tool,
         "tier": one.tier,
         "also_tiers": list(one.also),
-        "path": text(one.path),
-        "real_path": text(one.real),
+        "path": printable_path(one.path),
+        "real_path": printable_path(one.real),
         "exists": one.exists,
         "writable": one.writable,
         "counts": one.counts,
@@ -162,4 +158,4 @@ def unseen(names: Iterable[str]) -> list[Json]:
 
 
 def unreadable(found: Found) -> list[Json]:
-    return [{"path": text(path), "why": why} for path, why in found.unreadable]
+    return [{"path": printable_path(path), "why": why} for path, why in found.unreadable]

@@ -12,7 +12,7 @@ from holdfast.cli import terminal
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.definitions import reading, tiers, tools
 from holdfast.definitions.findings import ERROR, NOTE, WARNING
-from holdfast.visible import visible
+from holdfast.visible import printable_path, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,7 +76,7 @@ def list_(
     if as_json:
         terminal.print_json(
             {
-                "cwd": shapes.text(found.cwd),
+                "cwd": printable_path(found.cwd),
                 "definitions": [shapes.definition(one) for one in shown],
                 "roots": [shapes.root(one) for one in found.roots],
                 "unseen": shapes.unseen(one.tool for one in shown),
@@ -161,7 +161,7 @@ def near(path: str, cwd: str) -> str:
         path = path[len(cwd) + 1 :]
     elif path.startswith(f"{home}/"):
         path = f"~{path[len(home) :]}"
-    return visible(shapes.text(path))
+    return visible(printable_path(path))
 
 
 def _say_nothing(found: Found) -> None:
@@ -214,7 +214,7 @@ def show(context: Context, name: str, cwd: str | None, as_json: bool) -> None:  
     ones = shapes.named(found, name)
     if as_json:
         definitions = [shapes.definition(one) | {"text": _text(one.shown)} for one in ones]
-        terminal.print_json({"cwd": shapes.text(found.cwd), "name": name, "definitions": definitions})
+        terminal.print_json({"cwd": printable_path(found.cwd), "name": name, "definitions": definitions})
         return
     for number, one in enumerate(ones):
         if number:
@@ -305,7 +305,7 @@ def why(context: Context, name: str, cwd: str | None, as_json: bool) -> None:  #
         definitions = [shapes.explained(one) for one in ones]
         terminal.print_json(
             {
-                "cwd": shapes.text(found.cwd),
+                "cwd": printable_path(found.cwd),
                 "name": name,
                 "definitions": definitions,
                 "also_called": also,
@@ -326,7 +326,9 @@ def _say_order(found: Found, one: Definition) -> None:
     """Two lines a file, so that no path and no reason is cut however narrow the terminal is."""
     title, files = tools.TOOLS[one.tool].title, terminal.some(len(one.order), "file")
     click.echo(
-        terminal.plain(f"{one.name[:_NAME_CHARS]}: {files} for {title}, seen from {shapes.text(found.cwd)}")
+        terminal.plain(
+            f"{one.name[:_NAME_CHARS]}: {files} for {title}, seen from {printable_path(found.cwd)}"
+        )
     )
     rows = [
         (each.state, each.place.file.root.tier, size(each.place), check(each.place).text)

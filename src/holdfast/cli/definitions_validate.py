@@ -13,6 +13,7 @@ from holdfast.cli.definitions import near, say_findings
 from holdfast.definitions import registry, tools
 from holdfast.definitions.findings import NOTE
 from holdfast.errors import DefinitionsInvalid, NotFound
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,12 @@ def validate(
         files = [_json(one) for one in checked]
         counts: dict[str, Any] = {"checked": len(checked), "not_valid": wrong}
         terminal.print_json(
-            {"cwd": shapes.text(found.cwd), **counts, "files": files, "unreadable": shapes.unreadable(found)}
+            {
+                "cwd": printable_path(found.cwd),
+                **counts,
+                "files": files,
+                "unreadable": shapes.unreadable(found),
+            }
         )
     else:
         _say(found, checked, every=every)
@@ -94,14 +100,14 @@ def _checked(found: Found, names: tuple[str, ...], tool: str | None) -> Iterator
             yield _Checked(_read(name, tool), None, ())
         elif not ones:
             shapes.named(found, name)  # raises NotFound with what may have been meant
-            raise NotFound(f"{shapes.text(name)!r} is no definition of {tool}", hint="leave --tool out")
+            raise NotFound(f"{printable_path(name)!r} is no definition of {tool}", hint="leave --tool out")
 
 
 def _read(path: str, tool: str | None) -> Place:
     try:
         return registry.of_file(path, tools.TOOLS[tool] if tool else None)
     except OSError as exc:
-        raise NotFound(f"{shapes.text(path)}: {exc.strerror}") from exc
+        raise NotFound(f"{printable_path(path)}: {exc.strerror}") from exc
 
 
 def _of(one: Definition) -> Iterator[_Checked]:

@@ -10,6 +10,7 @@ import click
 from holdfast.cli import agents, terminal
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.cli.output import Shown
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from holdfast.home import Home
@@ -72,14 +73,13 @@ def command(
 def _answer(view: View, attempt: int, lines: int | None) -> dict[str, Any]:
     from holdfast.supervise import look
     from holdfast.supervise.output import Output
-    from holdfast.supervise.telling import printable
 
     output = Output(view.directory, attempt, last_lines=lines, most_bytes=_MOST_BYTES, on_to_next=False)
     text = b"".join(output.parts())
     return {
         "id": view.id,
         "attempt": attempt,
-        "output": printable(str(look.attempt_directory(view.directory, attempt) / "out.log")),
+        "output": printable_path(str(look.attempt_directory(view.directory, attempt) / "out.log")),
         "first_byte": output.first_byte,
         "text": text.decode("utf-8", "backslashreplace"),
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.definitions import reading, roots, tiers, tools, validate
 from holdfast.definitions.parse import SUFFIXES, parse
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from datetime import date
@@ -153,12 +154,12 @@ def place_of(file: File, tool: Tool, content: bytes) -> Place | None:
 
 def _named(file: File, kept: _Kept, tool: Tool) -> Place:
     own = kept.parsed.name if kept.parsed else None
-    plain = own or _text(file.stem)
+    plain = own or printable_path(file.stem)
     named_by = "name" if own else "file"
     aliases = kept.parsed.aliases if kept.parsed and tool.named_by_file else ()
     name = plain
     if file.root.plugin is not None:
-        between = _text(file.inner).split("/")[:-1]
+        between = printable_path(file.inner).split("/")[:-1]
         name, aliases = ":".join((file.root.plugin, *between, plain)), (*aliases, plain)
     return tiers.Place(file, name, named_by, aliases, kept.parsed, kept.sha256, kept.verdict)
 
@@ -166,11 +167,6 @@ def _named(file: File, kept: _Kept, tool: Tool) -> Place:
 def _is_readme(place: Place) -> bool:
     """Whether a file is there to be read by people: such lie beside definitions."""
     return place.file.stem.casefold() == "readme" and place.parsed is not None and not place.parsed.fields
-
-
-def _text(name: str) -> str:
-    """A name of a file as text, whatever bytes it has."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def of_file(path: str, tool: Tool | None = None) -> Place:

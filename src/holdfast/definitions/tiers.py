@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from holdfast.definitions import tools
 from holdfast.definitions.findings import NOTE, WARNING, Finding, in_order
 from holdfast.definitions.validate import INVALID
-from holdfast.visible import visible
+from holdfast.visible import printable_path, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -196,10 +196,10 @@ def _hiding(winner: Place | None, hidden: list[Place]) -> Iterator[Finding]:
     """What is wrong with hiding these."""
     if winner is None:
         return
-    size = winner.size_bytes or 0
+    size, remedy = winner.size_bytes or 0, f"remove {visible(printable_path(winner.file.path))}, or fill it"
     for place in hidden:
         where, bytes_there = (
-            f"{visible(_shown(place.file.path))} ({place.file.root.tier})",
+            f"{visible(printable_path(place.file.path))} ({place.file.root.tier})",
             place.size_bytes or 0,
         )
         if place.file.root == winner.file.root:
@@ -209,14 +209,10 @@ def _hiding(winner: Place | None, hidden: list[Place]) -> Iterator[Finding]:
             yield Finding(NOTE, "same-content", f"{where} is hidden, and has the same content")
         elif winner.is_empty and not place.is_empty:
             text = f"with {size:,} bytes that tell the agent nothing it hides {where}, {bytes_there:,} bytes"
-            yield Finding(
-                WARNING, "hides-larger", text, f"remove {visible(_shown(winner.file.path))}, or fill it"
-            )
+            yield Finding(WARNING, "hides-larger", text, remedy)
         elif bytes_there >= max(_TIMES_LARGER * size, _SAY_AT_LEAST_BYTES):
             text = f"with {size:,} bytes it hides {where}, {bytes_there:,} bytes"
-            yield Finding(
-                WARNING, "hides-larger", text, f"remove {visible(_shown(winner.file.path))}, or fill it"
-            )
+            yield Finding(WARNING, "hides-larger", text, remedy)
         if winner.verdict.validity == INVALID and place.verdict.validity != INVALID:
             yield Finding(
                 WARNING,
@@ -229,8 +225,8 @@ def _hiding(winner: Place | None, hidden: list[Place]) -> Iterator[Finding]:
 def _passed_over(winner: Place | None, group: list[Place]) -> Iterator[Finding]:
     for place in group:
         if place.verdict.loads is False and place.file.root.counts is not False:
-            instead = f"; {visible(_shown(winner.file.path))} counts instead" if winner else ""
-            text = f"{visible(_shown(place.file.path))}: {place.verdict.why}{instead}"
+            instead = f"; {visible(printable_path(winner.file.path))} counts instead" if winner else ""
+            text = f"{visible(printable_path(place.file.path))}: {place.verdict.why}{instead}"
             yield Finding(WARNING, "passed-over", text, "repair it")
 
 
@@ -266,8 +262,3 @@ def folded(name: str) -> str:
         if name.isascii()
         else unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
     )
-
-
-def _shown(path: str) -> str:
-    """A path as text, whatever bytes it has."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -7,7 +7,6 @@ looks may tell what nobody saw.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shlex
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +19,7 @@ from holdfast.ids import derived
 from holdfast.store.state import RUN
 from holdfast.supervise import linked, look, plan, start, tools
 from holdfast.supervise import spec as specs
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -100,8 +100,8 @@ class Telling:
         """That it is wanted. Values of variables are not told."""
         said = {name: value for name, value in msgspec.to_builtins(spec).items() if name not in _NOT_TOLD}
         said |= {"environment": sorted(spec.environment)}
-        said["argv"] = [printable(text) for text in tools.without_settings(spec.argv)]
-        said["cwd"] = printable(spec.cwd)
+        said["argv"] = [printable_path(text) for text in tools.without_settings(spec.argv)]
+        said["cwd"] = printable_path(spec.cwd)
         self.tell("run.requested", spec, "requested", spec.created_us, durable=True, **said)
 
     def starting(self, spec: Spec, attempt: int) -> None:
@@ -185,14 +185,9 @@ def _end(life: Life) -> dict[str, Any]:
     }
 
 
-def printable(text: str) -> str:
-    """A text that is valid Unicode: bytes of a program's arguments that are none are shown as escapes."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
-
-
 def text_of(spec: Spec) -> str:
     """What an agent is to do: its task, or its command as a person would type it."""
-    return spec.task or printable(shlex.join(tools.without_settings(spec.argv)))
+    return spec.task or printable_path(shlex.join(tools.without_settings(spec.argv)))
 
 
 def tell_all(telling: Telling, found: Iterable[AgentLook]) -> int:

@@ -50,6 +50,7 @@ from holdfast.monitor.scope import Scope
 from holdfast.monitor.tail import Tailer
 from holdfast.testing import outbox
 from holdfast.testing.outbox import CORRUPT, DAMAGED, Outbox
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -207,8 +208,7 @@ class Adapter:
 
     def _shown(self, path: str) -> str:
         """A path below DIR without it; bytes that are no UTF-8 as escapes."""
-        shown = path.removeprefix(self._top) if path.startswith(self._top) else path
-        return shown.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return printable_path(path.removeprefix(self._top))
 
     def close(self) -> None:
         """End in order; nothing has to be done for it."""
