@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from holdfast.definitions import registry
+from holdfast.definitions import reading, registry
 from holdfast.definitions.reading import State
 from holdfast.settings import load
 
@@ -65,6 +65,31 @@ def test_a_file_that_changed_just_now_is_not_kept(look, monkeypatch):
     ask()
     ask()
     assert len(reads) == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "told", "found"),
+    [
+        ("_MOST_FILES", 3, None, 3),
+        ("_MOST_FILES", 2, "has more than 2 definitions; others are left out", 2),
+        ("_MOST_ENTRIES", 6, None, 3),
+        ("_MOST_ENTRIES", 5, "has more than 5 entries; others are left out", 2),
+    ],
+)
+def test_where_a_root_has_more_than_is_looked_at_the_reason_is_told(
+    tmp_path, monkeypatch, limit, most, told, found
+):
+    agents = tmp_path / ".claude" / "agents"
+    for number, entry in enumerate(("a.md", "b/c.md", "b/d.md")):  # six entries with those that are none
+        (agents / entry).parent.mkdir(parents=True, exist_ok=True)
+        write(agents / entry, f"{number}")
+    (agents / "notes.txt").touch()
+    (agents / "empty").mkdir()
+    monkeypatch.setattr(reading, limit, most)
+    asked = registry.Registry(load(tmp_path / "home", {"HOME": str(tmp_path)}, {}), str(tmp_path))
+    out = asked.look(str(tmp_path), TODAY)
+    assert out.unreadable == (() if told is None else ((str(agents), told),))
+    assert len(out.definitions) == found
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.definitions.parse import MOST_BYTES
@@ -79,25 +80,29 @@ def files(root: Root, tool: Tool) -> Listed:
             out.unreadable.append((root.path, "is no directory"))
         return out
     seen: set[tuple[int, int]] = set()
-    todo = [_Directory(root.path, root.real, "")]
+    todo = deque([_Directory(root.path, root.real, "")])
     entries_left = _MOST_ENTRIES
     while todo:
-        directory = todo.pop(0)
-        entries = _entries(directory.path, seen, entries_left, out)
-        entries_left -= len(entries)
-        for entry in entries:
+        directory = todo.popleft()
+        entries = _entries(directory.path, seen, entries_left + 1, out)  # one more tells that there are more
+        for entry in entries[:entries_left]:
             if _is_directory(entry):
                 todo.append(directory.with_inner(entry))
             elif suffix := _suffix(entry.name, tool):
+                if len(out.files) == _MOST_FILES:
+                    return _cut(out, root, f"{_MOST_FILES:,} definitions")
                 real = _real(entry, directory.real)
                 out.files.append(
                     _file(root, entry, real, directory.inner + entry.name, suffix, len(out.files))
                 )
-        if len(out.files) > _MOST_FILES or entries_left <= 0:
-            out.unreadable.append(
-                (root.path, f"has more than {_MOST_FILES:,} definitions; others are left out")
-            )
-            break
+        if len(entries) > entries_left:
+            return _cut(out, root, f"{_MOST_ENTRIES:,} entries")
+        entries_left -= len(entries)
+    return out
+
+
+def _cut(out: Listed, root: Root, most: str) -> Listed:
+    out.unreadable.append((root.path, f"has more than {most}; others are left out"))
     return out
 
 
