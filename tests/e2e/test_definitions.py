@@ -589,7 +589,11 @@ def test_an_empty_machine_says_where_it_would_look(world):
     said = hold(world.project)
     assert "no definitions of agents count here" in said
     assert ".claude/agents" in said
-    assert hold(world.project, "validate") == ""
+    assert hold(world.project, "validate") == said
+    assert asked(world.project, "validate")["checked"] == 0
+    world.agent(world.claude, "qa.md")
+    for words in ([], ["validate"]):
+        assert hold(world.project, *words, "--tool", "codex") == "no definition is like that\n"
     assert "is no directory" in hold(world.project, "--cwd", "nowhere", code=3)
 
 

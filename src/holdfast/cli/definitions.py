@@ -128,10 +128,8 @@ def _say_list(found: Found, shown: list[Definition]) -> None:
                 terminal.safe(near(place.file.path, found.cwd), 200),
             )
         terminal.console().print(table)
-    elif found.definitions:
-        click.echo("no definition is like that")
     else:
-        _say_nothing(found)
+        say_none(found)
     _say_problems(found, shown)
 
 
@@ -164,7 +162,11 @@ def near(path: str, cwd: str) -> str:
     return visible(printable_path(path))
 
 
-def _say_nothing(found: Found) -> None:
+def say_none(found: Found) -> None:
+    """Say that no definition is to be told of: none counts here, or none of those that do was asked for."""
+    if found.definitions:
+        click.echo("no definition is like that")
+        return
     click.echo("no definitions of agents count here; these directories would be looked into:")
     for root in found.roots:
         click.echo(terminal.plain(f"  {root.tool:<7} {root.tier:<8} {near(root.path, found.cwd)}"))

@@ -9,7 +9,7 @@ import click
 from holdfast.cli import definition_shapes as shapes
 from holdfast.cli import terminal
 from holdfast.cli.app import COMMANDS, Context
-from holdfast.cli.definitions import near, say_findings
+from holdfast.cli.definitions import near, say_findings, say_none
 from holdfast.definitions import registry, tools
 from holdfast.definitions.findings import NOTE
 from holdfast.errors import DefinitionsInvalid, NotFound
@@ -116,6 +116,8 @@ def _of(one: Definition) -> Iterator[_Checked]:
 
 
 def _say(found: Found, checked: list[_Checked], *, every: bool) -> None:
+    if not checked:
+        say_none(found)
     quiet = 0
     for one in checked:
         together = [each for each in one.findings if each.code != "passed-over"]  # each file says its own
