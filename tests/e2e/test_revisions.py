@@ -111,3 +111,27 @@ def test_an_index_that_is_no_use_is_made_from_what_is_recorded(world, home, harm
     hold(world.project, "list")
     assert told("qa") == [("create", "qa.md"), ("modify", "qa.md")]
     assert_unbroken(revisions("qa"))
+
+
+def test_a_file_to_which_links_lead_from_two_projects_is_one(world, tmp_path):  # noqa: F811
+    shared = world.agent(tmp_path / "shared", "qa.md")
+    others = [world.project, world.user / "other"]
+    for project in others:
+        (project / ".claude" / "agents").mkdir(parents=True)
+        (project / ".claude" / "agents" / "qa.md").symlink_to(shared)
+        hold(project, "list")
+    for number, project in enumerate(others):
+        shared.write_text(shared.read_text() + f"More {number}.\n")
+        hold(project, "list")
+    assert told("qa") == [("create", "qa.md"), ("modify", "qa.md"), ("modify", "qa.md")]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look through everything")
+def test_a_directory_that_may_not_be_looked_through_is_not_empty(world):  # noqa: F811
+    path = world.agent(world.project / ".claude", "qa.md")
+    hold(world.project, "list")
+    path.parent.chmod(0)
+    hold(world.project, "list")
+    path.parent.chmod(0o700)
+    hold(world.project, "list")
+    assert told("qa") == [("create", "qa.md")]

@@ -79,11 +79,11 @@ def look(held: Held, roots: Iterable[Root], now_us: int) -> Looked:
     roots = list(roots)
     out = Looked()
     seen = _see(held, roots, out)
-    looked_in = {printable_path(root.real) for root in roots}
+    looked_in = {printable_path(root.real) for root in roots if root.real not in seen.unseen}
     last = [
         Lying(os.fsdecode(path), known.tool, known.name, known.tier, known.sha256, known.size_bytes)
         for path, known in held.index.known.items()
-        if known.root in looked_in
+        if known.root in looked_in or os.fsdecode(path) in seen.lying  # a link leads to it from here too
     ]
     had = {
         (tool, name): {digest.hex() for digest in digests}
