@@ -421,31 +421,29 @@ def test_a_file_that_its_tool_passes_over_hides_nothing(world):
     assert "(project)" in hold(world.project)
 
 
+HEAD = b"---\nname: a\ndescription: x\n"
+
+
 @pytest.mark.parametrize(
     ("file", "content", "code", "line"),
     [
         ("a.md", b"---\nname: a\n\tdescription: x\n---\nx", "yaml", 3),
         ("a.md", b"---\nname: a\ndescription: when: it\n---\nx", "yaml", 3),
-        ("a.md", b"---\nname: a\ndescription: x\nname: b\n---\nx", "duplicate-key", 4),
+        ("a.md", HEAD + b"name: b\n---\nx", "duplicate-key", 4),
         ("a.md", b"---\ndescription: x\nname: 12\n---\nx", "name-no-text", 3),
         ("a.md", b"---\ndescription: x\nname: [a, b]\n---\nx", "name-no-text", 3),
         ("a.md", b"\xef\xbb\xbf---\nname: a\ndescription: x\n---\nx", "bom", 1),
         ("a.md", b"---\r\nname: a\r\ndescription: x\r\n---\r\nx\r\n", "line-ends", 1),
-        ("a.md", b"---\nname: a\ndescription: x\n---\nx\n\xff\n", "encoding", 6),
-        ("a.md", b"---\nname: a\ndescription: x\n", "front-matter-end", 1),
-        ("a.md", b"---\nname: a\ndescription: x\nx: " + b"[" * 5_000 + b"\n---\nx", "too-large", 4),
-        ("a.md", b"---\nname: a\ndescription: x\nx: " + b"y" * 1_000_000 + b"\n---\nx", "too-large", 2),
-        (
-            "a.md",
-            b"---\nname: a\ndescription: x\nx: !!python/object/apply:os.system [exit]\n---\nx",
-            "tag",
-            4,
-        ),
-        ("a.md", b"---\nname: a\ndescription: x\ntools: Read, Wrench\n---\nx", "unknown-tool", 4),
-        ("a.md", b"---\nname: a\ndescription: x\nmodel: gpt-9\n---\nx", "unknown-model", 4),
-        ("a.md", b"---\nname: a\ndescription: x\nallowed_tools: x\n---\nx", "unknown-key", 4),
-        ("a.md", b"---\nname: a\ndescription: x\npermissionMode: root\n---\nx", "value", 4),
-        ("a.md", b"---\nname: a\ndescription: x\n---\n# A\n```sh\nls\n", "open-fence", 6),
+        ("a.md", HEAD + b"---\nx\n\xff\n", "encoding", 6),
+        ("a.md", HEAD, "front-matter-end", 1),
+        ("a.md", HEAD + b"x: " + b"[" * 5_000 + b"\n---\nx", "too-large", 4),
+        ("a.md", HEAD + b"x: " + b"y" * 1_000_000 + b"\n---\nx", "too-large", 2),
+        ("a.md", HEAD + b"x: !!python/object/apply:os.system [exit]\n---\nx", "tag", 4),
+        ("a.md", HEAD + b"tools: Read, Wrench\n---\nx", "unknown-tool", 4),
+        ("a.md", HEAD + b"model: gpt-9\n---\nx", "unknown-model", 4),
+        ("a.md", HEAD + b"allowed_tools: x\n---\nx", "unknown-key", 4),
+        ("a.md", HEAD + b"permissionMode: root\n---\nx", "value", 4),
+        ("a.md", HEAD + b"---\n# A\n```sh\nls\n", "open-fence", 6),
         ("a.md", b"---\nname: a:b\ndescription: x\n---\nx", "colon-in-name", 2),
         ("a.toml", b'name = "a"\ndescription = [\n', "toml", 3),
         ("a.toml", b'name = "a"\ndescription = "d"\n', "no-developer_instructions", None),

@@ -224,12 +224,18 @@ def test_a_plain_command_whose_end_nobody_saw_is_lost_in_every_answer(
     assert bool(world.ask()["interrupted"]) is not stopped
 
 
-def test_a_plain_command_that_was_cut_is_started_once_more_and_not_resumed(world):
+def cut_command(world):
+    """Start a plain command, and cut it together with its shim; its id."""
     name = world.run("sh", "-c", "echo begun; exec sleep 600")
     child = json.loads((world.exit_file(name).parent / "child.json").read_text())
     for process in (child["shim_pid"], child["pid"]):
         os.kill(process, signal.SIGKILL)
     world.until_it_is(name, "lost")
+    return name
+
+
+def test_a_plain_command_that_was_cut_is_started_once_more_and_not_resumed(world):
+    name = cut_command(world)
     shown = world.call("recover", "show", name).stdout
     [line] = [line for line in shown.splitlines() if line.startswith("carry on: ")]
     assert line == f"carry on: holdfast run --again {name[:8]}"
@@ -246,11 +252,7 @@ def test_a_plain_command_that_was_cut_is_started_once_more_and_not_resumed(world
 
 
 def test_what_was_removed_is_not_said_to_be_startable_once_more(world):
-    name = world.run("sh", "-c", "echo begun; exec sleep 600")
-    child = json.loads((world.exit_file(name).parent / "child.json").read_text())
-    for process in (child["shim_pid"], child["pid"]):
-        os.kill(process, signal.SIGKILL)
-    world.until_it_is(name, "lost")
+    name = cut_command(world)
     assert world.call("rm", name).returncode == 0
     shown = world.call("recover", "show", name).stdout
     assert "carry on: it was removed; start it anew with `holdfast run`" in shown

@@ -120,6 +120,25 @@ def run(tmp_path: Path, script: str) -> list[str]:
     return [record_id for line in done.stdout.splitlines() for record_id in json.loads(line)]
 
 
+def succeeds(code: str, *args: str, **env: str) -> str:
+    """Run a script, which finds out by itself whether all is well; returns what it said beside."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args],
+        env={**os.environ, "PYTHONPATH": str(REPO_ROOT / "src"), **env},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def bodies(journal: Path) -> list[bytes]:
+    """What the scripts appended."""
+    return [i.record.body_bytes() for i in reader.read(journal) if i.record.s == "test"]
+
+
 def assert_each_once(tmp_path: Path, acknowledged: list[str]) -> None:
     items = list(reader.read(tmp_path / "home" / "journal"))
     assert not [i for i in items if isinstance(i, reader.Damage)]
@@ -168,15 +187,7 @@ assert os.waitpid(child, 0)[1] == 0
 def test_a_fork_while_another_thread_opens_the_home(tmp_path):
     """A child forked while a thread of its parent opens the home records like anybody else, and waits for nobody."""
     (tmp_path / "home").mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", _WHILE_OPENING],
-        env={**os.environ, "PYTHONPATH": str(REPO_ROOT / "src"), "HOLDFAST_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    succeeds(_WHILE_OPENING, HOLDFAST_HOME=str(tmp_path / "home"))
 
 
 _SYNC_IN_CHILD = """
@@ -206,17 +217,8 @@ assert len(synced) == 1
 
 def test_a_child_leaves_the_parents_records_to_the_parent(tmp_path):
     """What a parent appended before a fork is synced by the parent; the child starts with nothing, on a descriptor of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", _SYNC_IN_CHILD, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(REPO_ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    bodies = [i.record.body_bytes() for i in reader.read(tmp_path) if i.record.s == "test"]
-    assert bodies == [b'"parent"', b'"child"']
+    succeeds(_SYNC_IN_CHILD, str(tmp_path))
+    assert bodies(tmp_path) == [b'"parent"', b'"child"']
 
 
 _WHILE_LEAVING = """
@@ -256,18 +258,8 @@ assert os.waitpid(child, 0)[1] == 0
 @pytest.mark.parametrize("number", ["closed", "reused"])
 def test_a_fork_while_another_thread_leaves_a_segment(tmp_path, number):
     """A child forked between a descriptor's close and its being forgotten records, and closes no file of another's."""
-    done = subprocess.run(
-        [sys.executable, "-c", _WHILE_LEAVING, str(tmp_path), number],
-        env={**os.environ, "PYTHONPATH": str(REPO_ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr
-    bodies = [i.record.body_bytes() for i in reader.read(tmp_path) if i.record.s == "test"]
-    assert bodies == [b'"parent"', b'"child"']
+    assert not succeeds(_WHILE_LEAVING, str(tmp_path), number)
+    assert bodies(tmp_path) == [b'"parent"', b'"child"']
 
 
 _HELD = """
@@ -299,12 +291,4 @@ assert [os.waitpid(child, 0)[1] for child in (first, second)] == [0, 0]
 
 def test_a_fork_waits_for_a_lock_and_not_for_ever():
     """What a fork held is given back once it is done; what it could not get stays with whom it belongs to."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _HELD],
-        env={**os.environ, "PYTHONPATH": str(REPO_ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert not succeeds(_HELD, PYTHONWARNINGS="ignore")
