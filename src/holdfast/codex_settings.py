@@ -24,6 +24,7 @@ import msgspec
 from holdfast.capture import sink
 from holdfast.errors import HooksRefused
 from holdfast.hooks import TOOLS, replace
+from holdfast.plain_files import content_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,7 +226,7 @@ def _read(path: Path) -> tuple[bytes | None, dict[str, Any]]:
         HooksRefused: it cannot be understood.
     """
     try:
-        raw = path.read_bytes()
+        raw = content_of(path)
     except FileNotFoundError:
         return None, {}
     except OSError as exc:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from holdfast.capture import sink
 from holdfast.errors import HooksRefused
 from holdfast.journal.blobs import write_over
+from holdfast.plain_files import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,7 +220,7 @@ class Hooks:
     def _read(self) -> tuple[bytes | None, dict[str, Any]]:
         """What the file holds, and what that says; an absent or empty file says nothing."""
         try:
-            raw = self.path.read_bytes()
+            raw = content_of(self.path)
         except FileNotFoundError:
             return None, {}
         except OSError as exc:
@@ -254,7 +255,7 @@ def replace(path: Path, before: bytes | None, content: bytes) -> None:
         mode = stat.S_IMODE(target.stat().st_mode) if before is not None else None
         if before is not None:
             write_over(backup_of(target), before, mode=mode)
-        if (target.read_bytes() if target.exists() else None) != before:
+        if (content_of(target) if target.exists() else None) != before:
             raise HooksRefused(path, "another program changed it meanwhile")
         write_over(target, content, mode=mode)
     except OSError as exc:

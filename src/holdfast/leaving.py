@@ -30,6 +30,7 @@ from holdfast.errors import AgentRuns, CheckpointFailed, HomeError, StoreBusy
 from holdfast.git import Git, NoAnswer
 from holdfast.home import KeptGates
 from holdfast.journal.blobs import sync_directory
+from holdfast.plain_files import content_of
 from holdfast.store import asking, database, lock, migrate
 from holdfast.supervise import look, mailbox
 
@@ -154,8 +155,7 @@ def _remedy(command: str, path: Path, settings: Settings) -> str:
 
 
 def _content(path: Path) -> object:
-    with path.open("rb") as file:
-        raw = file.read(_LOOK_LIMIT_BYTES)
+    raw = content_of(path, _LOOK_LIMIT_BYTES)
     return tomllib.loads(raw.decode()) if path.suffix == ".toml" else msgspec.json.decode(raw)
 
 

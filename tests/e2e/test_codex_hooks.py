@@ -134,6 +134,16 @@ def test_a_config_that_cannot_be_understood_is_not_touched(config, run, codex):
     assert places(run)["user"]["notify"] == "unknown"
 
 
+@pytest.mark.parametrize("file", ["config.toml", "hooks.json"])
+def test_a_pipe_in_place_of_settings_is_told_and_holds_nobody_up(file, run, codex):
+    os.mkfifo(codex / file)
+    for command in ("install", "uninstall"):
+        done = run("hooks", command)
+        assert (done.returncode, f"{file}: it is no plain file" in done.stderr) == (50, True)
+    assert run("hooks", "status").returncode == 0
+    assert (codex / file).is_fifo()
+
+
 @pytest.mark.parametrize(
     "config",
     [

@@ -196,6 +196,18 @@ def test_settings_that_cannot_be_understood_are_not_touched(content, why, run, u
     assert [path.name for path in user_settings.parent.iterdir()] == ["settings.json"]
 
 
+def test_a_pipe_in_place_of_settings_is_told_and_holds_nobody_up(run, user_settings):
+    os.mkfifo(user_settings)
+    for command in ("install", "uninstall"):
+        done = run("hooks", command)
+        assert (done.returncode, "it is no plain file" in done.stderr) == (50, True)
+    assert "cannot be read" in run("hooks", "status").stdout
+    [found] = json.loads(run("uninstall", "--dry-run", "--json").stdout)["outside"]
+    assert (found["where"], "it is no plain file" in found["what"]) == (str(user_settings), True)
+    assert run().returncode == 0  # the first screen asks for how long the tool keeps sessions
+    assert user_settings.is_fifo()
+
+
 def test_a_link_stays_one(run, user_settings, tmp_path):
     real = tmp_path / "dotfiles.json"
     real.write_text("{}")

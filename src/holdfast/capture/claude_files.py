@@ -29,6 +29,7 @@ from holdfast.capture.lines import CHUNK_BYTES, LONG_LINE_BYTES, Stretch, Unstea
 from holdfast.errors import NotFound
 from holdfast.ids import derived, short
 from holdfast.journal.format import Position, left_out
+from holdfast.plain_files import content_of
 from holdfast.store.outline import outline
 from holdfast.store.project import FILE_SOURCE
 from holdfast.visible import printable_path
@@ -509,7 +510,7 @@ def recorded_path(path: str) -> str:
 def sweep_days(config_dir: Path) -> int | None:
     """After how many days Claude Code deletes a transcript that was not changed; None: its settings cannot be read."""
     try:
-        raw = (config_dir / "settings.json").read_bytes()
+        raw = content_of(config_dir / "settings.json")
     except FileNotFoundError:
         return DEFAULT_SWEEP_DAYS
     except OSError:
