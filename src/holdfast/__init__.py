@@ -9,11 +9,29 @@
 
     asked = holdfast.deploy(["python", "worker.py"], agent_id="L2.2.1", parent="L1.1")
     holdfast.status("L2.2.1").progress
+
+`Definitions` says what an agent is told in a directory, and of which revision that is:
+
+    agents = holdfast.Definitions()
+    agents.prompt("reviewer", variables={"branch": "main"}).text
 """
 
 from holdfast.client import AgentStatus, Deployment, deploy, status
 from holdfast.client import listed as list  # noqa: A004 - what it lists stands before the dot
+from holdfast.definitions_client import Definition, Definitions, HiddenFile, Prompt
 from holdfast.door import record
 from holdfast.release import __version__
 
-__all__ = ["AgentStatus", "Deployment", "__version__", "deploy", "list", "record", "status"]
+__all__ = [
+    "AgentStatus",
+    "Definition",
+    "Definitions",
+    "Deployment",
+    "HiddenFile",
+    "Prompt",
+    "__version__",
+    "deploy",
+    "list",
+    "record",
+    "status",
+]

@@ -63,16 +63,7 @@ def named(found: Found, name: str) -> list[Definition]:
     Raises:
         NotFound: there is none.
     """
-    out = found.named(name)
-    if not out:
-        near = ", ".join(found.near(name)[:5])
-        hint = f"there is {near}" if near else "`holdfast definitions` lists them"
-        shown = name if len(name) <= _NAME_CHARS else name[:_NAME_CHARS] + "…"
-        raise NotFound(f"no definition is called {shown!r}, seen from {printable_path(found.cwd)}", hint=hint)
-    return out
-
-
-_NAME_CHARS = 80
+    return found.the(name)
 
 
 def definition(one: Definition) -> Json:

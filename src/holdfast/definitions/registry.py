@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from holdfast.definitions import reading, roots, tiers, tools, validate
+from holdfast.definitions.cache import Cache
 from holdfast.definitions.parse import SUFFIXES, parse
+from holdfast.errors import NotFound
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
     from holdfast.definitions.validate import Verdict
     from holdfast.settings import Settings
 
-_MOST_KEPT: Final = 20_000
+_KEPT_BYTES = 2_700  # of memory for what is kept of any file, without what it says (measured)
+_MOST_NEAR, _NAME_CHARS = 5, 80  # that a message names, and of a name
 _FINE_TICK_NS, _COARSE_TICK_NS = (
     50_000_000,
     2_000_000_000,
@@ -53,6 +57,19 @@ class Found:
             one for one in self.definitions if any(name in each.place.aliases for each in one.order)
         ]
 
+    def the(self, name: str) -> list[Definition]:
+        """The same, of at least one; a name is never taken for a path.
+
+        Raises:
+            NotFound: there is none.
+        """
+        if out := self.named(name):
+            return out
+        near = ", ".join(self.near(name)[:_MOST_NEAR])
+        hint = f"there is {near}" if near else "`holdfast definitions` lists them"
+        shown = name if len(name) <= _NAME_CHARS else name[:_NAME_CHARS] + "…"
+        raise NotFound(f"no definition is called {shown!r}, seen from {printable_path(self.cwd)}", hint=hint)
+
     def also_called(self, name: str) -> list[str]:
         """Definitions of another name that have this one as an alias."""
         return [one.name for one in self.definitions if one.name != name and name in one.shown.aliases]
@@ -77,11 +94,15 @@ class _Kept:
 
 
 class Registry:
-    """Resolves definitions again and again; only what changed is read again."""
+    """Resolves definitions again and again; only what changed is read again. Any thread may use it.
 
-    def __init__(self, settings: Settings, user_home: str) -> None:
+    Args:
+        cache: where it keeps what it read, under the names of the definitions.
+    """
+
+    def __init__(self, settings: Settings, user_home: str, cache: Cache | None = None) -> None:
         self._settings, self._user_home = settings, user_home
-        self._kept: dict[tuple[str, str, str, bool], _Kept] = {}
+        self._cache = Cache() if cache is None else cache
 
     def look(self, cwd: str, today: date) -> Found:
         """What counts in a working directory.
@@ -93,6 +114,7 @@ class Registry:
         Raises:
             SettingError: `definition_roots` names what it may not.
         """
+        self._cache.round()
         where = roots.find(self._settings, cwd, self._user_home, today)
         places: dict[tuple[str, str], Place] = {}
         unreadable = list(where.unreadable)
@@ -115,13 +137,17 @@ class Registry:
             return _Kept(
                 file.state or reading.NO_STATE, None, None, validate.unread(file.problem or "it went away")
             )
-        key = (tool.name, file.path, file.real, file.root.plugin is not None)
-        kept = self._kept.get(key)
+        key = ("file", tool.name, file.path, file.real, file.root.plugin is not None)
+        kept: _Kept | None = self._cache.get(key)
         if kept is None or kept.state != file.state:
-            self._kept.pop(key, None)
+            since = self._cache.invalidations
             kept = _read(file, file.state, tool)
-            if len(self._kept) < _MOST_KEPT and is_settled(file.state):
-                self._kept[key] = kept
+            if is_settled(file.state):
+                body = kept.parsed.body if kept.parsed else ""
+                size_bytes = _KEPT_BYTES + file.state.size_bytes + sys.getsizeof(body)
+                self._cache.put(key, _named(file, kept, tool).name, kept, size_bytes, since=since)
+            else:
+                self._cache.drop(key)
         return kept
 
 
