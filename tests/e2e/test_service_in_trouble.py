@@ -86,7 +86,7 @@ def test_very_many_and_long_names_are_told_too(home, run):
             os.symlink(name, name, dir_fd=directory)
         os.close(directory)
         append(transcript(), prompt(2))
-        done = run("sessions")
+        done = run("--catch-up-wait-ms", "60000", "sessions")
         assert SESSION[:8] in done.stdout
         assert "process" not in done.stderr  # it was answered, and is not old
 

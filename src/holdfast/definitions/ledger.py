@@ -118,7 +118,10 @@ class Texts:
 
     def keep(self, content: bytes, *, sync: bool = False) -> str:
         """Keep a content; its SHA-256. Raises OSError."""
-        return blobs.put(self.directory, content, sync=sync).sha256
+        sha256 = blobs.put(self.directory, content, sync=False).sha256
+        if sync:
+            self.force([sha256])
+        return sha256
 
     def force(self, names: Iterable[str]) -> None:
         """Have contents survive a loss of power. Raises OSError."""

@@ -53,7 +53,7 @@ def put(directory: Path, content: bytes, *, sync: bool = True) -> BlobRef:
     Args:
         directory: where.
         content: what.
-        sync: so that it survives a loss of power; otherwise whoever calls forces it to the disk later (`force`).
+        sync: so that it survives a loss of power; in a directory where it is not always so, whoever calls forces it to the disk (`force`).
 
     Raises:
         OSError: it could not be written; no blob of that name exists then unless it did before.
@@ -61,7 +61,7 @@ def put(directory: Path, content: bytes, *, sync: bool = True) -> BlobRef:
     ref = BlobRef(hashlib.sha256(content).hexdigest(), len(content))
     if _stands(directory, ref):
         if sync:
-            force(directory, [ref.sha256])  # whoever wrote it may have died before it was durable
+            sync_directory(directory)  # whoever wrote it may have died before its name was durable
         return ref
     return put_stream(directory, [content], sync=sync)
 
