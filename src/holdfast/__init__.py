@@ -18,13 +18,15 @@
 
 from holdfast.client import AgentStatus, Deployment, deploy, status
 from holdfast.client import listed as list  # noqa: A004 - what it lists stands before the dot
-from holdfast.definitions_client import Definition, Definitions, HiddenFile, Prompt
+from holdfast.definition_answers import Definition, DefinitionChange, HiddenFile, Prompt
+from holdfast.definitions_client import Definitions
 from holdfast.door import record
 from holdfast.release import __version__
 
 __all__ = [
     "AgentStatus",
     "Definition",
+    "DefinitionChange",
     "Definitions",
     "Deployment",
     "HiddenFile",

@@ -1,129 +1,50 @@
 """The Python side of definitions: what an agent is told here, which revision that is, and when it changes. `holdfast.Definitions`.
 
 Whatever is asked is answered from the files as they lie at that moment: each question looks at the times of all files that may count, and reads those
-that changed. What was read and made of them is kept (`definitions/cache.py`).
+that changed. What was read and made of them is kept in memory (`definitions/cache.py`), and every content that is given out is recorded first.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
+import threading
 from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import msgspec
 
 from holdfast import clock
-from holdfast.errors import HoldfastError, NotFound, UsageError
-from holdfast.visible import printable_path, visible
+from holdfast.errors import HoldfastError, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
 
-    from holdfast.definitions.findings import Finding
-    from holdfast.definitions.prompts import Rendered, Told
+    from holdfast.definition_answers import Definition, DefinitionChange, Prompt
+    from holdfast.definition_views import Chosen
+    from holdfast.definitions.prompts import Rendered
     from holdfast.definitions.registry import Found
-    from holdfast.definitions.tiers import Definition as Resolved
+    from holdfast.definitions.subscribers import Subscribers
     from holdfast.definitions.tiers import Place
+    from holdfast.hearing import Cursor, Heard, Listener
     from holdfast.home import Home
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _TRIES: Final = 5  # to read a file that is just being written
+_KEEP_WAIT_MS: Final = 200
 _MADE_BYTES: Final = 2_000  # of memory, for what is made of a definition beside its text
 
 
-class HiddenFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that would count without another one.
-
-    Attributes:
-        path: as text, with surrogate escapes where it is no UTF-8, as `os.fsencode` takes it.
-        sha256: None: its content could not be read.
-        why: it is hidden.
-    """
-
-    path: str
-    tier: str
-    sha256: str | None
-    size_bytes: int | None
-    why: str
-
-
-class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """The file that says what an agent is, as it lay when it was asked for. None: it does not say, or that is not known.
-
-    Attributes:
-        tool: whose agent it is: claude, codex or custom.
-        tier: managed, project, user, plugin or system.
-        path: as text, with surrogate escapes where it is no UTF-8, as `os.fsencode` takes it.
-        sha256: of its content, which names the revision; None: it could not be read.
-        text: all of it; None: it could not be read, or is no UTF-8.
-        body: what the agent is told.
-        counts: whether its tool takes this file here; `counts_why` says why, or why not.
-        grade: observed, or inferred: a rule of Holdfast had to decide which file counts (`grade_why`).
-        hides: the files of its name that would count without it, the strongest first.
-        metadata: its keys with plain values.
-        validity: valid, invalid or unchecked (its content could not be read).
-        score: from 0 to 100.
-        findings: what is wrong with it, or worth knowing: level, code, text, hint, line.
-    """
-
-    name: str
-    tool: str
-    tier: str
-    path: str
-    sha256: str | None
-    size_bytes: int | None
-    text: str | None
-    body: str
-    counts: bool
-    counts_why: str
-    grade: str
-    grade_why: str | None
-    hides: tuple[HiddenFile, ...]
-    aliases: tuple[str, ...]
-    type: str | None
-    description: str | None
-    model: str | None
-    tools: tuple[str, ...] | None
-    capabilities: tuple[str, ...]
-    specialisations: tuple[str, ...]
-    metadata: dict[str, Any]
-    validity: str
-    score: int | None
-    findings: tuple[Finding, ...]
-
-
-class Prompt(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent is told, and of which revision of which definition that was made.
-
-    Attributes:
-        sha256: of the definition's content.
-        text_sha256: of `text`.
-        counts, grade, hides: as in `Definition`.
-        variables: those that were put in, in the order in which they stand in the text.
-        sections: titles of those that were put behind it.
-    """
-
-    text: str
-    text_sha256: str
-    name: str
-    tool: str
-    tier: str
-    path: str
-    sha256: str
-    counts: bool
-    grade: str
-    hides: tuple[HiddenFile, ...]
-    variables: tuple[str, ...]
-    sections: tuple[str, ...]
-
-
 class Definitions:
-    """Definitions of agents as they count in a directory. Any thread may use it.
+    """Definitions of agents as they count in a directory. Any thread may use it; in a forked child it has no subscribers.
+
+    Use it as a context manager, or `close` it, where something subscribes.
 
     Args:
         cwd: the directory; None: the current one.
@@ -142,26 +63,53 @@ class Definitions:
         self._cwd = _directory(cwd)
         self._cache = Cache()
         self._registry = Registry(self._home.settings, str(Path.home()), self._cache)
+        self._begin()
+
+    def _begin(self) -> None:
+        from holdfast.definitions.subscribers import Subscribers  # noqa: PLC0415 - as above
+        from holdfast.hearing import Looker  # noqa: PLC0415
+
+        self._pid = os.getpid()
+        self._looker = Looker(self._home, self._cwd)
+        self._subscribers: Subscribers[DefinitionChange] = Subscribers(_with_missed)
+        self._subscribing, self._refreshing = threading.Lock(), threading.Lock()
+        self._listener: Listener | None = None
+        self._since: Cursor | None = None  # the last refresh
+
+    def _mine(self) -> None:
+        """In a forked child begin anew: threads are not there, and locks may be held by one of them."""
+        if self._pid != os.getpid():
+            self._begin()
 
     # ── what counts ──
 
-    def get(self, name: str, *, tool: str | None = None, tier: str | None = None) -> Definition:
+    def get(
+        self, name: str, *, tool: str | None = None, tier: str | None = None, revision: str | None = None
+    ) -> Definition:
         """The definition of a name as it lies now.
 
         Args:
             name: as its tool calls it, such as "reviewer", or "kit:reviewer" of a plugin.
             tool: claude, codex or custom; None: the only one that has such an agent.
             tier: the strongest file of this tier, even where another one hides it; None: the one that counts.
+            revision: as it was once: how the SHA-256 of its content begins, or the id of a change. `tier` says nothing then.
 
         Raises:
-            NotFound: there is none, or none in this tier.
-            UsageError: several tools have one.
+            NotFound: there is none, or none in this tier, or no such revision.
+            UsageError: several tools have one; a revision is meant by several.
+            BlobDamaged: the content of that revision is not kept any more, or not as it was.
             SettingError: `definition_roots` names what it may not.
+            HoldfastError: what is recorded cannot be read now; its file changes faster than it can be read.
         """
+        from holdfast import definition_views as views  # noqa: PLC0415 - as above
+
+        self._mine()
+        if revision is not None:
+            was = self._revised(name, tool, revision)
+            return views.definition(was.chosen, was.text, counts=None, recorded=True)
         for _ in range(_TRIES):
-            one, place = self._chosen(name, tool, tier)
-            if (text := self._text(one, place)) is not None:
-                return _definition(one, place, text.text)
+            if (it := self._read(views.chosen(self._look(), name, tool, tier))) is not None:
+                return views.definition(it.chosen, it.text, counts=it.counts, recorded=self._keep(it.chosen))
         raise _restless(name)
 
     def all(self, *, tool: str | None = None, tier: str | None = None) -> list[Definition]:
@@ -173,19 +121,22 @@ class Definitions:
 
         Raises:
             SettingError: as for `get`.
+            HoldfastError: a file changes faster than it can be read.
         """
+        from holdfast import definition_views as views  # noqa: PLC0415 - as above
+
         for _ in range(_TRIES):
-            chosen = [
-                one
+            every = [
+                self._read((one, one.shown))
                 for one in self._look().definitions
                 if tool in (None, one.tool) and tier in (None, one.shown.file.root.tier)
             ]
-            texts = [self._text(one, one.shown) for one in chosen]
-            if None not in texts:
+            found = [it for it in every if it is not None]
+            if len(found) == len(every):
+                kept = [self._keep(it.chosen) for it in found]
                 return [
-                    _definition(one, one.shown, text.text)
-                    for one, text in zip(chosen, texts, strict=True)
-                    if text is not None
+                    views.definition(it.chosen, it.text, counts=it.counts, recorded=recorded)
+                    for it, recorded in zip(found, kept, strict=True)
                 ]
         raise _restless("one of them")
 
@@ -197,6 +148,7 @@ class Definitions:
         sections: Mapping[str, str] = _NOTHING,
         tool: str | None = None,
         tier: str | None = None,
+        revision: str | None = None,
     ) -> Prompt:
         """What an agent is told, with values for its variables. The same revision, variables and sections give the same text.
 
@@ -206,33 +158,90 @@ class Definitions:
             sections: title → text, put behind it in this order as Markdown.
             tool: as for `get`.
             tier: as for `get`.
+            revision: as for `get`.
 
         Raises:
-            NotFound, SettingError: as for `get`.
-            UsageError: a variable is not given, or unknown; the definition tells its agent nothing, or cannot be read.
+            UsageError: a variable is not given, or unknown; the definition tells its agent nothing, or cannot be read. Also as for `get`.
+            HoldfastError: as for `get`.
         """
-        one, place = self._chosen(name, tool, tier)
-        rendered = self._rendered(one, place, variables, sections)
-        assert place.sha256 is not None  # what was not read is not rendered
-        return Prompt(
-            text=rendered.text,
-            text_sha256=hashlib.sha256(rendered.text.encode()).hexdigest(),
-            name=one.name,
-            tool=one.tool,
-            tier=place.file.root.tier,
-            path=place.file.path,
-            sha256=place.sha256,
-            counts=place is one.winner,
-            grade=one.grade,
-            hides=_hides(one, place),
-            variables=rendered.variables,
-            sections=tuple(sections),
-        )
+        from holdfast import definition_views as views  # noqa: PLC0415 - as above
+        from holdfast.definitions import prompts  # noqa: PLC0415
 
-    # ── what is kept ──
+        self._mine()
+        if revision is None:
+            it = views.chosen(self._look(), name, tool, tier)
+        else:
+            it = self._revised(name, tool, revision).chosen
+        try:
+            prompts.check(variables, sections)
+            rendered = self._rendered(it[1], variables, sections)
+        except prompts.CannotRender as exc:
+            raise views.no_prompt(it, exc) from exc
+        if revision is not None:
+            return views.prompt(it, rendered, sections, counts=None, recorded=True)
+        counts = it[1] is it[0].winner
+        return views.prompt(it, rendered, sections, counts=counts, recorded=self._keep(it))
+
+    # ── what changes ──
+
+    def refresh(self) -> list[DefinitionChange]:
+        """Look at every definition that may count here, record what happened to them, and say what that was, in order.
+
+        Returns:
+            What is recorded since the last refresh, whoever saw it; the first time: since anybody looked last.
+
+        Raises:
+            DefinitionsBusy: another process looks or writes, and did not end within 5 s.
+            SettingError, StoreError, AppendFailed: it could not be looked at or recorded; the next look finds the same.
+        """
+        from holdfast.hearing import Cursor  # noqa: PLC0415 - as above
+
+        self._mine()
+        with self._refreshing:
+            if self._since is None:
+                self._since = Cursor(self._home, self._cwd)
+            self._looker.look()
+            return self._taken(self._since.new())
+
+    def subscribe(
+        self, callback: Callable[[DefinitionChange], object], pattern: str = "*"
+    ) -> Callable[[], None]:
+        """Have a function called with each change of definitions that count here, whoever makes or sees it: once, in order.
+
+        It is called in a thread of its own. What it raises is logged and counted (`figures`), and it is told of the next change all the same. While anything
+        subscribes, this looks at the files every second, or every ten while a service does; of the time, 5 % at most.
+
+        Args:
+            callback: takes one `DefinitionChange`.
+            pattern: which names, as for `invalidate`; of a definition that is renamed, the new or the old one.
+
+        Returns:
+            A function that ends it: after it has returned, `callback` is not called any more.
+
+        Raises:
+            HoldfastError: the journal cannot be read.
+        """
+        from holdfast.hearing import Listener  # noqa: PLC0415 - as above
+
+        self._mine()
+        with self._subscribing:
+            listener = self._listener or Listener(self._home, self._cwd, self._looker, self._tell)
+            listener.read_on()  # what is recorded already is no news for this one
+            leave = self._subscribers.add(callback, pattern)
+            if self._listener is None:
+                listener.start()
+                self._listener = listener
+        pid = self._pid
+
+        def unsubscribe() -> None:
+            leave()
+            if os.getpid() == pid:
+                self._stop_listening(if_idle=True)
+
+        return unsubscribe
 
     def invalidate(self, pattern: str = "*") -> int:
-        """Keep nothing that was read or made of definitions with such names; how much that was. The next question reads their files again.
+        """Keep nothing in memory that was read or made of definitions with such names; how much that was.
 
         Nobody has to call this after a change: each question sees it by itself.
 
@@ -242,90 +251,138 @@ class Definitions:
         return self._cache.invalidate(pattern)
 
     def figures(self) -> dict[str, int]:
-        """What is kept (`entries`, `size_bytes`), and how it was used (`hits`, `misses`, `evicted`, `refused`, `invalidated`)."""
-        return asdict(self._cache.figures())
+        """What is kept in memory, how it was used, and what became of changes that were told.
+
+        `entries`, `size_bytes`, `hits`, `misses`, `evicted`, `refused`, `invalidated`; `subscribers`, `told`, `failed`, `missed`, `waiting`.
+        """
+        self._mine()
+        return asdict(self._cache.figures()) | asdict(self._subscribers.figures())
+
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """Tell subscribers what is recorded, and call them no more. What is asked afterwards is answered as before.
+
+        Args:
+            timeout_s: how long to wait for calls that are still to be made.
+
+        Returns:
+            Whether all of them were made.
+        """
+        self._mine()
+        self._stop_listening()
+        return self._subscribers.close(timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     # ── inside ──
 
     def _look(self) -> Found:
-        settings = self._home.settings
-        now_us = clock.parse_us(settings.now) or clock.now_us()
-        return self._registry.look(self._cwd, clock.date_in(now_us, UTC))
+        return self._registry.look(self._cwd, clock.date_in(self._home.now_us(), UTC))
 
-    def _chosen(self, name: str, tool: str | None, tier: str | None) -> tuple[Resolved, Place]:
-        from holdfast.definitions import tiers  # noqa: PLC0415 - as above
+    def _revised(self, name: str, tool: str | None, revision: str) -> _It:
+        from holdfast import definition_views as views  # noqa: PLC0415 - as above
 
-        found = self._look()
-        ones = [one for one in found.the(name) if tool in (None, one.tool)]
-        if not ones:
-            raise NotFound(f"{name!r} is no definition of {tool}", hint="leave the tool out")
-        if len(ones) > 1:
-            which = " and of ".join(one.tool for one in ones)
-            raise UsageError(f"{name!r} is a definition of {which}", hint="say which with tool=…")
-        [one] = ones
-        if tier is None:
-            return one, one.shown
-        for each in one.order:
-            if each.place.file.root.tier == tier and each.state != tiers.PASSED_OVER:
-                return one, each.place
-        has = ", ".join(dict.fromkeys(each.place.file.root.tier for each in one.order))
-        raise NotFound(f"no file of {name!r} counts in the tier {tier!r}", hint=f"it lies in: {has}")
+        one = views.revised(views.recorded(self._home, revision), name, revision, tool)
+        content = self._looker.text(one.sha256 or "")
+        return _It(views.as_it_was(one, content), _decoded(content), counts=False)
 
-    def _text(self, one: Resolved, place: Place) -> _Text | None:
-        """The text of a file as it was read; None: it changed since."""
+    def _read(self, chosen: Chosen) -> _It | None:
+        """A definition with its text; None: its file changed since it was looked at."""
         from holdfast.definitions import reading  # noqa: PLC0415 - as above
 
+        one, place = chosen
+        counts = place is one.winner
         if place.sha256 is None:
-            return _Text(None)
+            return _It(chosen, None, counts)
         key = ("text", place.file.path, place.sha256)
-        kept: _Text | None = self._cache.get(key)
-        if kept is None:
-            since = self._cache.invalidations
-            try:
-                content = reading.content(place.file.path)
-            except OSError:
-                return None
-            if hashlib.sha256(content).hexdigest() != place.sha256:
-                return None
-            kept = _Text(_decoded(content))
-            self._cache.put(key, one.name, kept, _MADE_BYTES + sys.getsizeof(kept.text), since=since)
-        return kept
+        kept: tuple[str | None] | None = self._cache.get(key)
+        if kept is not None:
+            return _It(chosen, kept[0], counts)
+        since = self._cache.invalidations
+        try:
+            content = reading.content(place.file.path)
+        except OSError:
+            return None
+        if hashlib.sha256(content).hexdigest() != place.sha256:
+            return None
+        text = _decoded(content)
+        self._cache.put(key, one.name, (text,), _MADE_BYTES + sys.getsizeof(text), since=since)
+        return _It(chosen, text, counts)
+
+    def _keep(self, chosen: Chosen) -> bool:
+        """Have what is given out recorded; whether it is."""
+        sha256 = chosen[1].sha256
+        if sha256 is None:
+            return False
+        if not self._looker.keeps(sha256):
+            with contextlib.suppress(
+                HoldfastError, OSError
+            ):  # that it is not kept is no reason not to answer
+                self._looker.look(wait_ms=_KEEP_WAIT_MS)
+        return self._looker.keeps(sha256)
 
     def _rendered(
-        self,
-        one: Resolved,
-        place: Place,
-        variables: Mapping[str, str] | None,
-        sections: Mapping[str, str],
+        self, place: Place, variables: Mapping[str, str] | None, sections: Mapping[str, str]
     ) -> Rendered:
-        from holdfast.definitions import prompts  # noqa: PLC0415 - as above
+        from holdfast import definition_views as views  # noqa: PLC0415 - as above
+        from holdfast.definitions import prompts  # noqa: PLC0415
 
-        try:
-            prompts.check(variables, sections)
-            given = None if variables is None else tuple(sorted(variables.items()))
-            tool, suffix = place.file.root.tool, place.file.suffix
-            key = ("prompt", tool, suffix, place.name, place.sha256, given, tuple(sections.items()))
-            kept: Rendered | None = self._cache.get(key)
-            if kept is None:
-                since = self._cache.invalidations
-                kept = prompts.render(_told(place), variables, sections)
-                size_bytes = _MADE_BYTES + 2 * sys.getsizeof(kept.text)  # what stands in the key too
-                self._cache.put(key, place.name, kept, size_bytes, since=since)
-        except prompts.CannotRender as exc:
-            where = f"{place.name!r} ({place.file.root.tier}, {_shown(place.file.path)})"
-            hint = exc.hint
-            if place.is_empty and (
-                other := [file for file in _hides(one, place) if file.tier != place.file.root.tier]
-            ):
-                hint += f"; it hides {_shown(other[0].path)}, of which tier={other[0].tier!r} makes one"
-            raise UsageError(f"no prompt of {where}: {exc}", hint=hint) from exc
+        given = None if variables is None else tuple(sorted(variables.items()))
+        file = place.file
+        key = (
+            "prompt",
+            file.root.tool,
+            file.suffix,
+            place.name,
+            place.sha256,
+            given,
+            tuple(sections.items()),
+        )
+        kept: Rendered | None = self._cache.get(key)
+        if kept is None:
+            since = self._cache.invalidations
+            kept = prompts.render(views.told(place), variables, sections)
+            size_bytes = _MADE_BYTES + 2 * sys.getsizeof(kept.text)  # what stands in the key too
+            self._cache.put(key, place.name, kept, size_bytes, since=since)
         return kept
 
+    def _taken(self, heard: list[Heard]) -> list[DefinitionChange]:
+        """Changes that were heard; what was made of such definitions is dropped."""
+        from holdfast import definition_views as views  # noqa: PLC0415 - as above
 
-class _Text(NamedTuple):
-    """The text of a file; None: it cannot be read, or is no UTF-8."""
+        out = [views.change(one) for one in heard]
+        for name in {name for one in out for name in one.names}:
+            self._cache.invalidate_name(name)
+        return out
 
+    def _tell(self, heard: list[Heard]) -> None:
+        self._subscribers.tell(self._taken(heard))
+
+    def _stop_listening(self, *, if_idle: bool = False) -> None:
+        with self._subscribing:
+            if if_idle and self._subscribers.figures().subscribers:
+                return
+            listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.stop()
+
+
+class _It(NamedTuple):
+    """A definition that is asked for, read.
+
+    Attributes:
+        text: of its file; None: it cannot be read, or is no UTF-8.
+        counts: whether its tool takes this file.
+    """
+
+    chosen: Chosen
     text: str | None
+    counts: bool
 
 
 def _decoded(content: bytes) -> str | None:
@@ -335,75 +392,8 @@ def _decoded(content: bytes) -> str | None:
         return None
 
 
-def _told(place: Place) -> Told:
-    from holdfast.definitions import prompts  # noqa: PLC0415 - as above
-
-    if place.parsed is None:
-        why = "; ".join(one.text for one in place.verdict.findings)
-        raise prompts.CannotRender(f"it cannot be read: {why}", "make it a plain file that can be read")
-    if any(one.code == "encoding" for one in place.parsed.findings):
-        raise prompts.CannotRender("it is no UTF-8", "save the file as UTF-8")
-    return prompts.told(place.parsed, place.file.suffix)
-
-
-def _definition(one: Resolved, place: Place, text: str | None) -> Definition:
-    parsed, verdict = place.parsed, place.verdict
-    standing = next(each for each in one.order if each.place is place)
-    return Definition(
-        name=one.name,
-        tool=one.tool,
-        tier=place.file.root.tier,
-        path=place.file.path,
-        sha256=place.sha256,
-        size_bytes=place.size_bytes,
-        text=text,
-        body=parsed.body if parsed else "",
-        counts=place is one.winner,
-        counts_why=standing.why,
-        grade=one.grade,
-        grade_why=one.why or None,
-        hides=_hides(one, place),
-        aliases=place.aliases,
-        type=parsed.kind if parsed else None,
-        description=parsed.description if parsed else None,
-        model=parsed.model if parsed else None,
-        tools=parsed.tools if parsed else None,
-        capabilities=parsed.capabilities if parsed else (),
-        specialisations=parsed.specialisations if parsed else (),
-        metadata={key: _plain(field.value) for key, field in parsed.fields.items()} if parsed else {},
-        validity=verdict.validity,
-        score=verdict.score,
-        findings=(*one.findings, *verdict.findings),
-    )
-
-
-def _hides(one: Resolved, place: Place) -> tuple[HiddenFile, ...]:
-    """What stands behind a file, and would count."""
-    from holdfast.definitions import tiers  # noqa: PLC0415 - as above
-
-    at = next(number for number, each in enumerate(one.order) if each.place is place)
-    return tuple(
-        HiddenFile(
-            path=each.place.file.path,
-            tier=each.place.file.root.tier,
-            sha256=each.place.sha256,
-            size_bytes=each.place.size_bytes,
-            why=each.why,
-        )
-        for each in one.order[at + 1 :]
-        if each.state == tiers.SHADOWED
-    )
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - plain values of any format
-    """A value of its own, so that who gets it may change it."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _shown(path: str) -> str:
-    return visible(printable_path(path))
+def _with_missed(change: DefinitionChange, missed: int) -> DefinitionChange:
+    return msgspec.structs.replace(change, missed=missed)
 
 
 def _restless(name: str) -> HoldfastError:
@@ -413,7 +403,7 @@ def _restless(name: str) -> HoldfastError:
 
 
 def _home(home: str | Path | None) -> Home:
-    from holdfast.home import Home  # noqa: PLC0415 - as above
+    from holdfast.home import Home  # noqa: PLC0415 - importing holdfast stays light
     from holdfast.settings import load  # noqa: PLC0415
 
     return Home(load(None, os.environ, {} if home is None else {"home": os.fspath(home)}))

@@ -164,7 +164,7 @@ def test_after_an_edit_the_next_answer_is_new_and_nothing_else_is_read_again(
     write(project / ".claude", "qa", "Anew, on {{branch}}.\n")
     second = agents.prompt("qa", variables={"branch": "main"})
     assert (second.text, second.sha256) == ("Anew, on main.\n", sha256(paths[0]))
-    assert (first.sha256 != second.sha256, reads) == (True, ["qa"])
+    assert (first.sha256 != second.sha256, set(reads)) == (True, {"qa"})
     assert agents.get("qa").text == paths[0].read_text()
     user_file = write(user, "dev", "The user's.\n")
     assert [file.path for file in agents.get("dev").hides] == [str(user_file)]
