@@ -10,16 +10,20 @@ hand and stays as it is.
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from pathlib import Path
 
 import click
 
+import holdfast
 from holdfast import errors, events, failpoints, settings
 from holdfast.cli.app import COMMANDS, INTERRUPT_EXIT, UNEXPECTED_EXIT, cli, find_command
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
+_SECTION = re.compile(r"(Args|Attributes|Returns|Raises):")  # of a docstring
+_ENTRY = re.compile(r"([\w, ]+?): (.*)")
 _PART = re.compile(r"<!-- begin: (?P<name>[^>]+) -->\n.*?<!-- end: (?P=name) -->", re.DOTALL)
 
 # Exit codes that every command can give, and those that each can give beyond. "" is `holdfast` without a command.
@@ -110,6 +114,7 @@ def parts() -> dict[str, str]:
     """Every generated part by its name."""
     out = {"settings": settings_table(), "kinds": kinds(), "codes": code_table(), "errors": error_tree()}
     out["failpoints"] = failpoint_table()
+    out["python"] = python_interface()
     out["global options"] = options_table(cli)
     for name in ("", *COMMANDS):
         out[f"command {name}".strip()] = command(name)
@@ -273,6 +278,114 @@ def error_tree() -> str:
 
 def _first_line(cls: type) -> str:
     return (cls.__doc__ or "").strip().split("\n")[0]
+
+
+# ── the Python interface ──
+
+
+def python_interface() -> str:
+    """Every public name: functions first, then classes with methods, then what these give."""
+    names = [name for name in holdfast.__all__ if not name.startswith("__")]
+    found = {name: getattr(holdfast, name) for name in names}
+    functions = [name for name in names if not inspect.isclass(found[name])]
+    acting = [name for name in names if inspect.isclass(found[name]) and _methods(found[name])]
+    others = [name for name in names if name not in functions and name not in acting]
+    return "\n\n".join(
+        [
+            *(_function(f"holdfast.{name}", found[name]) for name in sorted(functions)),
+            *(_class(name, found[name]) for name in acting),
+            *(_value(name, found[name]) for name in others),
+        ]
+    )
+
+
+def _methods(cls: type) -> dict[str, object]:
+    return {
+        name: member
+        for name, member in vars(cls).items()
+        if not name.startswith("_") and inspect.isfunction(member)
+    }
+
+
+def _function(name: str, function: object, level: str = "###") -> str:
+    pieces = [f"{level} {name}", f"```python\n{_signature(name, function)}\n```"]
+    return "\n\n".join([*pieces, *_told(function, "argument")])
+
+
+def _class(name: str, cls: type) -> str:
+    head = [f"### holdfast.{name}", f"```python\n{_signature(f'holdfast.{name}', cls.__init__)}\n```"]
+    methods = [_function(f"{name}.{one}", member, "####") for one, member in _methods(cls).items()]
+    return "\n\n".join([*head, *_told(cls, "argument"), *methods])
+
+
+def _value(name: str, cls: type) -> str:
+    fields = ", ".join(f"`{field}`" for field in cls.__struct_fields__)
+    return "\n\n".join([f"### holdfast.{name}", *_told(cls, "field"), f"Fields: {fields}."])
+
+
+def _signature(name: str, function: object) -> str:
+    """As it is called: one argument a line where they are many."""
+    found = inspect.signature(function)
+    out, names_only = [], False
+    for param in found.parameters.values():
+        if param.name == "self":
+            continue
+        if param.kind is param.KEYWORD_ONLY and not names_only:
+            out.append("*")
+            names_only = True
+        out.append(_parameter(param))
+        if param.kind is param.POSITIONAL_ONLY:
+            out.append("/")
+    gives = "" if found.return_annotation in (found.empty, "None", None) else f" -> {found.return_annotation}"
+    line = f"{name.rpartition('.')[2] if name[0].isupper() else name}({', '.join(out)}){gives}"
+    if len(line) <= 100:
+        return line
+    inner = "".join(f"    {one},\n" for one in out)
+    return line[: line.index("(")] + f"(\n{inner}){gives}"
+
+
+def _parameter(param: inspect.Parameter) -> str:
+    stars = {param.VAR_POSITIONAL: "*", param.VAR_KEYWORD: "**"}.get(param.kind, "")
+    default = ""
+    if param.default is not param.empty:
+        default = (
+            " = {}" if not isinstance(param.default, str) and param.default == {} else f" = {param.default!r}"
+        )
+    return f"{stars}{param.name}: {param.annotation}{default}"
+
+
+def _told(thing: object, what: str) -> list[str]:
+    """The docstring: its text, and tables of what it lists."""
+    parts: dict[str, list[str]] = {"": []}
+    at = ""
+    for line in inspect.cleandoc(thing.__doc__ or "").split("\n"):
+        if found := _SECTION.fullmatch(line):
+            at = found[1]
+            parts[at] = []
+        else:
+            parts[at].append(line.removeprefix("    ") if at else line)
+    out = ["\n".join(parts.pop("")).strip()]
+    heads = {"Args": what, "Attributes": "field", "Raises": "raises"}
+    for name, lines in parts.items():
+        if name == "Returns":
+            out.append("Returns: " + " ".join(line.strip() for line in lines).strip())
+        else:
+            out.append(_listed(heads[name], lines))
+    return out
+
+
+def _listed(head: str, lines: list[str]) -> str:
+    rows: list[list[str]] = []
+    for line in lines:
+        found = None if line.startswith(" ") else _ENTRY.fullmatch(line)
+        if found:
+            rows.append([found[1], found[2]])
+        elif line.strip():
+            rows[-1][1] += " " + line.strip()
+    return _table(
+        (head, ""),
+        [(", ".join(f"`{one.strip()}`" for one in names.split(",")), text) for names, text in rows],
+    )
 
 
 # ── Markdown ──

@@ -40,4 +40,19 @@ holdfast.deploy(
     home="/tmp/home",
 )
 far: float | None = holdfast.status("L2.2.1").progress
+
+with holdfast.Definitions(Path("/tmp"), home="/tmp/home") as agents:
+    one: holdfast.Definition = agents.get("reviewer", tool="claude", tier="user")
+    hidden: list[str] = [file.path for file in one.hides]
+    text: str | None = agents.get("reviewer", revision="ab12").text
+    models: list[str | None] = [each.model for each in agents.all(tool="codex", tier="project")]
+    prompt: holdfast.Prompt = agents.prompt("reviewer", variables={"branch": "main"}, sections={"Task": "t"})
+    plain: str = agents.prompt("reviewer", variables=None, tier="user", tool="claude", revision="ab12").text
+    changes: list[holdfast.DefinitionChange] = agents.refresh()
+    leave = agents.subscribe(lambda change: print(change.name, change.missed), "review*")
+    leave()
+    agents.subscribe(changes.append)
+    dropped: int = agents.invalidate("review*") + agents.invalidate()
+    counted: dict[str, int] = agents.figures()
+    all_told: bool = agents.close(timeout_s=1)
 names: list[str | None] = [one.agent_name for one in holdfast.list(parent="L1.1", recursive=True, ended=True)]
