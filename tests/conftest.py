@@ -52,10 +52,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_store_stays_open() -> Iterator[None]:
-    """What a test opened and left is closed: some thousand tests share a process, and its descriptors."""
+def _nothing_stays_open() -> Iterator[None]:
+    """What a test opened and left is closed: some thousand tests share a process, its descriptors, and where it records."""
     before = set(map(id, apsw.connections()))
     yield
+    holdfast.door.close()
     for connection in apsw.connections():
         if id(connection) not in before:
             connection.close(True)
@@ -77,7 +78,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for forcing_colour in ("FORCE_COLOR", "CLICOLOR_FORCE"):
         monkeypatch.delenv(forcing_colour, raising=False)
     yield path
-    holdfast.door.close()  # what a test recorded in this process goes to the home of that test only
+    holdfast.door.close()  # while the environment still names this home
 
 
 def _text(data: bytes) -> str:
