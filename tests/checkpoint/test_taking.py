@@ -426,6 +426,29 @@ def test_what_a_sparse_checkout_does_not_have_there_is_not_deleted(taker, reposi
     clean(repository)
 
 
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_stands_where_a_sparse_checkout_has_no_directory_is_in_and_can_be_given_back(
+    taker, repository, tmp_path, kind
+):
+    """git's tree has one of both, the file or what would lie below it; with both it is none that anybody can check out."""
+    (repository / "sub" / "deep").mkdir()
+    (repository / "sub" / "deep" / "c.txt").write_text("c\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "deep")
+    git(repository, "sparse-checkout", "set", "--no-cone", "/a.txt")
+    if kind == "file":
+        (repository / "sub").write_text("untracked\n")
+    else:
+        (repository / "sub").symlink_to("a.txt")
+    taken = taker.take(repository)
+    assert left(taken) == {"sparse": ["sub/b.txt", "sub/deep/c.txt"]}
+    assert (taken.told.files, taken.told.notes) == (2, [])
+    assert lying(taker.back(taken.commit, repository / ".git", tmp_path / "back")) == lying(repository)
+    found = checkpointing.Kept(repository / ".git", reading.one(repository / ".git", taken.commit))
+    assert not checkpointing.changes(taker.home, found, None)
+    clean(repository)
+
+
 def test_a_partial_clone_need_not_have_what_its_index_names(taker, repository, tmp_path):
     git(repository, "config", "uploadpack.allowFilter", "true")
     clone = tmp_path / "clone"

@@ -11,7 +11,7 @@ settings name is made. Links are kept as links, and no directory is reached thro
     special       neither a file nor a link
     repository    a repository of its own, or a submodule: `holdfast checkpoint` in it keeps it
     name          a name that git keeps for itself (`.GIT`), so that it could not be given back
-    sparse        a sparse checkout does not have it there, and the repository lacks it, or may
+    sparse        a sparse checkout does not have it there, and the repository lacks it, or may; or a file stands where its directory was
 
 What a sparse checkout does not have there is in as the index has it: nobody deleted it. Ignored files are not even looked for, unless asked for. Empty directories are nothing that git can keep.
 """
@@ -195,6 +195,8 @@ class Looker:
         left += self._as_it_was(untracked[:MOST_UNTRACKED])
         for tag, mode, oid, _, path in left:
             self._one(_Listed(path.rstrip(b"/"), oid.decode() or None, _kind(tag, mode, path), mode))
+        if self.out.absent:
+            self._leave_out_hidden()
         if self.out.absent and self._pack is not None:
             self._weigh_absent()
         if count := len(self.out.absent):
@@ -286,6 +288,16 @@ class Looker:
     def _leave_out_sparse(self, path: bytes) -> None:
         self.out.left_out["sparse"].add(path)
         self.out.sparse.add(path)
+
+    def _leave_out_hidden(self) -> None:
+        """Where a file or link stands in place of a directory that a sparse checkout has not there, a tree cannot have both."""
+        for path in list(self.out.absent):
+            directory = path
+            while directory := directory.rpartition(b"/")[0]:
+                if directory in self.out.files or directory in self.out.links:
+                    del self.out.absent[path]
+                    self._leave_out_sparse(path)
+                    break
 
     def _has_sparse_checkout(self) -> bool:
         """Whether it is one; `git update-index --skip-worktree` marks files alike. Raises NoAnswer."""

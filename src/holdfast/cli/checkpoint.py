@@ -35,7 +35,7 @@ _LEFT = {
     "special": "neither files nor links",
     "repository": "repositories of their own, or submodules",
     "name": "of names that git keeps for itself",
-    "sparse": "not there in a sparse checkout of a partial clone",
+    "sparse": "not there in a sparse checkout, nor surely in the repository, or behind a file",
 }
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 
