@@ -112,6 +112,23 @@ def test_what_is_listed_shown_and_compared(repository, tmp_path):
     assert every["untold"] == []
 
 
+def test_one_is_taken_where_what_is_known_of_its_files_cannot_be_kept(repository, home):
+    """It is a hint: the next one reads every file again."""
+    taken(repository)
+    [index] = (home / "checkpoints").glob("*.index")
+    index.unlink()
+    index.mkdir()
+    for content in ("changed\n", "again\n"):
+        (repository / "a.txt").write_text(content)
+        one = taken(repository)
+        assert (one["is_new"], one["read_files"]) == (True, 2)
+        assert "could not be kept: Is a directory" in one["notes"][0]
+        assert git(repository, "rev-parse", REF) == one["id"]
+    every = json.loads(hold(repository, "checkpoint", "list", "--all", "--json"))
+    assert ([last["commit"] for last in every["workspaces"]], every["untold"]) == ([one["id"]], [])
+    assert sorted(path.suffix for path in (home / "checkpoints").iterdir()) == [".index", ".lock"]
+
+
 def test_the_workspace_of_a_session_is_meant_by_its_id(repository, run):
     started = {"kind": "session.started", "session": "painter", "fields": {"cwd": str(repository / "sub")}}
     run("record", stdin=json.dumps(started))

@@ -202,7 +202,7 @@ def _once(
                 repository=os.fsencode(place.common_dir),
                 hooks=named,
             )
-            kept.save(directory, place.stem, index)
+            _keep(directory, place, index, told)
     finally:
         pack.close()
         if hooks is not None:
@@ -210,6 +210,16 @@ def _once(
                 pass
     took_ms = (time.perf_counter() - began_s) * 1_000
     return Taken(place, last.oid, tree, last.parent, is_new, told, look.read_files, look.read_bytes, took_ms)
+
+
+def _keep(directory: Path, place: Place, index: kept.Index, told: Told) -> None:
+    """Keep what is known of the files. The checkpoint is there by now, whatever becomes of that."""
+    try:
+        kept.save(directory, place.stem, index)
+    except OSError as exc:
+        told.notes.append(
+            f"what is known of its files could not be kept: {exc.strerror}; the next one reads all of them"
+        )
 
 
 def _stands(begun: _Try, place: Place) -> tuple[str | None, Read | None]:
