@@ -389,20 +389,39 @@ def _is_there(root: bytes, path: bytes) -> bool:
 
 def _now(home: Home, found: Kept) -> tuple[bytes, Look]:
     """The root, and what lies there, as a checkpoint like this one would have it now. Raises NoAnswer."""
-    told = found.read.told
-    at = place.find(told.root if told else "")
-    if os.path.realpath(at.common_dir) != os.path.realpath(found.repository):
-        raise CheckpointRefused(
-            f"{shown(at.root)} is not a worktree of {found.repository} any more",
-            hint="compare two checkpoints",
-        )
-    settled = told or commits.Told()
+    at = _worktree_of(found)
+    settled = found.read.told or commits.Told()
     limit_bytes = home.settings.checkpoint_file_size_bytes
     rules = looking.Rules(settled.ignored, settled.secrets, limit_bytes, _secret_in(home))
     git = at.git()
     with looking.begin(git, rules) as asked:
         looker = looking.Looker(at, rules, kept.Index(), None, is_kept=False, borrow=True)
         return at.root, looker.run(asked)
+
+
+def _worktree_of(found: Kept) -> Place:
+    """The worktree that a checkpoint is of: that of the current directory, which may have been moved, else the one where it was taken.
+
+    Raises:
+        CheckpointRefused: it does not lie there any more.
+        NoAnswer: git cannot tell.
+    """
+    references = reading.references_of(reading.asker(found.repository), found.read.oid)
+    with contextlib.suppress(CheckpointRefused):
+        here = place.find(_here())
+        if _is_of(here, found.repository) and here.ref in references:
+            return here
+    at = place.find(found.read.told.root if found.read.told else "")
+    if not _is_of(at, found.repository) or (references and at.ref not in references):
+        raise CheckpointRefused(
+            f"{shown(at.root)} is not the worktree that it was taken of any more",
+            hint="run this in the worktree where it lies now, or compare two checkpoints",
+        )
+    return at
+
+
+def _is_of(at: Place, repository: Path) -> bool:
+    return os.path.realpath(at.common_dir) == os.path.realpath(repository)
 
 
 def give_back(home: Home, found: Kept, to: Path, *, worktree: bool) -> GivenBack:

@@ -112,6 +112,29 @@ def test_what_is_listed_shown_and_compared(repository, tmp_path):
     assert every["untold"] == []
 
 
+def test_a_worktree_that_was_moved_is_compared_where_it_lies_now(repository, tmp_path):
+    for name in ("moved", "other"):
+        git(repository, "worktree", "add", "-q", "-b", name, tmp_path / name)
+    (tmp_path / "moved" / "mine.txt").write_text("mine\n")
+    one = taken(tmp_path / "moved")
+    git(repository, "worktree", "move", tmp_path / "moved", tmp_path / "there")
+    git(repository, "worktree", "move", tmp_path / "other", tmp_path / "moved")
+    (tmp_path / "there" / "new.txt").write_text("new\n")
+    for words in ([], [one["id"]]):
+        found = json.loads(hold(tmp_path / "there", "checkpoint", "diff", *words, "--json"))["changes"]
+        assert (found["added"], found["deleted"]) == (["new.txt"], [])
+    for cwd in (repository, tmp_path / "moved", tmp_path):
+        said = hold(cwd, "checkpoint", "diff", one["id"], code=76)
+        assert "is not the worktree that it was taken of" in said
+
+
+def test_a_repository_that_was_moved_is_compared_where_it_lies_now(repository, tmp_path):
+    taken(repository)
+    repository.rename(tmp_path / "there")
+    (tmp_path / "there" / "a.txt").write_text("changed\n")
+    assert "~ a.txt" in hold(tmp_path / "there", "checkpoint", "diff")
+
+
 def test_one_is_taken_where_what_is_known_of_its_files_cannot_be_kept(repository, home):
     """It is a hint: the next one reads every file again."""
     taken(repository)

@@ -74,6 +74,11 @@ def one(common_dir: Path, oid: str) -> Read:
     return found[0]
 
 
+def references_of(git: Git, oid: str) -> list[str]:
+    """The references, one for each worktree, that keep a checkpoint. Raises NoAnswer."""
+    return git("for-each-ref", "--format=%(refname)", f"--contains={oid}", REFS).decode().split()
+
+
 def names(common_dir: Path, wanted: str) -> list[str]:
     """The checkpoints in a repository, of all of its worktrees, whose name begins so. Raises CheckpointFailed."""
     git = asker(common_dir)
