@@ -14,6 +14,7 @@ NAMES = {
     "run": "benchmarks.supervising",
     "checkpoint": "benchmarks.checkpoints",
     "definitions": "benchmarks.definitions",
+    "revisions": "benchmarks.revisions",
     "search": "benchmarks.search",
     "start": "benchmarks.start",
     "sealed": "benchmarks.sealed",

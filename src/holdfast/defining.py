@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from holdfast import clock, door
+from holdfast.capture import sdk
 from holdfast.definitions import ledger, looking, roots, tools
 from holdfast.definitions.ledger import Index, Known, Ledger
-from holdfast.definitions.roots import Root
-from holdfast.errors import DefinitionsBusy
-from holdfast.store import definitions
+from holdfast.definitions.roots import Root, Roots
+from holdfast.errors import StoreError
+from holdfast.events import DefinitionRevised
+from holdfast.journal import reader
+from holdfast.store import database, definitions
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from holdfast.definitions.looking import Looked
     from holdfast.home import Home
     from holdfast.store.definitions import Revision
 
 Json = dict[str, Any]
+_KIND = b'"definition.revised"'
 
 
 def ledger_of(home: Home) -> Ledger:
@@ -57,22 +64,38 @@ def look(
         SettingError: `definition_roots` names what it may not.
         StoreError, AppendFailed: the system refused; the next look finds the same.
     """
-    now_us = home.now_us()
-    today = clock.date_in(now_us, UTC)
-    found: dict[tuple[str, str], Root] = {}
-    unreadable: list[tuple[str, str]] = []
+    around = roots_around(home, directories)
+    with (kept or ledger_of(home)).held(wait_ms) as held:
+        found = each_once([*around.found, *(known_roots(held.index) if everywhere else ())])
+        out = looking.look(held, found, home.now_us())
+    out.unreadable = list(dict.fromkeys([*around.unreadable, *out.unreadable]))
+    return out
+
+
+def roots_around(home: Home, directories: Iterable[str]) -> Roots:
+    """The directories of definitions that count in working directories, each once. Raises SettingError."""
+    today = clock.date_in(home.now_us(), UTC)
+    out = Roots()
     for directory in dict.fromkeys(directories):
         there = roots.find(home.settings, directory, str(Path.home()), today)
-        unreadable += there.unreadable
-        for root in there.found:
-            found.setdefault((root.tool, root.real), root)
-    with (kept or ledger_of(home)).held(wait_ms) as held:
-        if everywhere:
-            for raw, (tool, tier) in held.index.roots.items():
-                found.setdefault((tool, os.fsdecode(raw)), _known_root(os.fsdecode(raw), tool, tier))
-        out = looking.look(held, found.values(), now_us)
-    out.unreadable = list(dict.fromkeys([*unreadable, *out.unreadable]))
+        out.found += there.found
+        out.unreadable += there.unreadable
+    out.found = each_once(out.found)
+    out.unreadable = list(dict.fromkeys(out.unreadable))
     return out
+
+
+def known_roots(index: Index) -> list[Root]:
+    """The directories in which definitions were ever found."""
+    return [_known_root(os.fsdecode(raw), tool, tier) for raw, (tool, tier) in index.roots.items()]
+
+
+def each_once(found: Iterable[Root]) -> list[Root]:
+    """Of several ways to one directory of a tool, the first."""
+    out: dict[tuple[str, str], Root] = {}
+    for root in found:
+        out.setdefault((root.tool, root.real), root)
+    return list(out.values())
 
 
 def _known_root(real: str, tool: str, tier: str) -> Root:
@@ -83,26 +106,9 @@ def _known_root(real: str, tool: str, tier: str) -> Root:
 
 
 def _from_store(home: Home) -> Index:
-    """What lies where by what is recorded.
-
-    Raises:
-        DefinitionsBusy: what is recorded is not folded yet, because another process is at it.
-    """
+    """What lies where by what is recorded. It waits for nobody: what is not folded yet is read in the journal."""
     out = Index()
-    if not home.has_records():
-        return out
-    report = home.catch_up([])
-    if not report.done:
-        raise DefinitionsBusy(
-            "another process is importing, and what is recorded of definitions has to be read first",
-            hint="run the same command again",
-        )
-    db = home.reader()
-    try:
-        every = definitions.every(db)
-    finally:
-        db.close()
-    for one in every:
+    for one in _recorded(home):
         raw = _raw(one.path, one.path_bytes)
         if one.path_before is not None:
             before = next((path for path in out.known if _is(path, one.path_before)), None)
@@ -120,6 +126,37 @@ def _from_store(home: Home) -> Index:
             had.append(digest)
         out.roots.setdefault(os.fsencode(one.root or ""), (one.tool, one.tier or tools.PROJECT))
     return out
+
+
+def _recorded(home: Home) -> list[Revision]:
+    """Every revision, in the order of the journal: those of the store, and those that were recorded since it was folded."""
+    found: dict[str, Revision] = {}
+    cursor: dict[int, int] = {}
+    with (
+        contextlib.suppress(StoreError),  # the journal says the same, and takes longer
+        contextlib.closing(database.open_reader(home.path)) as db,
+    ):
+        found = {one.id: one for one in definitions.every(db)}
+        cursor = database.cursor(db)
+    for item in reader.read(home.journal, cursor):
+        if isinstance(item, reader.Found) and item.record.s == door.SOURCE and _KIND in item.line:
+            for one in _in_record(item):
+                found.setdefault(one.id, one)
+    return list(found.values())
+
+
+def _in_record(item: reader.Found) -> Iterator[Revision]:
+    """The revision that a record tells of, if it does."""
+    try:
+        body = msgspec.json.decode(item.record.body_bytes() or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    if not isinstance(body, dict):
+        return
+    record = item.record
+    for event in sdk.translate(body, record_id=record.id, received_us=record.t, order=item.start):
+        if isinstance(data := event.data, DefinitionRevised) and data.tool and data.path:
+            yield definitions.told(event, data, item.segment, item.start)
 
 
 def _known(one: Revision) -> Known:

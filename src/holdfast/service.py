@@ -3,7 +3,8 @@
 It holds the writer's lock, and store, journal and redaction open. What changed is hinted at by the system (`monitor/notice.py`);
 every few seconds it looks at everything, which is the truth. Others ask it through a socket (`store/asking.py`): to look
 now, or to let go of the lock for work of theirs. It also watches the agents that were started here, tells how they end, and starts them
-again where that was asked for (`supervising.py`), and answers requests for agents (`deploying.py`). When it dies, however it dies, the lock is free, and every command
+again where that was asked for (`supervising.py`), and answers requests for agents (`deploying.py`). A thread beside it looks at definitions
+(`definition_watch.py`). When it dies, however it dies, the lock is free, and every command
 catches up by itself again.
 
 `run/service.lock` is held by the one service of a home, also while it yields; `run/service.log` holds what one says that nobody watches.
@@ -23,6 +24,7 @@ import apsw
 
 from holdfast import background, checkpointing, clock, deploying, processes
 from holdfast.catch_up import ImportReport
+from holdfast.definition_watch import Watch
 from holdfast.errors import (
     HoldfastError,
     HomeError,
@@ -122,6 +124,8 @@ class Service:
             self._roots = self._watched()
             self._notices = notices = stack.enter_context(Notices(self._roots))
             stack.enter_context(self._signals(notices))
+            self._definitions = Watch(home.settings, self._say)
+            stack.callback(self._definitions.close)
             self._say(f"{_BEGINS}{home.path} caught up; process {os.getpid()}")
             while self._stopping is None:
                 self._round()
@@ -141,6 +145,7 @@ class Service:
         heard = (self._listener.fileno(), *self._supervisor.descriptors())
         changed = self._notices.wait(self._wait_s(), *heard)
         self._check_place()
+        self._definitions.see_to()
         if changed is None or self._requests in changed or time.monotonic() >= self._requests_due_s:
             self._answer_requests()
         self._attend()
@@ -374,6 +379,7 @@ class Service:
             "looks_at_all_every_s": round(self._look_every_s(), 3),
             "yielded": bool(self._yielded),
             "problem": self._problem,
+            "definitions": self._definitions.told(),
             "cpu_s": round(used.ru_utime + used.ru_stime, 3),
         }
 

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from holdfast.definitions.reading import File
     from holdfast.definitions.revisions import Change
     from holdfast.definitions.roots import Root
+    from holdfast.definitions.scanning import Still
     from holdfast.definitions.validate import Verdict
 
 OPERATIONS: Final = {CREATE: "create", MODIFY: "modify", DELETE: "delete", MOVE: "rename", RESTORE: "restore"}
 _LEAST_OF_A_BATCH: Final = 2  # changes that were seen at once
 _READ_AGAIN: Final = 3  # times, where a file changes while it is read
+_OF_ONE_FILE: Final = {MODIFY, RESTORE}
 
 Json = dict[str, Any]
 
@@ -50,10 +52,14 @@ class Looked:
         noted: changes, by path.
         files: how many definitions lie there.
         unreadable: what could not be looked at (path, why).
+        is_restless: something did not hold still, and waits for the next look.
+        is_unsettled: something changed so lately that the next look has to read it again.
     """
 
     noted: list[Noted] = field(default_factory=list)
     files: int = 0
+    is_restless: bool = False
+    is_unsettled: bool = False
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -65,20 +71,21 @@ class _Seen:
     unseen: list[str] = field(default_factory=list)
 
 
-def look(held: Held, roots: Iterable[Root], now_us: int) -> Looked:
+def look(held: Held, roots: Iterable[Root], now_us: int, still: Still | None = None) -> Looked:
     """Look through directories and record what happened in them.
 
     Args:
         held: what was kept before.
         roots: the directories, also those that are not there (any more): what lay in them is gone.
         now_us: when this is.
+        still: what held still for a moment; a file that did not, or changed since, waits for the next look. None: all is taken as it lies.
 
     Raises:
         OSError, AppendFailed: it could not be recorded; the next look finds it again.
     """
     roots = list(roots)
     out = Looked()
-    seen = _see(held, roots, out)
+    seen = _see(held, roots, out, still)
     looked_in = {printable_path(root.real) for root in roots if root.real not in seen.unseen}
     last = [
         Lying(os.fsdecode(path), known.tool, known.name, known.tier, known.sha256, known.size_bytes)
@@ -91,6 +98,8 @@ def look(held: Held, roots: Iterable[Root], now_us: int) -> Looked:
         for tool, _, name in [key.partition(":")]
     }
     found = changes(last, seen.lying.values(), had=had, unseen=seen.unseen)
+    if out.is_restless:
+        found = [change for change in found if _is_whole(change, still)]
     batch = uuid7() if len(found) >= _LEAST_OF_A_BATCH else None
     steps = [_step(held, seen, change, now_us, batch) for change in found]
     out.noted = [Noted(*pair) for pair in zip(found, held.note(steps), strict=True)]
@@ -100,38 +109,76 @@ def look(held: Held, roots: Iterable[Root], now_us: int) -> Looked:
         for path, file in seen.files.items()
         if os.fsencode(path) in held.index.known
     }
+    out.is_unsettled = not all(settled.values())
     held.remember(settled, {os.fsencode(r.real): (r.tool, r.tier) for r in roots if r.exists})
     return out
 
 
-def _see(held: Held, roots: list[Root], out: Looked) -> _Seen:
+def _see(held: Held, roots: list[Root], out: Looked, still: Still | None) -> _Seen:
     seen = _Seen()
     for root in roots:
         tool = tools.TOOLS[root.tool]
         listed = reading.files(root, tool)
+        if not root.exists and (why := _hidden(root.real)):
+            out.unreadable.append((root.path, why))
+            seen.unseen.append(root.real)
         out.unreadable += listed.unreadable
         seen.unseen += [os.path.realpath(path) for path, _ in listed.unreadable if root.exists]
         for file in listed.files:
-            if file.real not in seen.files:
+            if still is not None and file.state is not None and still.files.get(file.path) != file.state:
+                out.is_restless = True
+                _pass_over(held, file, seen)
+            elif file.real not in seen.files:
                 seen.files[file.real] = file
-                _see_file(held, file, tool, seen, out)
+                _see_file(held, file, tool, seen, out, is_still=still is not None)
+    if still is not None and not out.is_restless:
+        out.is_restless = bool(still.moving) or not all(map(os.path.lexists, still.files))
     return seen
 
 
-def _see_file(held: Held, file: File, tool: tools.Tool, seen: _Seen, out: Looked) -> None:
+def _is_whole(change: Change, still: Still | None) -> bool:
+    """Whether a change is no half of one that is still under way."""
+    if still is None or (change.kind in _OF_ONE_FILE and change.before is not None):
+        return True
+    return not still.is_patient and (change.before is None or change.before.path not in still.moving)
+
+
+def _hidden(path: str) -> str | None:
+    """Why nothing is known of a directory that seems not to be there; None: it is not there."""
+    try:
+        os.stat(path)  # noqa: PTH116 - any bytes
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as exc:
+        return f"cannot be looked at: {exc.strerror}"
+    return None
+
+
+def _pass_over(held: Held, file: File, seen: _Seen) -> None:
+    """Nothing is known of a change of this file."""
+    known = held.index.known.get(os.fsencode(file.real))
+    if known is not None:
+        seen.lying[file.real] = Lying(file.real, known.tool, known.name, known.tier, None)
+
+
+def _see_file(held: Held, file: File, tool: tools.Tool, seen: _Seen, out: Looked, *, is_still: bool) -> None:
     known = held.index.known.get(os.fsencode(file.real))
     if known is not None and known.state and file.state is not None and known.state == tuple(file.state):
         seen.lying[file.real] = Lying(
             file.real, known.tool, known.name, known.tier, known.sha256, known.size_bytes
         )
         return
-    content = None if file.problem else _content(file)
+    try:
+        content = None if file.problem else _content(file, is_still=is_still)
+    except _Restless:
+        out.is_restless = True
+        _pass_over(held, file, seen)
+        return
     if content is None:
         if file.state is None and file.problem == reading.WENT_AWAY:
             return
         out.unreadable.append((file.path, file.problem or "it cannot be read"))
-        if known is not None:  # nothing is known of a change
-            seen.lying[file.real] = Lying(file.real, known.tool, known.name, known.tier, None)
+        _pass_over(held, file, seen)
         return
     place = registry.place_of(file, tool, content)
     if place is None:
@@ -143,8 +190,16 @@ def _see_file(held: Held, file: File, tool: tools.Tool, seen: _Seen, out: Looked
     seen.lying[file.real] = Lying(file.real, tool.name, place.name, file.root.tier, sha256, len(content))
 
 
-def _content(file: File) -> bytes | None:
-    """The bytes of a file; None: it cannot be read. One that is just being written is read until it holds still."""
+class _Restless(Exception):
+    """A file changed while it was read."""
+
+
+def _content(file: File, *, is_still: bool) -> bytes | None:
+    """The bytes of a file; None: it cannot be read. One that is just being written is read until it holds still.
+
+    Raises:
+        _Restless: it was to be still, and is not.
+    """
     try:
         before, found = file.state, b""
         for _ in range(_READ_AGAIN):
@@ -152,6 +207,8 @@ def _content(file: File) -> bytes | None:
             after = reading.state_of(os.stat(file.path))  # noqa: PTH116 - any bytes
             if before == after:
                 break
+            if is_still:
+                raise _Restless
             before = after
     except OSError:
         return None

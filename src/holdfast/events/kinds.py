@@ -204,6 +204,12 @@ _TABLE = (
     ),
     Kind("case.closed", work.CaseClosed, 1, "A case needs nothing more.", (), "approval"),
     Kind("definition.revised", work.DefinitionRevised, 1, "An agent's definition changed."),
+    Kind(
+        "definition.unwatched",
+        work.DefinitionUnwatched,
+        1,
+        "Changes of definitions were not seen at once, or are again.",
+    ),
     Kind("assessment.made", work.AssessmentMade, 1, "An agent's course was judged."),
     Kind(
         "checkpoint.created", work.CheckpointNoted, 1, "A point to return to was kept.", ("snapshot.created",)

@@ -263,6 +263,17 @@ class DefinitionRevised(Data, kw_only=True, omit_defaults=True):
     author_grade: str | None = None
 
 
+class DefinitionUnwatched(Data, kw_only=True, omit_defaults=True):
+    """The service could not see changes of definitions at once. `what` names it: watch (it failed as a whole), notes (the system does not tell of
+    everything), overflow (it told of more than was kept). What is looked at each second finds the changes later. `is_over`: it is as it
+    should be again.
+    """
+
+    what: str
+    why: str | None = None
+    is_over: bool = False
+
+
 class AssessmentMade(Data, kw_only=True, omit_defaults=True):
     """A judgement on an agent over an input range.
 

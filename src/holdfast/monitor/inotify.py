@@ -29,6 +29,7 @@ ONLY_DIRECTORIES = 0x0100_0000
 IS_DIRECTORY = 0x4000_0000
 # What changes a file or a name. Opening, reading and closing are left out: a reader's own work must not wake it.
 CHANGES = MODIFY | ATTRIB | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF
+NAMES = MOVED_TO | CREATE | DELETE_SELF | MOVE_SELF  # what brings a name, or takes the directory away
 
 _EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name with its padding
 _READ_BYTES = 64 << 10
@@ -56,9 +57,9 @@ class Inotify:
         self._library = library
         self.fd: int = _checked(library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
-    def watch(self, directory: str) -> int:
+    def watch(self, directory: str, what: int = CHANGES) -> int:
         """Watch a directory; the same one under another path gets the same number. Raises OSError."""
-        mask = CHANGES | ONLY_DIRECTORIES
+        mask = what | ONLY_DIRECTORIES
         return _checked(self._library.inotify_add_watch(self.fd, os.fsencode(directory), mask))
 
     def unwatch(self, watch: int) -> None:

@@ -50,6 +50,7 @@ class Notices:
         self._watches: dict[str, int] = {}  # of a path
         self._changed: set[str] = set()
         self._complete = False
+        self.overflows = 0  # how often the system had more to tell than its queue holds
         self._unknown = True  # what changed before the first wait
         self._unknown_s = time.monotonic()
         self._start()
@@ -208,6 +209,7 @@ class Notices:
                 return
             for event in events:
                 if event.mask & inotify.QUEUE_OVERFLOW:
+                    self.overflows += 1
                     self._unknown = True
                     self._start()
                     return

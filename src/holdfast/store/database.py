@@ -296,6 +296,11 @@ def backlog_bytes(db: apsw.Connection, journal: Path) -> int:
     return behind
 
 
+def cursor(db: apsw.Connection) -> dict[int, int]:
+    """How far each segment of the journal is folded."""
+    return dict(db.execute("SELECT segment, offset_bytes FROM cursor"))
+
+
 def folded_us(db: apsw.Connection) -> int | None:
     """When the journal was folded last, UTC microseconds; None: never."""
     return _number(db, "folded_us")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from holdfast import clock
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
     import apsw
+
+    from holdfast.events import DefinitionRevised, Event
 
 
 class Revision(NamedTuple):
@@ -51,6 +54,39 @@ class Revision(NamedTuple):
     author: str | None
     author_grade: str | None
     reason: str | None
+
+
+def told(event: Event, data: DefinitionRevised, segment: int, offset_bytes: int) -> Revision:
+    """The revision that an event tells of, which names a tool and a path."""
+    assert data.tool is not None
+    assert data.path is not None
+    return Revision(
+        id=event.id,
+        segment=segment,
+        offset_bytes=offset_bytes,
+        time_us=event.time_us or 0,
+        operation=data.operation,
+        tool=data.tool,
+        name=data.name,
+        tier=data.tier,
+        path=data.path,
+        path_bytes=data.path_bytes,
+        root=data.root,
+        sha256=data.hash_after,
+        before_sha256=data.hash_before,
+        previous=data.previous,
+        path_before=data.path_before,
+        name_before=data.name_before,
+        size_bytes=data.size_bytes,
+        changed_us=clock.parse_us(data.changed_at),
+        validity=data.validity,
+        score=data.score,
+        batch=data.batch,
+        own=data.own,
+        author=data.author,
+        author_grade=data.author_grade,
+        reason=data.reason,
+    )
 
 
 def every(db: apsw.Connection) -> list[Revision]:

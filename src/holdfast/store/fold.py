@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from holdfast import clock, pricing, spans
 from holdfast import events as ev
+from holdfast import pricing, spans
 from holdfast.failpoints import failpoint
-from holdfast.store import forks, passages, sidechains, summaries, turn_models
+from holdfast.store import definitions, forks, passages, sidechains, summaries, turn_models
 from holdfast.store.coverage import Account
 from holdfast.store.indexing import Index
 from holdfast.store.rollups import Rollups
@@ -205,38 +205,15 @@ class Fold:
         if isinstance(data, ev.DefinitionRevised) and data.tool and data.path:
             self._definition(event, data, segment, offset_bytes)
             return True
-        return False
+        return isinstance(data, ev.DefinitionUnwatched)
 
     def _definition(
         self, event: ev.Event, data: ev.DefinitionRevised, segment: int, offset_bytes: int
     ) -> None:
+        told = definitions.told(event, data, segment, offset_bytes)
         self.row(
             "definition_revised",
-            id=event.id,
-            segment=segment,
-            offset_bytes=offset_bytes,
-            time_us=event.time_us or 0,
-            operation=data.operation,
-            tool=data.tool,
-            name=data.name,
-            tier=data.tier,
-            path=data.path,
-            path_bytes=data.path_bytes,
-            root=data.root,
-            sha256=data.hash_after,
-            before_sha256=data.hash_before,
-            previous=data.previous,
-            path_before=data.path_before,
-            name_before=data.name_before,
-            size_bytes=data.size_bytes,
-            changed_us=clock.parse_us(data.changed_at),
-            validity=data.validity,
-            score=data.score,
-            batch=data.batch,
-            own=int(data.own),
-            author=data.author,
-            author_grade=data.author_grade,
-            reason=self._cut(data.reason),
+            **(told._asdict() | {"own": int(told.own), "reason": self._cut(told.reason)}),
         )
 
     def _checkpoint(

@@ -48,6 +48,16 @@ class Moves:
         return place
 
 
+def recent(db: apsw.Connection, since_us: int, most: int) -> list[str]:
+    """The directories in which sessions worked since then (UTC microseconds), where they lie today; the last one first."""
+    moves = Moves.of(db)
+    rows: Any = db.execute(
+        statements("queries")["recent_directories"], {"since_us": since_us, "most": most}
+    ).fetchall()
+    found = (moves.now(cwd, cwd_us) for cwd, cwd_us, _ in rows)
+    return list(dict.fromkeys(place for place in found if place is not None))
+
+
 def is_below(place: str, directory: str) -> bool:
     """Whether a path is a directory, or lies in it."""
     return place == directory or place.startswith(directory.rstrip("/") + "/")

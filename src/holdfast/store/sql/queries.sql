@@ -547,3 +547,8 @@ SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, pa
 SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision
 WHERE (id >= :begins AND id < :begins || 'g') OR (sha256 >= :begins AND sha256 < :begins || 'g')
 ORDER BY segment, offset_bytes, id;
+
+-- name: recent_directories
+-- Where sessions worked, the last one first.
+SELECT cwd, cwd_us, max(last_us) AS last_us FROM session WHERE cwd IS NOT NULL AND last_us >= :since_us
+GROUP BY cwd ORDER BY last_us DESC, cwd LIMIT :most;
