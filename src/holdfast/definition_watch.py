@@ -21,17 +21,15 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import apsw
-import msgspec
 
 from holdfast import clock, defining, door
-from holdfast.definitions import ledger, looking, scanning, tools
+from holdfast.definitions import ledger, looking, scanning, tools, trouble
 from holdfast.definitions.scanning import Scan
 from holdfast.errors import DefinitionsBusy, HoldfastError, SettingError, StoreError
 from holdfast.home import Home
-from holdfast.ids import uuid7
 from holdfast.monitor.expected import Expected
 from holdfast.monitor.notice import Notices
-from holdfast.store import database, workspaces
+from holdfast.store import asking, database, workspaces
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from holdfast.definitions.scanning import Still
     from holdfast.settings import Settings
 
-STATE: Final = "definitions.json"  # in `run`, while something is wrong: what, in words
 SCAN_EVERY_S = 1.0
 SETTLE_S: Final = 0.025  # what holds still so long is taken
 _TAKE_SOME_AFTER_S: Final = 0.1  # of change without a pause
@@ -70,11 +67,12 @@ class Watch:
     Args:
         settings: of the service's home.
         say: told in words of trouble and its end; called from another thread.
+        ended: called when the thread ends, whatever ended it; `see_to` then begins anew.
     """
 
-    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, say: Callable[[str], None], ended: Callable[[], None]) -> None:
         self._settings = settings
-        self._say = say
+        self._say, self._ended = say, ended
         self._woken, self._waker = os.pipe()
         self._closed = False
         self._troubles: dict[str, str] = {}
@@ -105,11 +103,17 @@ class Watch:
             for end in (self._woken, self._waker):
                 os.close(end)
         with contextlib.suppress(OSError):
-            self._state_path.unlink(missing_ok=True)
+            trouble.keep(self._run_path, [])
 
     # ── the thread ──
 
     def _run(self) -> None:
+        try:
+            self._watch()
+        finally:
+            self._ended()
+
+    def _watch(self) -> None:
         while not self._closed:
             try:
                 with _Round(self._settings, self._woken, self._trouble, self._tell) as work:
@@ -117,7 +121,7 @@ class Watch:
                         work.go_on()
                         self._trouble("watch", None)
             except Exception as exc:  # noqa: BLE001 - the rim: what nobody foresaw must not end the watch
-                self._trouble("watch", f"watching definitions failed: {_words(exc)}")
+                self._trouble("watch", f"watching failed, and is begun anew: {_words(exc)}")
                 time.sleep(_AGAIN_AFTER_S)
 
     def _tell(self, told: Json) -> None:
@@ -126,8 +130,8 @@ class Watch:
     # ── trouble ──
 
     @property
-    def _state_path(self) -> Path:
-        return self._settings.home / "run" / STATE
+    def _run_path(self) -> Path:
+        return self._settings.home / asking.RUN
 
     def _trouble(self, what: str, why: str | None) -> None:
         """Take down what is wrong, or (None) that it is not any more."""
@@ -143,32 +147,12 @@ class Watch:
             with contextlib.suppress(HoldfastError, OSError):
                 _record_alarm(self._settings.home, what, why)
         with contextlib.suppress(OSError):
-            _keep_state(self._state_path, list(self._troubles.values()))
-
-
-def problems(home: Path) -> list[str]:
-    """What is wrong with the watch of the service that runs; ask only while one does."""
-    try:
-        found = msgspec.json.decode((home / "run" / STATE).read_bytes(), type=list[str])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return []
-    return found
+            trouble.keep(self._run_path, [f"definitions: {words}" for words in self._troubles.values()])
 
 
 def _record_alarm(home: Path, what: str, why: str | None) -> None:
     fields = {"what": what, "is_over": True} if why is None else {"what": what, "why": why}
     door.append({"kind": "definition.unwatched", "fields": fields}, home=os.fspath(home))
-
-
-def _keep_state(path: Path, words: list[str]) -> None:
-    if not words:
-        path.unlink(missing_ok=True)
-        return
-    temporary = path.with_name(f".{path.name}.{uuid7()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(msgspec.json.encode(words))
-    temporary.replace(path)
 
 
 def _words(exc: Exception) -> str:
@@ -186,7 +170,7 @@ class _Round:
     Args:
         settings: of the home.
         woken: a descriptor that can be read when it is to end.
-        trouble: told what is wrong, or that it is over.
+        told: what is wrong, or that it is over.
         tell: told what it is at.
     """
 
@@ -194,13 +178,13 @@ class _Round:
         self,
         settings: Settings,
         woken: int,
-        trouble: Callable[[str, str | None], None],
+        told: Callable[[str, str | None], None],
         tell: Callable[[Json], None],
     ) -> None:
         self._home = Home(settings)
         self._ledger = defining.ledger_of(self._home)
         self._woken = woken
-        self._trouble, self._tell = trouble, tell
+        self._trouble, self._tell = told, tell
         self._notices = Notices(())
         self._expected = Expected()
         self._places: dict[str, tuple[int, int] | None] = {}  # which directories the notices are of
@@ -218,7 +202,7 @@ class _Round:
         self._index: object = None
         self._store: object = None
         self._rules: object = None
-        self._looks = 0
+        self._scans = self._looks = 0
         self._files = 0
         self._unreadable: list[tuple[str, str]] = []
         self._last: Json = {}
@@ -302,6 +286,7 @@ class _Round:
         out = scanning.scan(self._roots)
         self._scan_takes_s = time.thread_time() - began_s
         self._scanned_s = time.monotonic()
+        self._scans += 1
         return out
 
     def _look(self, still: Still) -> Looked | None:
@@ -418,6 +403,7 @@ class _Round:
             "directories_watched": self._notices.watch_count,
             "told_of_changes": self._notices.is_complete,
             "looks_every_s": round(self._every_s(), 3),
+            "scans": self._scans,
             "looks": self._looks,
             "overflows": self._overflows,
             "unreadable": len(self._unreadable),
@@ -446,4 +432,4 @@ def _mark(path: Path) -> object:
         found = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

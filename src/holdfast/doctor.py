@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import apsw
 
 from holdfast import background, forgotten, premises, redaction_rules, service, units
+from holdfast.definitions import trouble
 from holdfast.errors import HoldfastError, RuleError, ServiceError
 from holdfast.journal import blobs, chain, reader, sealed, sealing, segments
 from holdfast.premises import file_system
 from holdfast.redact import gate, rules
 from holdfast.release import __version__
-from holdfast.store import database, lock, migrate, search, upkeep
+from holdfast.store import asking, database, lock, migrate, search, upkeep
 from holdfast.store.statements import statements
 from holdfast.supervise import look
 
@@ -220,6 +221,10 @@ def _service(home: Home) -> Iterator[Finding]:
         if problem:
             yield Finding(
                 "fault", f"the service is in trouble: {problem}", str(home.path), "see what it says"
+            )
+        for words in trouble.kept(home.path / asking.RUN):
+            yield Finding(
+                "notice", f"the service has trouble with {words}", str(home.path), "see what it says"
             )
     for system in units.SYSTEMS:
         with contextlib.suppress(ServiceError):  # the home's name cannot stand in a unit

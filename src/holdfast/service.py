@@ -124,7 +124,7 @@ class Service:
             self._roots = self._watched()
             self._notices = notices = stack.enter_context(Notices(self._roots))
             stack.enter_context(self._signals(notices))
-            self._definitions = Watch(home.settings, self._say)
+            self._definitions = Watch(home.settings, self._say, notices.wake)
             stack.callback(self._definitions.close)
             self._say(f"{_BEGINS}{home.path} caught up; process {os.getpid()}")
             while self._stopping is None:

@@ -7,6 +7,12 @@ breaks     a file named `break.jsonl` makes each look fail in a way nobody fores
 vanishes   every directory is gone when it is looked into after a hint
 anew       waits for a signal when it begins to fold the journal anew
 folds      folds one record at a time, and waits for a signal after the second
+deaf       the system tells of nothing
+often      definitions are scanned ten times a second
+scanless   definitions are scanned only when the system tells of something, once a directory of them is there
+hasty      definitions are taken as they lie, however shortly
+dies       what watches definitions ends when it finds a file named `end.md`
+fails      it fails in a way nobody foresaw when it finds a file named `fail.md`
 """
 
 from __future__ import annotations
@@ -16,10 +22,12 @@ import signal
 import sys
 from pathlib import Path
 
-from holdfast import service
+from holdfast import definition_watch, service
 from holdfast.cli import main
+from holdfast.definitions import scanning
 from holdfast.errors import NotFound
 from holdfast.home import Home
+from holdfast.monitor.inotify import Inotify
 from holdfast.monitor.notice import Notices
 from holdfast.store import project, upkeep
 
@@ -107,6 +115,51 @@ def folds() -> None:
         return tell(projector, *given)
 
     project.Projector._tell = told  # type: ignore[method-assign]
+
+
+def deaf() -> None:
+    def refused(_: Inotify) -> None:
+        raise OSError("no more queues are allowed")
+
+    Inotify.__init__ = refused  # type: ignore[method-assign]
+
+
+def often() -> None:
+    definition_watch.SCAN_EVERY_S = 0.1
+    definition_watch._SHARE = definition_watch._BLIND_SHARE = 1.0
+
+
+def scanless() -> None:
+    def every_s(work: definition_watch._Round) -> float:
+        return 10_000.0 if any(work._places.values()) else 0.1
+
+    definition_watch._Round._every_s = every_s  # type: ignore[method-assign]
+
+
+def hasty() -> None:
+    definition_watch.SETTLE_S = 0.0  # type: ignore[misc]
+
+
+def dies() -> None:
+    _when_found("end.md", SystemExit)
+
+
+def fails() -> None:
+    _when_found("fail.md", MemoryError)
+
+
+def _when_found(name: str, kind: type[BaseException]) -> None:
+    scan = scanning.scan
+    raised = []
+
+    def found(roots):
+        out = scan(roots)
+        if not raised and any(path.endswith(f"/{name}") for path in out.files):
+            raised.append(kind)
+            raise kind
+        return out
+
+    scanning.scan = found
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.definitions import ledger
 from holdfast.home import Home
 from holdfast.settings import load
 from holdfast.store import definitions
@@ -88,7 +89,7 @@ def test_a_look_that_is_killed_records_a_change_once(world, home, point):  # noq
     hold(world.project, "list")
     assert told("qa") == [("create", "qa.md"), ("modify", "qa.md"), ("modify", "qa.md")]
     assert_unbroken(revisions("qa"))
-    assert not (home / "definitions" / "pending").exists()
+    assert ledger.is_empty(home / "definitions" / "pending")
 
 
 @pytest.mark.parametrize("harm", ["gone", "torn", "of another boot"])
@@ -101,8 +102,6 @@ def test_an_index_that_is_no_use_is_made_from_what_is_recorded(world, home, harm
     elif harm == "torn":
         os.truncate(index, 50)
     else:
-        from holdfast.definitions import ledger
-
         found = ledger.read(index, ledger.Index)
         found.boot, found.known = "another", {}
         ledger.write(index, found)

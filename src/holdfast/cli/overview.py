@@ -8,8 +8,9 @@ import click
 
 from holdfast import clock
 from holdfast.cli import answers, terminal
+from holdfast.definitions import trouble
 from holdfast.recover import survey
-from holdfast.store import queries
+from holdfast.store import asking, lock, queries
 
 if TYPE_CHECKING:
     from holdfast.catch_up import ImportReport
@@ -68,6 +69,15 @@ def _show(context: Context, home: Home, report: ImportReport, *, as_json: bool, 
         terminal.print_json(_answer(found, report, sweep, sample=sample))
     else:
         _print(found, sweep, now_us)
+    _note_trouble(home)
+
+
+def _note_trouble(home: Home) -> None:
+    """Say what the service that runs cannot see."""
+    run = home.path / asking.RUN
+    words = trouble.kept(run)
+    if words and lock.holder(run, name="service.lock") is not None:
+        terminal.note(f"the service has trouble with {'; '.join(words)}")
 
 
 def _answer(

@@ -73,6 +73,8 @@ def _cut(context: Context) -> list[str]:
 @click.pass_obj
 def status(context: Context, as_json: bool) -> None:  # noqa: FBT001
     from holdfast import service
+    from holdfast.definitions import trouble
+    from holdfast.store import asking
 
     path = context.settings.home
     who = service.running(path)
@@ -85,6 +87,8 @@ def status(context: Context, as_json: bool) -> None:  # noqa: FBT001
     click.echo(terminal.plain(f"the service of {path} runs: process {who.pid}, Holdfast {who.holdfast}"))
     if said is None:
         click.echo("it does not answer at the moment: a long import, or folding, is under way")
+        for words in trouble.kept(path / asking.RUN):
+            click.echo(terminal.plain(f"trouble with {words}"))
         return
     for line in _words(said):
         click.echo(terminal.plain(line))
@@ -104,6 +108,7 @@ def _words(said: dict[str, Any]) -> list[str]:
         lines.append(f"looks at everything every {every_s:.0f} s")
     if unreadable := said.get("unreadable"):
         lines.append(f"{terminal.some(unreadable, 'file')} cannot be read: `holdfast doctor` lists them")
+    lines += _definitions(said.get("definitions") or {})
     if said.get("yielded"):
         lines.append("it has yielded: another command works in the home")
     if problem := said.get("problem"):
@@ -129,9 +134,33 @@ def _follows(said: dict[str, Any]) -> str:
     if (files := said.get("files")) is not None:
         told.append(f"follows {terminal.some(files, 'file')}")
     if (watched := said.get("directories_watched")) is not None:
-        directories = "1 directory" if watched == 1 else f"{watched} directories"
-        told.append(f"told of changes in {directories}")
+        told.append(f"told of changes in {_directories(watched)}")
     return ", ".join(told)
+
+
+def _directories(number: int) -> str:
+    return "1 directory" if number == 1 else f"{number} directories"
+
+
+def _definitions(said: dict[str, Any]) -> list[str]:
+    """What it says of definitions."""
+    if "definitions" not in said:
+        return []
+    where = _directories(said["directories"])
+    line = f"watches {terminal.some(said['definitions'], 'definition')} in {where}"
+    if last := said.get("last_change"):
+        age = terminal.age(clock.parse_us(last["at"]), clock.now_us())
+        line += f"; the last change, {age} ago: {last['operation']} {last['name']}"
+    lines = [line]
+    if (every_s := said["looks_every_s"]) > 1:
+        lines.append(f"looks at all definitions every {every_s:.1f} s: there are many")
+    if unreadable := said["unreadable"]:
+        lines.append(
+            f"{unreadable} of their files or directories cannot be read: `holdfast definitions` names those that count where you are"
+        )
+    if problem := said["problem"]:
+        lines.append(f"trouble with definitions: {problem}")
+    return lines
 
 
 @click.command(

@@ -5,9 +5,11 @@
     <home>/definitions/pending          changes that are about to be recorded, in the same form
     <home>/definitions/lock             held by whoever looks or writes, one at a time
 
-A change is recorded in this order: its content, `pending`, the records, `index`, and `pending` is removed. Whoever takes the lock next and finds
-`pending` appends the same records again: their keys are the same, so that twice is once. The index is a copy of what the journal says.
+A change is recorded in this order: its content, `pending`, the records, `index`, and `pending` is emptied (zeros instead of its digest). Whoever takes the lock next and finds
+something in `pending` appends the same records again: their keys are the same, so that twice is once. Both are written over where they lie, which is
+three times as fast as beside; what a kill tears its digest tells. The index is a copy of what the journal says.
 Where it is gone, damaged, or of another boot of the machine, after which the end of the journal may be missing, it is made from the store.
+Contents are forced to the disk once the lock is free, so that nobody waits for that.
 None of this needs the writer's lock, so that no import, however long, keeps a change from being seen.
 """
 
@@ -42,6 +44,8 @@ LOCK: Final = "lock"
 VERSION: Final = 1
 WAIT_MS: Final = 5_000
 _DIGEST_BYTES: Final = 32
+_NOTHING: Final = bytes(_DIGEST_BYTES)  # in the digest's place
+_BLOCK_BYTES: Final = 4_096
 _FORCED_AT_ONCE: Final = 64  # contents; of more, the system writes them when it likes
 
 Json = dict[str, Any]
@@ -104,10 +108,11 @@ class Step(msgspec.Struct):
 
 
 class Pending(msgspec.Struct):
-    """Steps in their order, and temporary files that are nobody's if they are found."""
+    """Steps in their order, and temporary files that are nobody's if they are found. `padding` makes the file one of few sizes."""
 
     steps: list[Step]
     temporaries: list[bytes] = []
+    padding: bytes = b""
 
 
 class Texts:
@@ -153,7 +158,8 @@ class Ledger:
         self.texts = Texts(self.directory / TEXTS)
         self.record = record
         self._from_store = from_store
-        self._read: tuple[tuple[int, int, int], Index] | None = None  # the index as it was read last
+        self._read: tuple[object, Index] | None = None  # the index as it was read last
+        self._unforced: set[str] = set()  # contents that were recorded
 
     @contextlib.contextmanager
     def held(self, wait_ms: int = WAIT_MS) -> Iterator[Held]:
@@ -179,14 +185,24 @@ class Ledger:
             raise
         finally:
             os.close(fd)
+            self._force()
+
+    def _force(self) -> None:
+        kept, self._unforced = self._unforced, set()
+        if 0 < len(kept) <= _FORCED_AT_ONCE:
+            with contextlib.suppress(OSError):  # a removal of old contents may be at it
+                self.texts.force(kept)
+
+    def to_force(self, names: Iterable[str]) -> None:
+        """Have contents survive a loss of power once the lock is free."""
+        self._unforced.update(names)
 
     def _index(self) -> Index:
         path = self.directory / INDEX
         try:
-            about = path.stat()
+            state = _state(path)
         except FileNotFoundError:
             return self._anew()
-        state = (about.st_ino, about.st_size, about.st_mtime_ns)
         if self._read is not None and self._read[0] == state:
             return self._read[1]
         found = read(path, Index)
@@ -204,9 +220,8 @@ class Ledger:
         """Write the index, whole or not at all. Raises OSError."""
         index.boot = processes.boot_id()
         path = self.directory / INDEX
-        write(path, index)
-        about = path.stat()
-        self._read = ((about.st_ino, about.st_size, about.st_mtime_ns), index)
+        write_over(path, index)
+        self._read = (_state(path), index)
 
     def drop_index(self) -> None:
         """Have the index made from the store by whoever is next."""
@@ -239,7 +254,7 @@ class Held:
         """
         if not steps:
             return []
-        write(self._pending, Pending(steps))
+        write_over(self._pending, _padded(Pending(steps)))
         failpoint("definition.pending")
         return self._end(steps)
 
@@ -256,7 +271,7 @@ class Held:
 
     def undo(self) -> None:
         """Nothing of what was intended was done. Raises OSError."""
-        self._pending.unlink(missing_ok=True)
+        empty(self._pending)
 
     def remember(self, states: dict[bytes, tuple[int, ...]], roots: dict[bytes, tuple[str, str]]) -> None:
         """Take down what the system says of files whose content is as it was, and directories; no change. Raises OSError."""
@@ -269,7 +284,7 @@ class Held:
 
     def end_pending(self) -> None:
         """End what somebody began. Raises OSError, AppendFailed."""
-        if not self._pending.exists():
+        if is_empty(self._pending):
             return
         found = read(self._pending, Pending)
         if found is None:  # a loss of power, or damage: what it said is found again by looking
@@ -288,11 +303,8 @@ class Held:
         failpoint("definition.recorded")
         self._ledger.save(self.index)
         failpoint("definition.indexed")
-        self._pending.unlink(missing_ok=True)
-        kept = {step.known.sha256 for step in steps if step.known}
-        if len(kept) <= _FORCED_AT_ONCE:
-            with contextlib.suppress(OSError):  # a removal of old contents may be at it
-                self.texts.force(kept)
+        empty(self._pending)
+        self._ledger.to_force(step.known.sha256 for step in steps if step.known)
         return ids
 
     def _enter(self, step: Step, revision: str) -> None:
@@ -349,6 +361,49 @@ def write(path: Path, content: msgspec.Struct, *, sync: bool = False) -> None:
         raise
     if sync:
         sync_directory(path.parent)
+
+
+def write_over(path: Path, content: msgspec.Struct) -> None:
+    """Write a file of ours where it lies; torn by a kill, or by another error, it is damaged. Raises OSError."""
+    body = msgspec.msgpack.encode(content)
+    size_bytes = _DIGEST_BYTES + len(body)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(fd, hashlib.sha256(body).digest() + body)
+        if os.fstat(fd).st_size > size_bytes:
+            os.ftruncate(fd, size_bytes)
+    finally:
+        os.close(fd)
+
+
+def empty(path: Path) -> None:
+    """Have a file say nothing. It keeps its size: to change that takes longer than everything else together. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        write_all(fd, _NOTHING)
+    finally:
+        os.close(fd)
+
+
+def is_empty(path: Path) -> bool:
+    """Whether a file is not there, or says nothing. Raises OSError."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return file.read(_DIGEST_BYTES) in (b"", _NOTHING)
+    except FileNotFoundError:
+        return True
+
+
+def _padded(pending: Pending) -> Pending:
+    pending.padding = bytes(-len(msgspec.msgpack.encode(pending)) % _BLOCK_BYTES)
+    return pending
+
+
+def _state(path: Path) -> object:
+    """What tells whether a file of ours was written since, however soon after: its digest is part of it. Raises OSError."""
+    with path.open("rb", buffering=0) as file:
+        about = os.fstat(file.fileno())
+        return about.st_ino, about.st_size, about.st_mtime_ns, file.read(_DIGEST_BYTES)
 
 
 def read(path: Path, kind: type[_Kind]) -> _Kind | None:
