@@ -3,7 +3,7 @@
     notes of the system ─┐
     each second ─────────┴→ scan (what the system says of every file) → is it as before? → does it hold still? → look, and record
 
-A thread of its own does it (decision 0032). The scan is the truth, the notes only bring it forward. What changed is taken when two scans a moment apart
+A thread of its own does it (decision 0028). The scan is the truth, the notes only bring it forward. What changed is taken when two scans a moment apart
 say the same of it: then an editor's save is one change, and nothing half written is kept. Where files change without a pause, those that hold still
 are taken meanwhile, and after a second everything that does, file by file.
 

@@ -237,7 +237,7 @@ class DefinitionRevised(Data, kw_only=True, omit_defaults=True):
     `tool` is whose definition it is, `tier` which kind of root it lies in, `root` that directory. `path` is without links; where it is no
     UTF-8, `path_bytes` has it in hexadecimal. `previous` is the event of the change before of the same file, whose `hash_after` is this one's
     `hash_before`; `path_before` and `name_before` say what it was called before a rename. `changed_at` is the file's own time, `batch` is the
-    same for changes that were seen at once, as of a checkout. `own`: Holdfast wrote it. `author_grade` is observed or inferred.
+    same for changes that were seen at once, as of a checkout. `score` is at most 100. `own`: Holdfast wrote it. `author_grade` is observed or inferred.
     """
 
     name: str
