@@ -81,13 +81,17 @@ class Watch:
 
     def _started(self) -> threading.Thread:
         thread = threading.Thread(target=self._run, name="definitions", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as exc:  # the system has no more threads
+            self._trouble("watch", f"what watches definitions cannot be started, tried again: {exc}")
         return thread
 
     def see_to(self) -> None:
         """Begin anew if it died."""
         if not self._thread.is_alive() and not self._closed:
-            self._trouble("watch", "what watches definitions ended; it is started again")
+            if "watch" not in self._troubles:
+                self._trouble("watch", "what watches definitions ended; it is started again")
             self._thread = self._started()
 
     def told(self) -> Json:

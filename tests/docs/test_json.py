@@ -582,7 +582,17 @@ def _ask_about_the_service(ask, place):
         rules.write_text("[[rule]")
         ask("sessions")
         assert ask("status")["answer"]["problem"] is not None
+<<<<<<< HEAD
         rules.write_bytes(kept)
+=======
+        agent = place / "claude" / "agents" / "watched.md"
+        agent.parent.mkdir(exist_ok=True)
+        agent.write_text("---\nname: watched\ndescription: d\n---\nLook.\n")
+        until(lambda: ask("status")["answer"]["definitions"]["problem"], "trouble")
+        rules.write_bytes(kept)
+        until(lambda: ask("status")["answer"]["definitions"].get("last_change"), "a change")
+        shutil.rmtree(agent.parent)
+>>>>>>> dafdf60 (Say how changes of definitions are seen, with what the service answers)
     finally:
         ask("down")
     ask("watch", "--after", "start", "--once")
