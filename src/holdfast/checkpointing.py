@@ -18,6 +18,7 @@ from holdfast.checkpoint import commits, giving_back, kept, looking, place, read
 from holdfast.errors import CheckpointError, CheckpointRefused, HoldfastError, NotFound, UsageError
 from holdfast.git import NoAnswer, shown
 from holdfast.store import asking, checkpoints, queries
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     import subprocess
@@ -186,7 +187,7 @@ class _Telling:
 
     def _say(self, kind: str, at: Place, **fields: Any) -> str:  # noqa: ANN401 - each kind has its own
         said = {name: value for name, value in fields.items() if value is not None}
-        where = {"workspace": shown(at.root), "repository": str(at.common_dir)}
+        where = {"workspace": shown(at.root), "repository": printable_path(str(at.common_dir))}
         body = {"kind": kind, "time": clock.now_us(), "fields": where | said | self._about}
         # An intent has to survive this process; after a power cut the repository itself says what it has.
         durable = kind != "checkpoint.taking"
@@ -338,7 +339,7 @@ def _recorded(home: Home, wanted: str) -> Iterator[tuple[str, Path]]:
     db = home.reader()
     try:
         for commit, repository in checkpoints.named(db, wanted):
-            yield commit, Path(repository)
+            yield commit, Path(kept.repository_at(home.path / kept.DIRECTORY, repository))
     finally:
         db.close()
 

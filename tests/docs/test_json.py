@@ -22,6 +22,7 @@ from tests import old_layouts, warm
 from tests.checkpoint.builders import git, made
 from tests.e2e.test_redact_apply import DOOR
 from tests.recover.builders import agent_call, rich
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "reference" / "json.md"
@@ -582,9 +583,6 @@ def _ask_about_the_service(ask, place):
         rules.write_text("[[rule]")
         ask("sessions")
         assert ask("status")["answer"]["problem"] is not None
-<<<<<<< HEAD
-        rules.write_bytes(kept)
-=======
         agent = place / "claude" / "agents" / "watched.md"
         agent.parent.mkdir(exist_ok=True)
         agent.write_text("---\nname: watched\ndescription: d\n---\nLook.\n")
@@ -592,7 +590,6 @@ def _ask_about_the_service(ask, place):
         rules.write_bytes(kept)
         until(lambda: ask("status")["answer"]["definitions"].get("last_change"), "a change")
         shutil.rmtree(agent.parent)
->>>>>>> dafdf60 (Say how changes of definitions are seen, with what the service answers)
     finally:
         ask("down")
     ask("watch", "--after", "start", "--once")

@@ -135,6 +135,28 @@ def test_a_repository_that_was_moved_is_compared_where_it_lies_now(repository, t
     assert "~ a.txt" in hold(tmp_path / "there", "checkpoint", "diff")
 
 
+def test_a_repository_whose_path_is_no_utf8_has_checkpoints_too(home, tmp_path):
+    at = tmp_path / os.fsdecode(b"work-\xff")
+    at.mkdir()
+    made(at / "in")
+    one = taken(at / "in", "-m", "mine")
+    repository = f"{tmp_path}/work-\\xff/in/.git"
+    assert (one["repository"], one["is_new"]) == (repository, True)
+    (at / "in" / "a.txt").write_text("changed\n")
+    assert "~ a.txt" in hold(at / "in", "checkpoint", "diff")
+    for words in (["checkpoint", "show", one["id"]], ["checkpoint", "diff", one["id"], one["id"]]):
+        assert json.loads(hold(tmp_path, *words, "--json"))["repository"] == repository
+    words = ["restore", "checkpoint", one["id"], "--to", tmp_path / "back", "--json"]
+    assert json.loads(hold(tmp_path, *words))["repository"] == repository
+    assert (tmp_path / "back" / "a.txt").read_text() == "a\n"
+    assert json.loads(hold(tmp_path, "checkpoint", "list", "--all", "--json"))["untold"] == []
+    found = json.loads(hold(tmp_path, "uninstall", "--dry-run", "--json"))
+    assert ([each["repository"] for each in found["references"]], found["unreached"]) == ([repository], [])
+    hold(tmp_path, "uninstall", "--purge", "--checkpoints", "--yes")
+    assert git(at / "in", "for-each-ref", "refs/holdfast") == ""
+    assert not home.exists()
+
+
 def test_one_is_taken_where_what_is_known_of_its_files_cannot_be_kept(repository, home):
     """It is a hint: the next one reads every file again."""
     taken(repository)

@@ -15,6 +15,7 @@ import msgspec
 
 from holdfast.checkpoint.commits import Read  # noqa: TC001 - decoded
 from holdfast.ids import uuid7
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +74,13 @@ def repositories(directory: Path) -> list[str]:
     """Every repository of which something is kept, whatever is recorded of it."""
     found = {os.fsdecode(_read(path).repository) for path in directory.glob("*.index")}
     return sorted(found - {""})
+
+
+def repository_at(directory: Path, recorded: str) -> str:
+    """Where a repository lies whose path was recorded as text: that it is no UTF-8 is known here alone."""
+    if "\\x" not in recorded:
+        return recorded
+    return next((known for known in repositories(directory) if printable_path(known) == recorded), recorded)
 
 
 def _read(path: Path) -> Index:

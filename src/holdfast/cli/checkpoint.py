@@ -15,6 +15,7 @@ from holdfast.cli import answers, terminal
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.git import shown
 from holdfast.store import checkpoints
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from holdfast.checkpoint.commits import Read, Told
@@ -99,7 +100,7 @@ def _taken_json(taken: Taken) -> Json:
         "parent": taken.parent,
         "tree": taken.tree,
         "ref": taken.place.ref,
-        "repository": str(taken.place.common_dir),
+        "repository": printable_path(str(taken.place.common_dir)),
         **_told_json(taken.told),
         "read_files": taken.read_files,
         "read_bytes": taken.read_bytes,
@@ -175,7 +176,11 @@ def list_(context: Context, session: str | None, every: bool, number: int, as_js
     else:
         at = place.find(checkpointing.meant(home, session).directory)
         found = [_brief(one) for one in checkpointing.chain(at, number)]
-        out |= {"workspace": shown(at.root), "repository": str(at.common_dir), "checkpoints": found}
+        out |= {
+            "workspace": shown(at.root),
+            "repository": printable_path(str(at.common_dir)),
+            "checkpoints": found,
+        }
     if as_json:
         terminal.print_json(out)
     elif every:
@@ -265,13 +270,20 @@ def show(context: Context, checkpoint: str | None, as_json: bool) -> None:  # no
 def _whole_json(found: Kept) -> Json:
     read = found.read
     told = _told_json(read.told) if read.told else None
-    return {**_brief(read), "tree": read.tree, "repository": str(found.repository), "told": told}
+    return {
+        **_brief(read),
+        "tree": read.tree,
+        "repository": printable_path(str(found.repository)),
+        "told": told,
+    }
 
 
 def _say_whole(home: Home, found: Kept) -> None:
     read, told = found.read, found.read.told
     age = terminal.age(read.time_s * 1_000_000, home.now_us())
-    click.echo(terminal.plain(f"checkpoint {read.oid}, taken {age} ago, in {found.repository}"))
+    click.echo(
+        terminal.plain(f"checkpoint {read.oid}, taken {age} ago, in {printable_path(str(found.repository))}")
+    )
     if told is None:
         click.echo("its message is none of ours: nothing more is known of it")
         return
@@ -301,7 +313,7 @@ def diff(context: Context, checkpoint: str | None, other: str | None, as_json: b
     changes = checkpointing.changes(home, found, second)
     to = None if second is None else second.read.oid
     if as_json:
-        about = {"from": found.read.oid, "to": to, "repository": str(found.repository)}
+        about = {"from": found.read.oid, "to": to, "repository": printable_path(str(found.repository))}
         terminal.print_json(about | {"changes": _changes_json(changes)})
         return
     _say_changes(changes, f"since {found.read.oid[:_SHORT_CHARS]}")

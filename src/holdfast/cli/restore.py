@@ -14,6 +14,7 @@ from holdfast import checkpointing, restoring
 from holdfast.cli import answers, terminal
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.errors import TransferIncomplete
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from holdfast.restoring import File, Redacted, Restored
@@ -139,7 +140,7 @@ def checkpoint_command(context: Context, checkpoint: str, to: Path, worktree: bo
     if as_json:
         out = {
             "id": found.read.oid,
-            "repository": str(found.repository),
+            "repository": printable_path(str(found.repository)),
             "workspace": told.root if told else None,
         }
         terminal.print_json({**out, **asdict(done), "worktree": worktree})

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,9 +18,10 @@ from holdfast.cli.app import COMMANDS, Context
 from holdfast.errors import HoldfastError, UsageError
 from holdfast.store import checkpoints as checkpoints_of
 from holdfast.store import database, queries
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
-    from holdfast.leaving import Found, Purge, Reference, References
+    from holdfast.leaving import Found, Purge, Reference, References, Unreached
 
 _PACKAGE = "to remove the package itself: pip uninstall holdfast"
 
@@ -71,8 +72,8 @@ def command(
             {
                 "dry_run": dry_run,
                 "outside": [{"what": one.what, "where": one.where, "remedy": one.remedy} for one in found],
-                "references": [{**asdict(one), "removed": one in removed} for one in references.found],
-                "unreached": [asdict(one) for one in references.unreached],
+                "references": [_json(one) | {"removed": one in removed} for one in references.found],
+                "unreached": list(map(_json, references.unreached)),
                 "home": str(context.settings.home),
                 "removed": [str(path) for path in shown.remove] if shown else [],
                 "kept": [str(path) for path in shown.keep] if shown else [],
@@ -90,6 +91,10 @@ def command(
     click.echo(_PACKAGE)
 
 
+def _json(one: Reference | Unreached) -> dict[str, Any]:
+    return asdict(one) | {"repository": printable_path(one.repository)}
+
+
 def _workspaces(context: Context) -> tuple[list[str], list[str]]:
     """The directories agents worked in, and the repositories in which checkpoints were taken or begun, as far as a home that is there
     tells; nothing is made for the question.
@@ -103,7 +108,10 @@ def _workspaces(context: Context) -> tuple[list[str], list[str]]:
             with contextlib.closing(database.open_reader(home)) as db:
                 return [one["path"] for one in queries.workspaces(db)], [
                     *known,
-                    *checkpoints_of.repositories(db),
+                    *(
+                        kept.repository_at(home / kept.DIRECTORY, one)
+                        for one in checkpoints_of.repositories(db)
+                    ),
                 ]
     except (HoldfastError, OSError) as exc:
         terminal.note(f"note: checkpoints that were recorded here may be missed: {exc}")
