@@ -339,6 +339,28 @@ def test_what_is_remembered_of_files_is_only_a_hint(taker, repository, damage, h
     clean(repository)
 
 
+def test_a_reference_that_names_nothing_hides_no_checkpoint_but_its_own(
+    taker, repository, tmp_path, monkeypatch
+):
+    """As after a damage of the disk: in one worktree what the last checkpoint is cannot be told, and in all others it can."""
+    git(repository, "worktree", "add", "-q", "-b", "other", tmp_path / "other")
+    good = taker.take(tmp_path / "other")
+    taker.take(repository)
+    path, lost = repository / ".git" / REF, "12" * 20
+    monkeypatch.chdir(tmp_path / "other")
+    for content, why in ((lost, f"{REF} names {lost}, which the repository does not have"), ("", "broken")):
+        path.write_text(content)
+        assert checkpointing.find(taker.home, good.commit[:8]).read.oid == good.commit
+        found = checkpointing.find(taker.home, None)
+        assert not checkpointing.changes(taker.home, found, None)
+        for ask in (taker.take, lambda at: reading.chain(place.find(at), 1)):
+            with pytest.raises(CheckpointFailed, match=why if ask == taker.take else REF):
+                ask(repository)
+        assert path.read_text() == content
+        git(repository, "update-ref", "-d", REF) if content else path.unlink()
+        assert taker.take(repository).is_new
+
+
 def test_what_is_remembered_does_not_stand_for_objects_that_went(taker, repository):
     """Somebody removed the reference and collected everything; the next checkpoint is whole again."""
     (repository / "u.txt").write_text("untracked\n")

@@ -10,7 +10,7 @@ from holdfast.checkpoint import commits
 from holdfast.checkpoint.objects import EXECUTABLE, FILE, LINK, Entry
 from holdfast.checkpoint.place import LIMIT_S, REFS, SETTINGS
 from holdfast.errors import CheckpointFailed, NotFound, UsageError
-from holdfast.git import Git, NoAnswer, shown
+from holdfast.git import Git, NoAnswer, shortened, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -53,8 +53,14 @@ def chain(place: Place, most: int) -> list[Read]:
     """The checkpoints of a worktree, newest first. Raises CheckpointFailed."""
     git = asker(place.common_dir)
     try:
-        if not git("for-each-ref", place.ref):
-            return []
+        with git.begin("for-each-ref", place.ref) as asked:
+            if not asked.answer():
+                if said := " ".join(
+                    shown(asked.said).split()
+                ):  # one that is broken is passed over with a warning
+                    hint = f"`git fsck` there says more; without {place.common_dir / place.ref} checkpoints begin anew"
+                    raise CheckpointFailed(place.common_dir, f"git says: {shortened(said)}", hint=hint)
+                return []
         names = git("rev-list", "--first-parent", f"--max-count={most}", place.ref, "--").decode().split()
         return list(_commits(git, names))
     except NoAnswer as exc:
@@ -83,7 +89,7 @@ def names(common_dir: Path, wanted: str) -> list[str]:
     """The checkpoints in a repository, of all of its worktrees, whose name begins so. Raises CheckpointFailed."""
     git = asker(common_dir)
     try:
-        said = git("rev-list", f"--max-count={_MOST}", f"--glob={REFS}*", "--")
+        said = git("rev-list", "--ignore-missing", f"--max-count={_MOST}", f"--glob={REFS}*", "--")
     except NoAnswer as exc:
         raise CheckpointFailed(common_dir, str(exc)) from exc
     return [name for name in said.decode().split() if name.startswith(wanted)]

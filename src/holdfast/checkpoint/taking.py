@@ -255,6 +255,12 @@ def _stands_as_git_says(git: Git, place: Place) -> tuple[str | None, Read | None
     read = None if previous is None else commits.read(*previous)
     if previous is not None and read is None:
         raise NoAnswer(f"{place.ref} names a commit that is not understood")
+    if previous is None and (tip := _tip(git, place)) is not None:
+        if not _missing(git, place, [tip]):
+            raise _Again
+        why = f"{place.ref} names {tip}, which the repository does not have"
+        hint = f"`git fsck` there says more; `git update-ref -d {place.ref}` gives up what it named, and lets checkpoints begin anew"
+        raise CheckpointFailed(shown(place.root), why, hint=hint)
     return None if head is None else head[0], read
 
 
