@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import stat
@@ -359,6 +360,37 @@ def test_a_reference_that_names_nothing_hides_no_checkpoint_but_its_own(
         assert path.read_text() == content
         git(repository, "update-ref", "-d", REF) if content else path.unlink()
         assert taker.take(repository).is_new
+
+
+@pytest.mark.parametrize(
+    ("found", "planted", "is_ours"),
+    [
+        (r"committer .*", "committer x <y> " + "9" * 5_000 + " +0000", True),
+        (r'"size_bytes":\d+', '"size_bytes":1' + "0" * 400, False),
+        (r'"files":\d+', '"files":-1', False),
+        (r'"count":\d+', '"count":1' + "0" * 400, False),
+    ],
+    ids=["time", "size", "files", "left out"],
+)
+def test_a_commit_that_says_what_cannot_be_is_in_nobodys_way(taker, repository, found, planted, is_ours):
+    """Who wrote the repository may have written that too."""
+    (repository / ".env").write_text("left out\n")
+    taken = taker.take(repository)
+    written = re.sub(found, planted, git(repository, "cat-file", "commit", taken.commit), count=1)
+    (repository / ".git" / "planted").write_text(f"{written}\n")
+    made = git(repository, "hash-object", "-t", "commit", "-w", "--literally", ".git/planted")
+    git(repository, "update-ref", REF, made)
+    [one] = reading.chain(place.find(repository), 2)
+    assert (one.oid, one.told is not None) == (made, is_ours)
+    (repository / "a.txt").write_text("changed\n")
+    assert taker.take(repository).parent == made
+
+
+def test_a_worktree_whose_registration_names_no_place_is_refused(taker, repository, tmp_path):
+    git(repository, "worktree", "add", "-q", "-b", "other", tmp_path / "other")
+    (repository / ".git" / "worktrees" / "other" / "gitdir").write_bytes(b"/x\0/.git\n")
+    with pytest.raises(CheckpointRefused, match="does not name it as a worktree of its own"):
+        taker.take(tmp_path / "other")
 
 
 def test_what_is_remembered_does_not_stand_for_objects_that_went(taker, repository):

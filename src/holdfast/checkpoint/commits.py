@@ -11,7 +11,7 @@ as they can be shown; in `modes` they are percent-encoded, because they have to 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 from urllib.parse import quote_from_bytes
 
 import msgspec
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 _MOST_MODES: Final = 5_000
+_MOST_TIME_DIGITS: Final = 15
 _SAFE: Final = "/ !#$&'()*+,:;=?@[]"
 
 
@@ -35,11 +36,14 @@ class Modes(msgspec.Struct, omit_defaults=True):
     other: dict[str, str] = {}
 
 
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
 class Left(msgspec.Struct):
     """Files that are not in: why, how many, and the first of them."""
 
     reason: str
-    count: int
+    count: _Count
     first: list[str]
 
 
@@ -66,8 +70,8 @@ class Told(msgspec.Struct, kw_only=True):
     operation: str = ""
     trigger: str = "asked"
     message: str | None = None
-    files: int = 0
-    size_bytes: int = 0
+    files: _Count = 0
+    size_bytes: _Count = 0
     left_out: list[Left] = []
     unsteady: list[str] = []
     ignored: bool = False
@@ -102,7 +106,8 @@ def read(oid: str, content: bytes) -> Read | None:
     when = next((value.split() for key, value in lines if key == b"committer"), [])
     if tree is None or len(when) < 2 or not when[-2].isdigit():
         return None
-    return Read(oid, tree, parent, int(when[-2]), _told(message))
+    time_s = int(when[-2]) if len(when[-2]) <= _MOST_TIME_DIGITS else 0  # as git has it
+    return Read(oid, tree, parent, time_s, _told(message))
 
 
 def _told(message: bytes) -> Told | None:

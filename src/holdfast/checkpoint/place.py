@@ -178,12 +178,12 @@ def _names(git_dir: str, here: str) -> bool:
 
 
 def _named(git_dir: str) -> str | None:
-    """The file `.git` that git's directory of a linked worktree names (gitrepository-layout(5), `worktrees/<id>/gitdir`)."""
+    """The file `.git` that git's directory of a linked worktree names (gitrepository-layout(5), `worktrees/<id>/gitdir`); None: none."""
     try:
         said = os.fsdecode(content_of(os.path.join(git_dir, "gitdir")).rstrip(b"\n"))  # noqa: PTH118
     except OSError:
         return None
-    return os.path.join(git_dir, said)  # noqa: PTH118
+    return None if "\0" in said else os.path.join(git_dir, said)  # noqa: PTH118
 
 
 def _ref(git_dir: Path, common_dir: Path) -> str:
