@@ -497,6 +497,7 @@ DRAWN = "Zq8vX2mT9pLk4HnB7wRy3cJf"
 BY_NAME = [
     ".env", ".env~", ".env.swp", "..env.swp", "#.env#", ".env.local.orig", "id_rsa~", "id_rsa.bak", "id_ed25519.bak", ".id_ed25519.swp",
     "credentials.json", ".credentials.json", "credentials.json~", ".credentials.json.swp", "server.pem.old", "secrets.yaml.save", "token.json.1",
+    "default.keystore", "sample.pfx", "template.kdbx~", "example.KEY",
 ]  # fmt: skip
 BY_KEY = {
     "a.json": json.dumps({"aws_secret_access_key": DRAWN}),

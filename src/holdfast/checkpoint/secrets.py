@@ -27,6 +27,9 @@ _NAMES: Final = re.compile(
 _EXAMPLES: Final = re.compile(
     rb".*(?:example|sample|template|dist|default)s?(?:\.[a-z]+)?", re.IGNORECASE | re.DOTALL
 )
+_KEYS: Final = (  # whatever the rest of the name says: nobody needs an example of these, and in most of them no search finds anything
+    b".key", b".pem", b".p12", b".pfx", b".pkcs12", b".jks", b".keystore", b".kdbx", b".ppk",
+)  # fmt: skip
 _SETTINGS: Final = re.compile(
     rb".*\.(?:json[c5]?|ya?ml|toml|ini|cfg|conf|config|properties|plist|xml|env)|\.[^.]+|config",
     re.IGNORECASE | re.DOTALL,
@@ -58,7 +61,7 @@ def _names(path: bytes) -> set[bytes]:
 
 def _tells(name: bytes) -> bool:
     return _NAMES.fullmatch(name) is not None and (
-        name.endswith((b".key", b".pem")) or not _EXAMPLES.fullmatch(name)
+        name.lower().endswith(_KEYS) or not _EXAMPLES.fullmatch(name)
     )
 
 
