@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,6 +85,24 @@ def test_its_output_passes_byte_for_byte(run, home, start):
     over(home, agent)
     done = subprocess.run([sys.executable, "-m", "holdfast", "logs", agent], capture_output=True, check=True)
     assert done.stdout == b"\xff\x1b[31m\x00x"
+
+
+def test_its_output_passes_whole_where_who_reads_is_slow_and_writing_does_not_wait(home, start):
+    """A pipe or terminal may have been made so by whoever else has it; the parent here reads nothing before it is full."""
+    agent = start("head -c 300000 /dev/zero | tr '\\0' x")
+    over(home, agent)
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    full = fcntl.fcntl(theirs, fcntl.F_GETPIPE_SZ)
+    command = [sys.executable, "-m", "holdfast", "logs", agent]
+    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE) as process:
+        os.close(theirs)
+        until(lambda: struct.unpack("i", fcntl.ioctl(ours, termios.FIONREAD, b"0000"))[0] >= full)
+        with os.fdopen(ours, "rb") as file:
+            assert file.read() == b"x" * 300_000
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 LOADED = """

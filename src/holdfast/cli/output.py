@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
 import sys
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,14 @@ class Shown:
             any_new = True
             if self._decoder is not None:
                 found = visible(self._decoder.decode(found), keep="\n\t").encode("utf-8", "replace")
-            while found:
-                found = found[os.write(self._fd, found) :]
+            _write(self._fd, found)
         return any_new
+
+
+def _write(fd: int, content: bytes) -> None:
+    """Write all of it, whether or not whoever else has the stream made it one that does not wait."""
+    while content:
+        try:
+            content = content[os.write(fd, content) :]
+        except BlockingIOError:
+            select.select([], [fd], [])
