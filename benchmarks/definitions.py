@@ -1,9 +1,13 @@
-"""`definitions`: how long it takes to say which of 500 definitions count: once more in one process, the first time in it, and by the command."""
+"""`definitions`: how long it takes to say which of 500 definitions count: once more in one process, the first time in it, and by the command.
+
+And what `holdfast.Definitions` costs a program: a question, a prompt, dropping what is kept, and hearing of a change.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import queue
 import tempfile
 import time
 from datetime import date
@@ -32,10 +36,14 @@ def main(options: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks definitions", description=__doc__)
     parser.add_argument("--definitions", type=int, default=500, help="in all (default %(default)s)")
     parser.add_argument("--runs", type=int, default=50, help="of each (default %(default)s)")
+    parser.add_argument("--ask", help=argparse.SUPPRESS)
     parser.add_argument("--resolve", help=argparse.SUPPRESS)  # what the process that measures is started with
     given = parser.parse_args(options)
     if given.resolve:
         print(json.dumps(_resolve(Path(given.resolve), given.runs)))
+        return
+    if given.ask:
+        print(json.dumps(_ask(Path(given.ask), given.runs)))
         return
     with tempfile.TemporaryDirectory(prefix="bench-definitions-") as directory:
         place = Path(directory).resolve()
@@ -43,6 +51,8 @@ def main(options: list[str]) -> None:
         env = environment(HOME=place, HOLDFAST_HOME=place / "h")
         argv = python("benchmarks", "definitions", "--runs", given.runs, "--resolve", place)
         inside = json.loads(run(argv, env).out)
+        argv = python("benchmarks", "definitions", "--runs", given.runs, "--ask", place)
+        asked = json.loads(run(argv, env).out)
         command = holdfast("definitions", "--cwd", place / "p" / "sub", "--json")
         by_command = [run(command, env).wall_s * 1e3 for _ in range(max(5, given.runs // 10))]
         found = len(json.loads(run(command, env).out)["definitions"])
@@ -56,10 +66,16 @@ def main(options: list[str]) -> None:
         "first_ms": inside["first_ms"],
         "one_changed_ms": median(inside["changed_ms"]),
         "command_p50_ms": median(by_command),
+        **{f"{name}_p50_ms": median(values) for name, values in asked.items()},
+        "heard_p99_ms": percentile(asked["heard"], 0.99),
     }
     rows = [[name.replace("_", " "), value] for name, value in figures.items()]
     table(f"definitions: {written} files, {found} names, {len(warm)} runs", ["", "measured"], rows)
-    promised = [Budget(f"resolve {written} definitions, warm, p50, ms", figures["warm_p50_ms"], 20)]
+    promised = [
+        Budget(f"resolve {written} definitions, warm, p50, ms", figures["warm_p50_ms"], 20),
+        Budget(f"drop everything kept of {found} names, p50, ms", figures["invalidate_all_p50_ms"], 5),
+        Budget("drop what is kept of one name, p50, ms", figures["invalidate_one_p50_ms"], 5),
+    ]
     budgets(promised)
     remember("definitions", figures, promised)
 
@@ -111,3 +127,53 @@ def _resolve(place: Path, runs: int) -> dict[str, object]:
         )
         changed.append(timed())
     return {"first_ms": first, "warm_ms": warm, "warm_cpu_ms": warm_cpu, "changed_ms": changed}
+
+
+def _ask(place: Path, runs: int) -> dict[str, list[float]]:
+    """What it takes a program to ask: milliseconds of each try."""
+    import holdfast
+
+    path = place / ".claude" / "agents" / "agent-299.md"  # hidden by nobody
+
+    def write(text: object) -> None:
+        path.write_text(f"---\nname: agent-299\ndescription: x\n---\n{text} on {{{{branch}}}}.\n")
+
+    def prompt():
+        return agents.prompt("agent-299", variables={"branch": "main"})
+
+    out: dict[str, list[float]] = {}
+
+    def timed(name: str, act) -> None:
+        began = time.perf_counter()
+        act()
+        out.setdefault(name, []).append((time.perf_counter() - began) * 1e3)
+
+    with holdfast.Definitions(place / "p" / "sub") as agents:
+        write("first")
+        timed("first_prompt", prompt)  # keeps every content
+        time.sleep(0.1)  # what was written just before is not kept in memory
+        agents.all()
+        for at in range(runs):
+            timed("get", lambda: agents.get("agent-299"))
+            timed("prompt", prompt)
+            write(at)
+            timed("prompt_after_edit", prompt)
+            timed("refresh", agents.refresh)
+        time.sleep(0.1)
+        for _ in range(max(3, runs // 10)):
+            for one in agents.all():
+                agents.prompt(one.name, tool=one.tool, variables=None)
+            timed("invalidate_one", lambda: agents.invalidate("agent-298"))
+            timed("invalidate_some", lambda: agents.invalidate("agent-1*"))
+            timed("invalidate_all", agents.invalidate)
+        heard: queue.SimpleQueue[object] = queue.SimpleQueue()
+        agents.subscribe(heard.put)
+
+        def change() -> None:
+            agents.refresh()
+            heard.get(timeout=60)
+
+        for at in range(runs):
+            write(f"heard {at}")
+            timed("heard", change)
+    return out

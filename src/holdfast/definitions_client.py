@@ -11,6 +11,7 @@ import hashlib
 import os
 import sys
 import threading
+import time
 from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
@@ -235,8 +236,12 @@ class Definitions:
 
         def unsubscribe() -> None:
             leave()
-            if os.getpid() == pid:
-                self._stop_listening(if_idle=True)
+            if os.getpid() != pid:
+                return
+            with self._subscribing:
+                if self._listener is not None and not self._subscribers.figures().subscribers:
+                    self._listener.stop()
+                    self._listener = None
 
         return unsubscribe
 
@@ -262,14 +267,17 @@ class Definitions:
         """Tell subscribers what is recorded, and call them no more. What is asked afterwards is answered as before.
 
         Args:
-            timeout_s: how long to wait for calls that are still to be made.
+            timeout_s: how long to wait for a look under way, and for calls that are still to be made.
 
         Returns:
             Whether all of them were made.
         """
         self._mine()
-        self._stop_listening()
-        return self._subscribers.close(timeout_s)
+        until_s = time.monotonic() + timeout_s
+        with self._subscribing:
+            listener, self._listener = self._listener, None
+            is_read = listener is None or listener.finish(timeout_s)
+        return self._subscribers.close(max(until_s - time.monotonic(), 0)) and is_read
 
     def __enter__(self) -> Self:
         return self
@@ -362,14 +370,6 @@ class Definitions:
 
     def _tell(self, heard: list[Heard]) -> None:
         self._subscribers.tell(self._taken(heard))
-
-    def _stop_listening(self, *, if_idle: bool = False) -> None:
-        with self._subscribing:
-            if if_idle and self._subscribers.figures().subscribers:
-                return
-            listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.stop()
 
 
 class _It(NamedTuple):

@@ -59,22 +59,25 @@ class Cursor:
         self._news = Subscription(home.journal, home.blobs, own, {}, home.settings.head_size_chars)
         self._news.from_now()
         self._heard: OrderedDict[str, None] = OrderedDict()
+        self._found: list[Heard] = []  # and not given yet
 
     def new(self) -> list[Heard]:
         """What is new since the last time, in the order of the journal.
 
         Raises:
             SettingError: `definition_roots` names what it may not.
+            OSError: the journal cannot be read; the next time gives what was read of it too.
         """
-        out = []
         for news in self._news.poll():
             event = news.event
             if isinstance(event.data, DefinitionRevised) and event.id not in self._heard:
                 self._heard[event.id] = None
-                out.append((event, event.data))
+                self._found.append((event, event.data))
         while len(self._heard) > _MOST_HEARD:
             self._heard.popitem(last=False)
-        return self._counting(out) if out else []
+        out = self._counting(self._found) if self._found else []
+        self._found = []
+        return out
 
     def _counting(self, found: list[Heard]) -> list[Heard]:
         """Those of files that lie, or lay, where definitions count. What does not say where it lies may."""
@@ -142,19 +145,32 @@ class Listener:
         self._thread.start()
 
     def read_on(self) -> None:
-        """Tell what is new now. Raises as `Cursor.new`."""
+        """Tell what is new now, unless this was stopped. Raises as `Cursor.new`."""
         with self._reading:
-            if new := self._cursor.new():
-                self._tell(new)
+            if not self._is_over.is_set():
+                self._tell_new()
+
+    def _tell_new(self) -> None:
+        if new := self._cursor.new():
+            self._tell(new)
 
     def stop(self) -> None:
-        """Tell what is new, and end."""
-        self._is_over.set()
+        """Tell no more, and begin to end: who subscribes from now on is told by another one."""
+        with self._reading:
+            self._is_over.set()
         with self._waking:
             if self._notices is not None:
                 self._notices.wake()
-        self._thread.join()
-        self._try(self.read_on)
+
+    def finish(self, timeout_s: float) -> bool:
+        """End, and tell what is new; whether that was done in this time (seconds)."""
+        self.stop()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return False
+        with self._reading:
+            self._try(self._tell_new)
+        return True
 
     def _run(self) -> None:
         directory = self._home.path / ledger.DIRECTORY

@@ -387,6 +387,20 @@ def test_who_left_is_called_no_more_and_then_nobody_listens(agents, project, oth
     assert third.next() == ("modify", "qa"), "what happened before it subscribed is no news"
 
 
+def test_a_listener_that_was_stopped_tells_nothing_to_who_subscribes_afterwards(agents, project, others_look):
+    """It may still be at its last round while another one has begun."""
+    leave = Heard(agents).leave
+    stopped = agents._listener
+    leave()
+    heard = Heard(agents)
+    write(project / ".claude", "qa")
+    agents.refresh()
+    stopped.read_on()
+    assert heard.next() == ("create", "qa")
+    assert agents.close()
+    assert heard.rest() == []
+
+
 def test_a_change_drops_what_was_made_of_that_name_and_nothing_else(
     agents, project, others_look, monkeypatch
 ):
@@ -455,6 +469,16 @@ def test_how_often_a_program_looks_depends_on_who_else_does_and_what_it_costs(
     monkeypatch.setattr(hearing.time, "monotonic", lambda: 1_000.0)
     listener._looked_s, listener._took_s = 1_000.0 - waited_s, took_s
     assert listener._is_due() is due
+
+
+def test_closing_waits_no_longer_for_a_look_than_it_was_told_to(agents, project, monkeypatch):
+    looks, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(hearing.Looker, "look", lambda *_, **__: (looks.set(), go_on.wait(LIMIT_S)))
+    agents.subscribe(print)
+    assert looks.wait(LIMIT_S)
+    assert agents.close(timeout_s=0.01) is False
+    go_on.set()
+    until(lambda: not listening())
 
 
 def test_what_keeps_from_following_is_said_once_and_not_for_good(agents, project, monkeypatch, caplog):
