@@ -10,12 +10,10 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from datetime import UTC
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from holdfast import clock, defining, forks
-from holdfast.definitions import ledger, roots
+from holdfast import defining, forks
+from holdfast.definitions import ledger, scanning
 from holdfast.errors import DefinitionsBusy, HoldfastError
 from holdfast.events import DefinitionRevised
 from holdfast.home import translators
@@ -26,8 +24,10 @@ from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from holdfast.definitions.ledger import Ledger
+    from holdfast.definitions.scanning import Scan
     from holdfast.events import Event
     from holdfast.home import Home
 
@@ -39,6 +39,8 @@ _MOST_HEARD: Final = (
 )
 _LOOK_EVERY_S: Final = 1.0
 _LOOK_EVERY_SERVED_S: Final = 10.0  # while a service looks
+_SETTLE_S: Final = 0.025  # what holds still so long is taken, as by the service
+_MOST_SETTLE_S: Final = 1.0
 _READ_EVERY_S: Final = 10.0  # also where the ledger did not change
 _SHARE: Final = 0.05  # of a core, for looking
 _log = logging.getLogger("holdfast.definitions")
@@ -81,8 +83,7 @@ class Cursor:
 
     def _counting(self, found: list[Heard]) -> list[Heard]:
         """Those of files that lie, or lay, where definitions count. What does not say where it lies may."""
-        today = clock.date_in(self._home.now_us(), UTC)
-        every = roots.find(self._home.settings, self._cwd, str(Path.home()), today).found
+        every = defining.roots_around(self._home, [self._cwd]).found
         here = tuple(f"{printable_path(root.real).rstrip('/')}/" for root in every)
         return [
             (event, data)
@@ -107,16 +108,21 @@ class Looker:
         """A content that is kept. Raises BlobDamaged: it is not, or not as it was."""
         return self._kept.texts.get(sha256)
 
-    def look(self, wait_ms: int = ledger.WAIT_MS) -> None:
-        """Look. Raises as `defining.look`."""
+    def scan(self) -> Scan:
+        """What the system says of every file. Raises SettingError."""
+        return scanning.scan(defining.roots_around(self._home, [self._cwd]).found)
+
+    def look(self, wait_ms: int = ledger.WAIT_MS) -> bool:
+        """Look; whether the system would tell of the next change of every file. Raises as `defining.look`."""
         began_s = time.monotonic()
         if not _lock.acquire(timeout=wait_ms / 1_000):
             raise DefinitionsBusy("another thread looks at definitions", hint="try again")
         try:
             left_ms = wait_ms - int(1_000 * (time.monotonic() - began_s))
-            defining.look(self._home, [self._cwd], kept=self._kept, wait_ms=max(left_ms, 0))
+            looked = defining.look(self._home, [self._cwd], kept=self._kept, wait_ms=max(left_ms, 0))
         finally:
             _lock.release()
+        return not looked.is_unsettled
 
 
 class Listener:
@@ -135,7 +141,9 @@ class Listener:
         self._is_over = threading.Event()
         self._waking = threading.Lock()
         self._notices: Notices | None = None  # as long as they can be woken
-        self._looked_s = self._read_s = self._took_s = 0.0
+        self._due_s = self._changing_s = self._read_s = 0.0
+        self._taken: Scan | None = None
+        self._before: Scan | None = None  # the last one, while something changes
         self._state: tuple[int, ...] = ()
         self._said: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="holdfast-definitions", daemon=True)
@@ -178,24 +186,36 @@ class Listener:
             with self._waking:
                 self._notices = notices
             while not self._is_over.is_set():
-                notices.wait(_LOOK_EVERY_S)
-                if self._is_due():
-                    self._look()
+                notices.wait(min(max(self._due_s - time.monotonic(), 0.0), _LOOK_EVERY_S))
+                if time.monotonic() >= self._due_s:
+                    self._watch()
                 self._read(directory / ledger.INDEX)
             with self._waking:
                 self._notices = None
 
-    def _is_due(self) -> bool:
+    def _watch(self) -> None:
+        """Look, where what the system says of the files changed and holds still."""
+        began_s = time.monotonic()
+        self._try(lambda: self._decide(self._looker.scan(), began_s))
+        now_s = time.monotonic()
+        self._due_s = now_s + (_SETTLE_S if self._before is not None else self._gap_s(now_s - began_s))
+
+    def _decide(self, scan: Scan, now_s: float) -> None:
+        before, self._before = self._before, None
+        if scan == self._taken:
+            return
+        if before is None:
+            self._changing_s = now_s
+        if scan == before or now_s - self._changing_s >= _MOST_SETTLE_S:
+            self._taken = scan if self._looker.look(wait_ms=0) else None
+        else:
+            self._before = scan
+
+    def _gap_s(self, took_s: float) -> float:
+        """How long to wait until the next scan, when one takes so long."""
         holder = lock.holder(self._home.path)
         served = holder is not None and holder.serves
-        gap_s = max(_LOOK_EVERY_SERVED_S if served else _LOOK_EVERY_S, self._took_s / _SHARE)
-        return time.monotonic() - self._looked_s >= gap_s
-
-    def _look(self) -> None:
-        began_s = time.monotonic()
-        self._try(lambda: self._looker.look(wait_ms=0))
-        self._looked_s = time.monotonic()
-        self._took_s = self._looked_s - began_s
+        return max(_LOOK_EVERY_SERVED_S if served else _LOOK_EVERY_S, took_s / _SHARE)
 
     def _read(self, index: Path) -> None:
         """Read on, where the ledger says that something was recorded; its index is written after the records."""

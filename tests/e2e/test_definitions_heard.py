@@ -58,7 +58,7 @@ def agents(project):
 @pytest.fixture
 def others_look(monkeypatch):
     """A program that subscribes does not look at files by itself, so that what it hears is what others saw."""
-    monkeypatch.setattr(hearing.Listener, "_is_due", lambda _: False)
+    monkeypatch.setattr(hearing.Listener, "_decide", lambda *_: None)
     monkeypatch.setattr(hearing, "_LOOK_EVERY_S", 0.05)  # also whether there is a ledger now
 
 
@@ -318,14 +318,14 @@ def test_what_holdfast_writes_itself_is_heard_once_as_its_own(agents, project, o
     )  # fmt: skip
 
 
-def test_with_a_service_changes_are_heard_as_without(agents, project):
+def test_what_the_service_sees_is_heard_once_and_in_order(agents, project, others_look):
     write(project / ".claude", "qa")
     agents.refresh()
     with serving():
         heard = Heard(agents)
-        write(project / ".claude", "qa", "Anew.\n")
-        assert command() == 0
-        assert heard.next() == ("modify", "qa")
+        for text in ("Anew.\n", "And again.\n"):
+            write(project / ".claude", "qa", text)
+            assert heard.next() == ("modify", "qa"), "the service saw it"
         write(project / ".claude", "qa-web")
         agents.refresh()
         assert heard.next() == ("create", "qa-web")
@@ -448,16 +448,12 @@ def test_a_forked_child_asks_and_looks_for_itself_and_has_no_subscribers(agents,
     assert heard.rest() == []
 
 
-@pytest.mark.parametrize(("served", "waited_s", "took_s", "due"), [
-    (False, 1.1, 0.0, True),
-    (False, 0.9, 0.0, False),
-    (False, 1.1, 0.1, False),
-    (False, 2.1, 0.1, True),
-    (True, 1.1, 0.0, False),
-    (True, 10.1, 0.0, True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("served", "took_s", "gap_s"),
+    [(False, 0.0, 1.0), (False, 0.1, 2.0), (True, 0.1, 10.0), (True, 1.0, 20.0)],
+)
 def test_how_often_a_program_looks_depends_on_who_else_does_and_what_it_costs(
-    agents, monkeypatch, served, waited_s, took_s, due
+    agents, monkeypatch, served, took_s, gap_s
 ):
     class Holder:
         serves = served
@@ -466,14 +462,40 @@ def test_how_often_a_program_looks_depends_on_who_else_does_and_what_it_costs(
     listener = agents._listener
     agents.close()
     monkeypatch.setattr(hearing.lock, "holder", lambda _: Holder)
-    monkeypatch.setattr(hearing.time, "monotonic", lambda: 1_000.0)
-    listener._looked_s, listener._took_s = 1_000.0 - waited_s, took_s
-    assert listener._is_due() is due
+    assert listener._gap_s(took_s) == gap_s
+
+
+def test_what_is_being_written_is_taken_when_it_holds_still_and_not_half(agents, project, monkeypatch):
+    """As by the service; what never holds still is taken after a second all the same."""
+    monkeypatch.setattr(hearing.Listener, "start", lambda _: None)
+    agents.subscribe(print)
+    listener, agents._listener = agents._listener, None
+    looks = []
+    real = hearing.Looker.look
+    monkeypatch.setattr(hearing.Looker, "look", lambda *_, **more: (looks.append(1), real(*_, **more))[1])
+
+    def at(moment_s):
+        listener._decide(listener._looker.scan(), moment_s)
+        return len(looks)
+
+    write(project / ".claude", "qa", "half")
+    assert at(100.0) == 0
+    write(project / ".claude", "qa", "whole now")
+    assert at(100.025) == 0
+    assert at(100.05) == 1
+    again = listener._taken is None  # written so shortly before that another change might not be told
+    assert at(101.0) == 1
+    assert at(101.025) == 1 + again
+    for moment in range(4):
+        write(project / ".claude", "qa", "x" * (100 + moment))
+        assert at(200.0 + moment * 0.3) == 1 + again
+    write(project / ".claude", "qa", "y" * 200)
+    assert at(201.2) == 2 + again
 
 
 def test_closing_waits_no_longer_for_a_look_than_it_was_told_to(agents, project, monkeypatch):
     looks, go_on = threading.Event(), threading.Event()
-    monkeypatch.setattr(hearing.Looker, "look", lambda *_, **__: (looks.set(), go_on.wait(LIMIT_S)))
+    monkeypatch.setattr(hearing.Looker, "look", lambda *_, **__: (looks.set(), go_on.wait(LIMIT_S))[1])
     agents.subscribe(print)
     assert looks.wait(LIMIT_S)
     assert agents.close(timeout_s=0.01) is False
@@ -489,7 +511,7 @@ def test_what_keeps_from_following_is_said_once_and_not_for_good(agents, project
         if len(failed) < 3:
             failed.append(1)
             raise OSError("no room")
-        real(self, wait_ms)
+        return real(self, wait_ms)
 
     monkeypatch.setattr(hearing.Looker, "look", look)
     heard = Heard(agents)
