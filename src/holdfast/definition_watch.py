@@ -301,6 +301,8 @@ class _Round:
                 roots = [_as_it_is(root) for root in self._roots]
                 out = looking.look(held, roots, self._home.now_us(), still)
                 self._known = defining.known_roots(held.index)
+                for step in held.ended:
+                    self._changed(step.body["fields"]["operation"], step.body["fields"]["name"])
         except DefinitionsBusy:
             return None
         except (HoldfastError, OSError) as exc:
@@ -316,9 +318,11 @@ class _Round:
             last = out.noted[-1].change
             lying = last.after or last.before
             assert lying is not None
-            operation = looking.OPERATIONS[last.kind]
-            self._last = {"at": clock.iso(clock.now_us()), "operation": operation, "name": lying.name}
+            self._changed(looking.OPERATIONS[last.kind], lying.name)
         return out
+
+    def _changed(self, operation: str, name: str) -> None:
+        self._last = {"at": clock.iso(clock.now_us()), "operation": operation, "name": name}
 
     def _read_rules_again(self) -> None:
         """What is recorded passes today's rules of redaction."""

@@ -235,10 +235,12 @@ class Held:
     Attributes:
         index: what lies where; changed by `note` alone.
         texts: every content.
+        ended: what somebody had begun to record, and was recorded now.
     """
 
     def __init__(self, ledger: Ledger, index: Index) -> None:
         self._ledger = ledger
+        self.ended: list[Step] = []
         self.index = index
         self.texts = ledger.texts
 
@@ -293,7 +295,9 @@ class Held:
         for temporary in found.temporaries:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)  # noqa: PTH108 - any bytes
-        self._end([step for step in found.steps if _is_true(step)])
+        steps = [step for step in found.steps if _is_true(step)]
+        self._end(steps)
+        self.ended = steps
 
     def _end(self, steps: list[Step]) -> list[str]:
         ids = []
