@@ -26,6 +26,7 @@ import msgspec
 from holdfast import background, checkpointing, forgotten, premises, service
 from holdfast.capture import inbox, progress, sink
 from holdfast.checkpoint import kept, place
+from holdfast.definitions import ledger, trouble
 from holdfast.errors import AgentRuns, CheckpointFailed, HomeError, StoreBusy
 from holdfast.git import Git, NoAnswer
 from holdfast.home import KeptGates
@@ -72,7 +73,16 @@ _HOME: tuple[tuple[str, Any], ...] = (
                 rf"{re.escape(background.LOG)}|{re.escape(checkpointing.LOG)}|{re.escape(mailbox.LOCK)}|service\.(?:lock|log|sock)|resume-[0-9a-f]{{16}}\.(?:lock|md)",
                 None,
             ),
+            (rf"{re.escape(trouble.NAME)}|\.{re.escape(trouble.NAME)}\.[0-9a-f-]{{36}}", None),
             (r"[0-9a-f]{12}|\.[0-9a-f]{12}\.[0-9a-f]{8}\.(?:new|gone)", _AGENT),
+        ),
+    ),
+    (
+        ledger.DIRECTORY,
+        (
+            (ledger.TEXTS, ((r"[0-9a-f]{64}|\.writing-[0-9a-f-]{36}|\.removing-[0-9a-f]{64}", None),)),
+            (rf"{ledger.INDEX}|{ledger.PENDING}(?:\.damaged)?|{ledger.LOCK}", None),
+            (rf"\.(?:{ledger.INDEX}|{ledger.PENDING})\.[0-9a-f-]{{36}}", None),
         ),
     ),
     (kept.DIRECTORY, ((r"\.?[0-9a-f]{32}\.(?:index|lock|[0-9a-f-]{36})", None),)),
