@@ -254,6 +254,7 @@ def test_a_prompt_says_of_which_revision_it_is(project, user):
     assert made.text_sha256 == hashlib.sha256(made.text.encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_the_same_revision_gives_the_same_prompt_in_another_process(project):
     write(project / ".claude", "qa", "{{b}} {{a}}\n")
     code = (

@@ -26,6 +26,7 @@ from tests.e2e.following import LIMIT_S, serving
 from tests.e2e.test_definitions_api import project, sha256, user, write  # noqa: F401 - fixtures
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow  # most of these start the command, or wait for a thread
 # The fixtures are called as what they are.
 # ruff: noqa: F811
 
