@@ -50,7 +50,9 @@ def test_what_is_appended_is_told_and_answered(home, run):
         assert next_prompt(watcher)[1] == 1
         shown = json.loads(run("sessions", "--json").stdout)["sessions"]
         assert [(one["id"], one["turns"]) for one in shown] == [(SESSION, 1)]
-        assert "process" not in run("--catch-up-wait-ms", "60000", "sessions").stderr  # nobody had to wait for anybody
+        assert (
+            "process" not in run("--catch-up-wait-ms", "60000", "sessions").stderr
+        )  # nobody had to wait for anybody
         done = run("status", "--json")
         answer = json.loads(done.stdout)
         assert (answer["pid"], answer["answer"]["problem"]) == (service.process.pid, None)
