@@ -30,16 +30,17 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _KIND = b'"definition.revised"'
+SESSION = "holdfast.definitions"  # of every record about definitions, so that forgetting one of programs' takes none of them along
+
+
+def append(home: Home, body: Json, *, durable: bool = False) -> str:
+    """Record something about definitions; the id of the event. Raises AppendFailed."""
+    return door.append({"session": SESSION, **body}, durable=durable, strict=True, home=os.fspath(home.path))
 
 
 def ledger_of(home: Home) -> Ledger:
     """What a home keeps of definitions."""
-    path = os.fspath(home.path)
-
-    def record(body: Json) -> str:
-        return door.append(body, strict=True, home=path)
-
-    return Ledger(home.path, record, lambda: _from_store(home))
+    return Ledger(home.path, lambda body: append(home, body), lambda: _from_store(home))
 
 
 def look(

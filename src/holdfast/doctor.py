@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from holdfast import background, forgotten, premises, redaction_rules, service, units
+from holdfast import background, definition_check, forgotten, premises, redaction_rules, service, units
 from holdfast.definitions import trouble
 from holdfast.errors import HoldfastError, RuleError, ServiceError
 from holdfast.journal import blobs, chain, reader, sealed, sealing, segments
@@ -122,6 +122,7 @@ def examine(home: Home, unreadable: list[tuple[str, str]]) -> Examination:
     try:
         db = home.reader()
         findings.extend(_store(home, db))
+        findings.extend(_definitions(home, db))
         kept = {row[0]: row[1] for row in db.execute(statements("queries")["kept_types"])}
         files = db.execute("SELECT count(*) FROM source_file").get
     except (HoldfastError, apsw.Error, OSError) as exc:
@@ -421,6 +422,12 @@ def _store(home: Home, db: apsw.Connection) -> Iterator[Finding]:
             "sources",
             "fix these first",
         )
+
+
+def _definitions(home: Home, db: apsw.Connection) -> Iterator[Finding]:
+    """What is kept of definitions, and whether it is what is recorded."""
+    for one in definition_check.check(home, db):
+        yield Finding("fault" if one.is_fault else "notice", one.what, one.where, one.remedy)
 
 
 def _folding(home: Home, db: apsw.Connection) -> Iterator[Finding]:

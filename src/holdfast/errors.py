@@ -32,6 +32,7 @@
     ├── DoctorFoundFaults            exit 40  `holdfast doctor` found something to act on
     ├── SecretsFound                 exit 41  `holdfast redact check` found something that would be taken out
     ├── DefinitionsInvalid           exit 42  `holdfast definitions validate` found a definition that is not valid
+    ├── DefinitionRefused            exit 43  a definition may not be written there, or not so; nothing was
     ├── HooksRefused                 exit 50  a tool's settings file could not be understood or written
     ├── TailFailed                   exit 55  how far logs were read could not be read or written
     │   └── TailTaken                exit 56  another reader uses the same positions
@@ -295,6 +296,12 @@ class DefinitionsInvalid(HoldfastError):
     """`holdfast definitions validate` found a definition that is not valid, or could not be read."""
 
     exit_code = 42
+
+
+class DefinitionRefused(HoldfastError):
+    """A definition may not be written where it would have to be, or not with this content. Nothing was."""
+
+    exit_code = 43
 
 
 class HooksRefused(HoldfastError):

@@ -7,6 +7,7 @@ redact.toml rules of redaction, written by the user
 forgotten   what was forgotten and is left out when it comes again (`forgotten.py`)
 config.toml settings, written by the user
 journal/    segments; blobs/ large bodies
+definitions/ what definitions of agents were seen, byte for byte, and what lay where (`definitions/ledger.py`)
 store.db    link to the current store; writer.lock: held by the one process that captures and folds
 backups/    copies of older stores, made before their tables were brought up to date
 run/        a directory for each agent that was started here (`supervise/look.py`); the service's lock and socket, and what it said in

@@ -402,6 +402,7 @@ def purge(planned: Purge, found: list[Reference]) -> Purge:
                     "another process keeps this home, or imports into it",
                     hint="end it (a service: `holdfast down`), then run this again",
                 )
+            _lock_definitions(home / ledger.DIRECTORY, held)
             _lock_segments(home / "journal", held)
         refuse_with_agents(planned.home)
         remove(found)
@@ -429,6 +430,12 @@ def _no_service(home: Path) -> Iterator[bool]:
         return
     with lock.held(run, 0, name=service.LOCK) as mine:
         yield mine
+
+
+def _lock_definitions(directory: Path, held: contextlib.ExitStack) -> None:
+    """Have nobody look at definitions meanwhile."""
+    if directory.is_dir() and not held.enter_context(lock.held(directory, _WAIT_MS, name=ledger.LOCK)):
+        raise StoreBusy("another process looks at definitions", hint="run this again")
 
 
 def _lock_segments(journal: Path, held: contextlib.ExitStack) -> None:

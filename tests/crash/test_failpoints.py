@@ -85,7 +85,8 @@ def test_every_failpoint_has_an_operation_that_passes_it():
     """Those of the tailer, which has no home, are killed at in tests/monitor/test_adapter.py, those of a resume in
     tests/e2e/test_recover_resume.py; those of agents that are started here in tests/e2e/test_run.py, of requests
     for them in tests/e2e/test_requests.py, of removing them in tests/e2e/test_cleanup.py, those of checkpoints in
-    tests/e2e/test_checkpoint.py, and those of definitions in tests/e2e/test_revisions.py.
+    tests/e2e/test_checkpoint.py, and those of definitions in tests/e2e/test_revisions.py,
+    test_definition_history.py and test_definition_care.py.
     """
     assert set(OPERATIONS) == {name for name in NAMES if not name.startswith(_ELSEWHERE)}
 

@@ -20,6 +20,7 @@ from holdfast.cli.app import COMMANDS
 from holdfast.journal import segments
 from tests import old_layouts, warm
 from tests.checkpoint.builders import git, made
+from tests.e2e.test_definition_history import write_transcript
 from tests.e2e.test_redact_apply import DOOR
 from tests.recover.builders import agent_call, rich
 from tests.waiting import until
@@ -381,6 +382,54 @@ def _ask_about_definitions(ask, place, claude):
         ask("definitions", "why", name, cwd=work)
     ask("definitions", "validate", code=42, cwd=work)
     ask("definitions", "validate", str(claude / "agents" / "rich.md"), cwd=work)
+    _ask_about_revisions(ask, place)
+
+
+def _ask_about_revisions(ask, place):
+    """A definition that was changed by an agent, in a commit and by us, renamed, moved, removed, given back, and purged."""
+    work = place / "revised"
+    path = work / ".claude" / "agents" / "lead.md"
+    path.parent.mkdir(parents=True)
+    path.write_text("---\nname: lead\ndescription: x\n---\nDo 1.\n")
+    made(work)
+    ask("definitions", "snapshot", cwd=work)
+    path.write_text("---\nname: second\ndescription: x\n---\nDo 2.\n")
+    at_s = 1_780_000_000
+    os.utime(path, (at_s, at_s))
+    session = "99999999-9999-4999-8999-999999999999"
+    agent = place / "revisers" / session / "subagents" / "agent-a1b2c3.jsonl"
+    write_transcript(agent, session, work, [("toolu_second", str(path), 0)], at_s, agent="a1b2c3")
+    agent.with_suffix(".meta.json").write_text('{"agentType": "writer"}')
+    ask("import", str(agent.parents[2]))
+    ask("definitions", "history", "lead", cwd=work)
+    path = path.rename(path.with_name("moved.md"))
+    ask("definitions", "history", "second", cwd=work)
+    ask("definitions", "snapshot", "--message", "m", "--cwd", str(work))
+    path.unlink()
+    ask("definitions", "diff", "lead", cwd=work)
+    ask("definitions", "history")
+    restore = ("restore", "definition")
+    for revision in ("1", "2", "2"):
+        ask(*restore, "lead", "--revision", revision, "--yes", "--reason", "r", cwd=work)
+    ask("definitions", "diff", "lead", "1", "2", cwd=work)
+    ask("definitions", "history", "lead", cwd=work)
+    path.with_name("came.md").write_text("---\nname: came\ndescription: x\n---\nDo it.\n")
+    ask("definitions", "snapshots")
+    ask("definitions", "snapshots", "last")
+    ask(*restore, "--snapshot", "last", "--to", str(place / "given back"), "--yes", cwd=work)
+    path.write_bytes(b"no \xff")
+    ask("definitions", "diff", "lead", "1", cwd=work)
+    path.write_text("---\nname: lead\ndescription: x\n---\nDo 3.\n")
+    ask(*restore, "--snapshot", "last", "--dry-run", cwd=work)
+    managed = place / "managed" / ".claude" / "agents" / "boss.md"
+    managed.parent.mkdir(parents=True)
+    managed.write_text("---\nname: boss\ndescription: x\n---\nDo it.\n")
+    settings = ("--claude-managed-dir", str(place / "managed"))
+    ask(*settings, "definitions", "snapshot", cwd=work, shape="holdfast definitions snapshot")
+    managed.write_text("---\nname: boss\ndescription: x\n---\nDo another thing.\n")
+    words = (*settings, *restore, "--snapshot", "last", "--dry-run")
+    ask(*words, cwd=work, code=26, shape="holdfast restore definition")
+    ask("definitions", "purge", "--older-than", "0", "--dry-run")
 
 
 AT_WORK = "55555555-5555-4555-8555-555555555555"

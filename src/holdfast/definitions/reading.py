@@ -141,6 +141,11 @@ def _real(entry: os.DirEntry[str], directory: str) -> str:
     return os.path.realpath(entry.path) if entry.is_symlink() else f"{directory}/{entry.name}"
 
 
+def is_named(name: str, tool: Tool) -> bool:
+    """Whether a file of this name may be a definition of a tool."""
+    return _suffix(name, tool) is not None
+
+
 def _suffix(name: str, tool: Tool) -> str | None:
     """The suffix by which a name is a definition's; None: it is none. `__init__.py` and its like are parts of a package."""
     lower = name.lower() if tool.named_by_file else name

@@ -210,6 +210,8 @@ _TABLE = (
         1,
         "Changes of definitions were not seen at once, or are again.",
     ),
+    Kind("definition.snapshot", work.DefinitionSnapshot, 1, "All definitions got one id as they lay."),
+    Kind("definition.purged", work.DefinitionsPurged, 1, "Old contents of definitions were removed."),
     Kind("assessment.made", work.AssessmentMade, 1, "An agent's course was judged."),
     Kind(
         "checkpoint.created", work.CheckpointNoted, 1, "A point to return to was kept.", ("snapshot.created",)

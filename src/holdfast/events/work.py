@@ -274,6 +274,28 @@ class DefinitionUnwatched(Data, kw_only=True, omit_defaults=True):
     is_over: bool = False
 
 
+class DefinitionSnapshot(Data, kw_only=True, omit_defaults=True):
+    """All definitions as they lay in the directories that count for a working directory.
+
+    `revisions` are the events that say what each file had; `unreadable` counts what could not be looked at.
+    """
+
+    cwd: str
+    revisions: list[str]
+    message: str | None = None
+    size_bytes: Count | None = None
+    unreadable: Count = 0
+    author: str | None = None
+
+
+class DefinitionsPurged(Data, kw_only=True, omit_defaults=True):
+    """Old contents of definitions were removed for good, by their SHA-256. `older_than_days`: since when at least they lay nowhere."""
+
+    hashes: list[str]
+    older_than_days: Count | None = None
+    size_bytes: Count | None = None
+
+
 class AssessmentMade(Data, kw_only=True, omit_defaults=True):
     """A judgement on an agent over an input range.
 

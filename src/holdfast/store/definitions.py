@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from holdfast import clock
 from holdfast.store.statements import statements
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import apsw
 
     from holdfast.events import DefinitionRevised, Event
@@ -94,6 +98,11 @@ def every(db: apsw.Connection) -> list[Revision]:
     return _rows(db, "definitions_all")
 
 
+def any_revision(db: apsw.Connection) -> bool:
+    """Whether there is any."""
+    return db.execute(statements("queries")["definitions_any"]).fetchone() is not None
+
+
 def of_name(db: apsw.Connection, name: str, tool: str | None = None) -> list[Revision]:
     """Those of the files that have or had a name, also under another one."""
     return _rows(db, "definitions_of_name", {"name": name, "tool": tool})
@@ -107,6 +116,74 @@ def of_path(db: apsw.Connection, path: str) -> list[Revision]:
 def named(db: apsw.Connection, begins: str) -> list[Revision]:
     """Those whose id, or the SHA-256 of whose content, begins so (hexadecimal digits)."""
     return _rows(db, "definitions_like", {"begins": begins})
+
+
+def of_files_of(db: apsw.Connection, name: str, tool: str | None = None) -> list[Revision]:
+    """Those of the files that have or had a name, wherever they lay before and lie since."""
+    found = {one.id: one for one in of_name(db, name, tool)}
+    asked: set[str] = set()
+    while more := {path for one in found.values() for path in (one.path, one.path_before) if path} - asked:
+        asked |= more
+        for path in more:
+            found |= {one.id: one for one in of_path(db, path) if tool in (None, one.tool)}
+    return sorted(found.values(), key=lambda one: (one.segment, one.offset_bytes, one.id))
+
+
+def batch_sizes(db: apsw.Connection, revisions: Iterable[Revision]) -> dict[str, int]:
+    """How many changes were seen at once with these, by batch."""
+    batches = sorted({one.batch for one in revisions if one.batch})
+    rows: Any = db.execute(statements("queries")["definition_batches"], {"batches": json.dumps(batches)})
+    return dict(rows) if batches else {}
+
+
+def of_ids(db: apsw.Connection, ids: Iterable[str]) -> list[Revision]:
+    """Those with these ids."""
+    return _rows(db, "definitions_of_ids", {"ids": json.dumps(list(ids))})
+
+
+class Told(NamedTuple):
+    """What else was recorded of definitions, and when (UTC microseconds)."""
+
+    id: str
+    time_us: int
+    data: dict[str, Any]
+
+
+def snapshots(db: apsw.Connection) -> list[Told]:
+    """Every snapshot, the oldest first."""
+    return _told(db, "snapshot")
+
+
+def purged(db: apsw.Connection) -> dict[str, int]:
+    """Every content that was removed for good, and when that was recorded last, by SHA-256."""
+    return {sha256: one.time_us for one in _told(db, "purged") for sha256 in one.data["hashes"]}
+
+
+def _told(db: apsw.Connection, kind: str) -> list[Told]:
+    rows: Any = db.execute(statements("queries")["definition_events"], {"kind": kind})
+    return [Told(event, time_us, json.loads(data)) for event, time_us, data in rows]
+
+
+class Writer(NamedTuple):
+    """A call that wrote a file: of which session and agent, when it was under way, and the path as it was given."""
+
+    source: str
+    native: str
+    agent: str
+    agent_type: str | None
+    call: str | None
+    tool: str | None
+    path: str
+    cwd: str | None
+    start_us: int
+    end_us: int | None
+
+
+def writers(db: apsw.Connection, path: str, at_us: int, slack_us: int) -> list[Writer]:
+    """Calls that wrote a file of this name, wherever it lies, and were under way at a moment."""
+    values = {"file": os.path.basename(path), "from_us": at_us - slack_us, "until_us": at_us + slack_us}  # noqa: PTH119
+    rows: Any = db.execute(statements("queries")["definition_writers"], values)
+    return [Writer(*row) for row in rows if row[6] is not None and row[8] is not None]
 
 
 def current(revisions: list[Revision], until_us: int | None = None) -> dict[str, Revision]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _PROGRAMS = "sdk"  # the source of events that programs record themselves
 _FAR_US = 2**63 - 1
 _OF_WORKSPACES = (ev.CheckpointTaking, ev.CheckpointTaken, ev.CheckpointNotTaken)  # no part of a session
+_OF_DEFINITIONS = (ev.DefinitionSnapshot, ev.DefinitionsPurged)
 _OF_OURS = (  # no activity of the session
     ev.SessionResuming,
     ev.SessionResumed,
@@ -204,6 +205,17 @@ class Fold:
             return True
         if isinstance(data, ev.DefinitionRevised) and data.tool and data.path:
             self._definition(event, data, segment, offset_bytes)
+            return True
+        if isinstance(data, _OF_DEFINITIONS):
+            self.row(
+                "definition_told",
+                id=event.id,
+                segment=segment,
+                offset_bytes=offset_bytes,
+                time_us=event.time_us or 0,
+                told=event.kind.partition(".")[2],
+                data=msgspec.json.encode(data).decode(),
+            )
             return True
         return isinstance(data, ev.DefinitionUnwatched)
 
@@ -815,6 +827,7 @@ _WRITE_ORDER = (
     "workspace_moved",
     "checkpoint_told",
     "definition_revised",
+    "definition_told",
     "recovery_judged",
     "key_used",
     "source_declared",

@@ -380,6 +380,10 @@ VALUES (:id, :segment, :offset_bytes, :time_us, :operation, :tool, :name, :tier,
 ON CONFLICT DO UPDATE SET segment = excluded.segment, offset_bytes = excluded.offset_bytes
 WHERE (excluded.segment, excluded.offset_bytes) < (segment, offset_bytes);
 
+-- name: definition_told
+INSERT INTO definition_event (id, segment, offset_bytes, time_us, kind, data)
+VALUES (:id, :segment, :offset_bytes, :time_us, :told, :data) ON CONFLICT DO NOTHING;
+
 -- name: process_sighted
 INSERT INTO process (session_id, host, boot, namespace, pid, start_ticks, began_us, status, waiting_for, since_us, seen_us)
 VALUES (:session_id, :host, :boot, :namespace, :pid, :start_ticks, :began_us, :status, :waiting_for, :since_us, :seen_us)

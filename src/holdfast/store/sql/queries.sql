@@ -552,3 +552,31 @@ ORDER BY segment, offset_bytes, id;
 -- Where sessions worked, the last one first.
 SELECT cwd, cwd_us, max(last_us) AS last_us FROM session WHERE cwd IS NOT NULL AND last_us >= :since_us
 GROUP BY cwd ORDER BY last_us DESC, cwd LIMIT :most;
+
+-- name: definition_batches
+-- How many changes were seen at once.
+SELECT batch, count(*) AS n FROM definition_revision WHERE batch IN (SELECT value FROM json_each(:batches)) GROUP BY batch;
+
+-- name: definition_writers
+-- Calls that wrote a file of this name around a moment, in sessions that were at work then.
+SELECT s.source, s.native, p.agent, a.agent_type, p.id AS call, p.name AS tool, p.path, s.cwd, p.start_us, p.end_us
+FROM session AS s CROSS JOIN span AS p ON p.session_id = s.id LEFT JOIN agent AS a ON a.session_id = s.id AND a.agent = p.agent
+WHERE s.last_us >= :from_us AND s.first_us <= :until_us AND p.kind = 'tool' AND p.operation <> 'read' AND p.status IS NOT 'failed'
+    AND NOT p.inherited AND p.start_us <= :until_us AND coalesce(p.end_us, p.start_us) >= :from_us
+    AND (p.path = :file OR substr(p.path, -length(:file) - 1) = '/' || :file)
+UNION ALL
+SELECT s.source, s.native, e.agent, a.agent_type, e.span, json_extract(e.data, '$.tool'), json_extract(e.data, '$.path'), s.cwd, e.time_us, e.time_us
+FROM session AS s CROSS JOIN event AS e ON e.session_id = s.id AND e.kind = 'file.changed'
+    LEFT JOIN agent AS a ON a.session_id = s.id AND a.agent = e.agent
+WHERE s.last_us >= :from_us AND s.first_us <= :until_us AND NOT e.inherited AND json_extract(e.data, '$.operation') <> 'read' AND e.time_us BETWEEN :from_us AND :until_us
+    AND (json_extract(e.data, '$.path') = :file OR substr(json_extract(e.data, '$.path'), -length(:file) - 1) = '/' || :file);
+
+-- name: definitions_of_ids
+SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision
+WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY segment, offset_bytes, id;
+
+-- name: definition_events
+SELECT id, time_us, data FROM definition_event WHERE kind = :kind ORDER BY segment, offset_bytes, id;
+
+-- name: definitions_any
+SELECT 1 FROM definition_revision LIMIT 1;

@@ -758,3 +758,13 @@ CREATE TABLE definition_revision (
 ) WITHOUT ROWID;
 CREATE INDEX definition_revision_name ON definition_revision (name, tool);
 CREATE INDEX definition_revision_path ON definition_revision (path);
+
+-- What else was told of definitions: snapshots, and contents that were removed. `data` is all of it.
+CREATE TABLE definition_event (
+    id TEXT PRIMARY KEY,
+    segment INTEGER NOT NULL,
+    offset_bytes INTEGER NOT NULL,
+    time_us INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    data TEXT NOT NULL
+) WITHOUT ROWID;

@@ -1,0 +1,346 @@
+"""`holdfast definitions history` and `diff`: what became of a definition, who changed it, and what changed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from holdfast import clock, defining, definition_history
+from holdfast.cli import answers, terminal, when
+from holdfast.cli.app import COMMANDS, Context
+from holdfast.cli.definitions import near
+from holdfast.definitions import authors, tools, versions
+from holdfast.errors import DefinitionsBusy, HoldfastError, StoreFromFuture, UsageError
+from holdfast.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holdfast.definition_history import Compared, History
+    from holdfast.definitions.authors import Who
+    from holdfast.definitions.comparing import Side
+    from holdfast.definitions.versions import Version
+
+Json = dict[str, Any]
+WAIT_MS = 1_000
+_MOST_ACTS = 100
+_MOST_NAMES = 5
+_NAME_CHARS = 60
+_SUBJECT_CHARS = 80
+_DONE = {
+    "create": "created",
+    "modify": "modified",
+    "delete": "deleted",
+    "rename": "renamed",
+    "restore": "restored",
+}
+tool_option = click.option("--tool", type=click.Choice(list(tools.TOOLS)), help="Of this tool only.")
+path_option = click.option(
+    "--path", metavar="FILE", type=click.Path(), help="Of this file only, also where it lay before."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
+
+
+def up_to_date(context: Context, *, sources: bool = False) -> None:
+    """Look at every directory in which definitions were found, and fold what is recorded; say what keeps an answer from being complete.
+
+    Args:
+        context: of the command.
+        sources: record what agents' transcripts say, too.
+    """
+    try:
+        defining.look(context.home, [here()], everywhere=True, wait_ms=WAIT_MS)
+    except DefinitionsBusy:
+        terminal.note("note: another process writes definitions; what changed just now may be missing here")
+    except StoreFromFuture:
+        raise
+    except HoldfastError as exc:
+        terminal.note(f"note: what changed since the last look could not be recorded: {exc}")
+    answers.catch_up(context.home, sources=sources)
+
+
+def here() -> str:
+    """The current directory without links; "" when it is gone."""
+    try:
+        return os.path.realpath(os.getcwd())  # noqa: PTH109 - text, whatever bytes it has
+    except FileNotFoundError:
+        return ""
+
+
+def moments(context: Context) -> Callable[[str], int | None]:
+    """What a word is as a time: the last moment of it; None: it is none."""
+    now_us = context.home.now_us()
+
+    def moment_us(word: str) -> int | None:
+        try:
+            return when.last_us(word, now_us, "")
+        except UsageError:
+            return None
+
+    return moment_us
+
+
+# ── history ──
+
+
+@click.command(
+    "history",
+    help=COMMANDS["definitions history"][1]
+    + "\n\nThe newest revision first, across renames; without NAME what happened to all definitions. Each content has a number, which `diff` and `restore "
+    "definition` take. Who changed it is told where it is known: what Holdfast wrote itself is observed; commits and agents' calls are inferred (`?`).",
+)
+@click.argument("name", metavar="[NAME]", required=False)
+@tool_option
+@path_option
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=_MOST_ACTS,
+    show_default=True,
+    help="At most so many changes, the newest; those that were seen at once are one.",
+)
+@json_option
+@click.pass_obj
+def history(
+    context: Context,
+    name: str | None,
+    tool: str | None,
+    path: str | None,
+    limit: int,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    if name is None and path is not None:
+        raise UsageError("--path needs a NAME", hint="holdfast definitions history NAME --path FILE")
+    up_to_date(context, sources=True)
+    home = context.home
+    found = definition_history.of_all(home) if name is None else definition_history.of_name(home, name, tool)
+    chosen = [one for one in found.of_path(path) if tool in (None, one.row.tool)]
+    acts = versions.acts(chosen)
+    shown = acts[-limit:]
+    if name is not None:
+        definition_history.ask_who(home, found, [one for act in shown for one in act])
+    if as_json:
+        terminal.print_json(_history_json(context, found, chosen, shown))
+        return
+    _say_history(context, found, chosen, shown)
+    if len(acts) > limit:
+        click.echo(f"\n{len(acts) - limit} older; --limit {len(acts)} shows them")
+
+
+def _history_json(
+    context: Context, found: History, chosen: list[Version], shown: list[list[Version]]
+) -> Json:
+    kept = definition_history.contents(context.home)
+    lying = {one.row.id for one in versions.lying(chosen).values()}
+    return {
+        "name": found.name,
+        "total": len(chosen),
+        "revisions": [
+            _revision_json(one)
+            | {
+                "content": kept.state_of(one.row.sha256),
+                "lies_there": one.row.id in lying,
+                "batch_changes": found.batches.get(one.row.batch or ""),
+                "who": [_who_json(who) for who in found.who.get(one.row.id, [])],
+            }
+            for act in reversed(shown)
+            for one in reversed(act)
+        ],
+    }
+
+
+def _revision_json(one: Version) -> Json:
+    row = one.row
+    return {
+        "id": row.id,
+        "version": one.number,
+        "seen_at": clock.iso(row.time_us),
+        "changed_at": clock.iso(row.changed_us),
+        "unseen_s": None if one.late_us is None else one.late_us / 1_000_000,
+        "operation": row.operation,
+        "tool": row.tool,
+        "name": row.name,
+        "name_before": row.name_before,
+        "tier": row.tier,
+        "path": row.path,
+        "path_before": row.path_before,
+        "root": row.root,
+        "size_bytes": row.size_bytes,
+        "sha256": row.sha256,
+        "before_sha256": row.before_sha256,
+        "previous": row.previous,
+        "validity": row.validity,
+        "score": row.score,
+        "batch": row.batch,
+        "own": row.own,
+        "reason": row.reason,
+    }
+
+
+def _who_json(who: Who) -> Json:
+    told = asdict(who)
+    return {"by": told.pop("by"), "at": clock.iso(told.pop("at_us")), **told}
+
+
+def _say_history(context: Context, found: History, chosen: list[Version], shown: list[list[Version]]) -> None:
+    kept = definition_history.contents(context.home)
+    lying = versions.lying(chosen)
+    if found.name is not None:
+        count = sum(one.number is not None for one in chosen)
+        where = ", ".join(near(path, here()) for path in sorted(lying)[:_MOST_NAMES]) or "not there any more"
+        said = f"{found.name[:_NAME_CHARS]}: {terminal.some(count, 'version')}, {where}"
+        click.echo(terminal.plain(said))
+    elif not shown:
+        click.echo("no definition was ever seen")
+    for act in reversed(shown):
+        if found.name is None and len(act) > 1:
+            _say_burst(act)
+            continue
+        for one in reversed(act):
+            _say_version(found, one, kept)
+
+
+def _say_burst(act: list[Version]) -> None:
+    """What was seen at once, as one act on many files."""
+    counts = Counter(_DONE.get(one.row.operation, one.row.operation) for one in act)
+    names = list(dict.fromkeys(one.row.name for one in act))
+    done = ", ".join(f"{n} {word}" for word, n in counts.most_common())
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    click.echo(f"  {_at(act[-1].row.time_us)}  {terminal.some(len(act), 'change')} at once: {done}")
+    click.echo(terminal.plain(f"      {', '.join(one[:_NAME_CHARS] for one in names[:_MOST_NAMES])}{more}"))
+
+
+def _say_version(found: History, one: Version, kept: definition_history.Contents) -> None:
+    row = one.row
+    number = "-" if one.number is None else str(one.number)
+    size = "-" if row.size_bytes is None else terminal.size(row.size_bytes)
+    done = _DONE.get(row.operation, row.operation)
+    name = "" if found.name == row.name else f"  {row.name[:_NAME_CHARS]}"
+    head = f"{number:>3}  {_at(row.time_us)}  {done:<8}  {row.tier or '?':<8}  {size:>8}  {versions.short(row.sha256):<12}"
+    click.echo(terminal.plain(f"{head}  {near(row.path, here())}{name}"))
+    for line in _notes(found, one, kept):
+        click.echo(terminal.plain(f"       {line}"))
+
+
+def _notes(found: History, one: Version, kept: definition_history.Contents) -> list[str]:
+    row = one.row
+    out = []
+    if row.path_before is not None:
+        out.append(f"it lay at {near(row.path_before, here())}")
+    if row.name_before is not None:
+        out.append(f"it was called {row.name_before[:_NAME_CHARS]}")
+    out += [_who_said(who) for who in found.who.get(row.id, [])]
+    if one.late_us is not None:
+        ago = terminal.age(row.changed_us, row.time_us)
+        out.append(f"written {ago} before it was seen: what it had until then, if anything, was not seen")
+    others = found.batches.get(row.batch or "", 1) - 1
+    if others > 0:
+        out.append(f"seen at once with {terminal.some(others, 'other change')}")
+    said = kept.state_of(row.sha256)
+    if said not in (None, definition_history.KEPT):
+        out.append(f"content {said}")
+    return out
+
+
+def _who_said(who: Who) -> str:
+    mark = "?" if who.grade == "inferred" else ""
+    if who.by == authors.COMMIT:
+        subject = f" {who.subject[:_SUBJECT_CHARS]!r}" if who.subject else ""
+        return f"by {who.name}{mark} in commit {(who.commit or '')[:12]}{subject}: {who.why}"
+    if who.by == authors.AGENT:
+        session = terminal.short_id((who.session or "").partition(":")[2])
+        return f"by {who.name}{mark} in session {session}: {who.why}"
+    return f"by {who.name}{mark}: {who.why}"
+
+
+def _at(time_us: int) -> str:
+    return (clock.iso(time_us) or "")[:19].replace("T", " ") + "Z"
+
+
+# ── diff ──
+
+
+@click.command(
+    "diff",
+    help=COMMANDS["definitions diff"][1]
+    + "\n\nAs `diff -u` has it. Without FROM: the last change; without TO: from FROM to what lies there now. Each is a version's number, how the SHA-256 of a "
+    "content or the id of a revision begins, a time, or `now`. At a terminal what would command it is made visible; elsewhere every byte is as it is.",
+)
+@click.argument("name", metavar="NAME")
+@click.argument("wanted", nargs=-1, metavar="[FROM] [TO]")
+@tool_option
+@path_option
+@json_option
+@click.pass_obj
+def diff(
+    context: Context,
+    name: str,
+    wanted: tuple[str, ...],
+    tool: str | None,
+    path: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    if len(wanted) > 2:
+        raise UsageError(f"{len(wanted)} revisions were named", hint="name one or two")
+    up_to_date(context)
+    found = definition_history.of_name(context.home, name, tool)
+    done = definition_history.compare(context.home, found.of_path(path), wanted, moments(context))
+    if as_json:
+        terminal.print_json(_diff_json(name, done))
+        return
+    _say_diff(done)
+
+
+def _diff_json(name: str, done: Compared) -> Json:
+    text = done.difference.text
+    return {
+        "name": name,
+        "from": _side_json(done.before, done.sides[0]),
+        "to": _side_json(done.after, done.sides[1]),
+        "equal": done.difference.equal,
+        "binary": text is None,
+        "diff": None if text is None else text.decode("utf-8"),
+        "added": done.difference.count(b"+"),
+        "removed": done.difference.count(b"-"),
+    }
+
+
+def _side_json(one: Version | None, side: Side) -> Json:
+    return {
+        "path": side.path or None,
+        "revision": one.row.id if one else None,
+        "version": one.number if one else None,
+        "sha256": side.sha256,
+        "size_bytes": None if side.content is None else len(side.content),
+    }
+
+
+def _say_diff(done: Compared) -> None:
+    text = done.difference.text
+    a, b = (_told(side) for side in done.sides)
+    if done.difference.equal:
+        terminal.note(f"{a} and {b}: the same content")
+    elif text is None:
+        click.echo(terminal.plain(f"not both are text: {a}, {b}"))
+    elif not text:
+        terminal.note(f"{a}, {b}: no line differs")
+    elif sys.stdout.isatty():
+        click.echo(visible(text.decode("utf-8"), keep="\n\t"), nl=False)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text)
+
+
+def _told(side: Side) -> str:
+    if side.content is None:
+        return "no file"
+    return f"{Path(side.path).name} ({side.label}, {terminal.size(len(side.content))})"
+
+
+commands = {"definitions history": history, "definitions diff": diff}

@@ -1,0 +1,265 @@
+"""What is known of the past of definitions: their revisions, what became of the contents, and who may have changed them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from holdfast import defining
+from holdfast.definitions import authors, comparing, reading, versions
+from holdfast.definitions.authors import Who
+from holdfast.definitions.comparing import Difference, Side
+from holdfast.definitions.versions import Version
+from holdfast.errors import BlobDamaged, NotFound, UsageError
+from holdfast.store import definitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    import apsw
+
+    from holdfast.definitions.ledger import Texts
+    from holdfast.home import Home
+    from holdfast.store.definitions import Revision
+
+NOW = "now"
+KEPT, REMOVED, MISSING = "kept", "removed", "missing"
+_MOST_FILES_ASKED = 8  # of which git is asked who changed them, for one history
+_MOST_ASKED = 200  # revisions of which agents are asked about, the newest
+
+
+@dataclass(slots=True)
+class History:
+    """The revisions of a name, or of all.
+
+    Attributes:
+        versions: the oldest first.
+        batches: how many changes were seen at once, by batch.
+        who: by revision, whoever may have made it, the surest first.
+    """
+
+    name: str | None
+    versions: list[Version]
+    batches: dict[str, int] = field(default_factory=dict)
+    who: dict[str, list[Who]] = field(default_factory=dict)
+
+    def of_path(self, path: str | None) -> list[Version]:
+        """Those of one file, also where it lay before; of all for None.
+
+        Raises:
+            NotFound: none of its files lies or lay there.
+        """
+        if path is None:
+            return self.versions
+        real = os.path.realpath(path)
+        rows = [one.row for one in self.versions]
+        ends = {versions.now_at(rows, one).id for one in rows if real in (one.path, one.path_before)}
+        out = [one for one in self.versions if versions.now_at(rows, one.row).id in ends]
+        if not out:
+            there = ", ".join(sorted({one.path for one in rows})[:5])
+            raise NotFound(f"no definition of this name was seen at {path}", hint=f"there is {there}")
+        return out
+
+
+def of_name(home: Home, name: str, tool: str | None = None) -> History:
+    """The history of a definition.
+
+    Args:
+        home: where it is recorded; folded before.
+        name: as its file says it, now or once.
+        tool: whose definition it is; None: of all that have this name.
+
+    Raises:
+        NotFound: none of this name was ever seen.
+    """
+    with contextlib.closing(home.reader()) as db:
+        rows = definitions.of_files_of(db, name, tool)
+        out = History(name, versions.of_name(rows, name))
+        if not out.versions:
+            raise NotFound(
+                f"no definition called {name[:80]!r} was ever seen",
+                hint="`holdfast definitions history` without a name lists all that were",
+            )
+        out.batches = definitions.batch_sizes(db, (one.row for one in out.versions))
+    return out
+
+
+def of_all(home: Home) -> History:
+    """Every revision there is; versions have no numbers then, which count within a name."""
+    with contextlib.closing(home.reader()) as db:
+        rows = definitions.every(db)
+        return History(None, [Version(one, None) for one in rows], definitions.batch_sizes(db, rows))
+
+
+# ── contents ──
+
+
+class Contents:
+    """Every content that is kept, and what became of the others."""
+
+    def __init__(self, texts: Texts, purged: Collection[str]) -> None:
+        self._texts = texts
+        self._purged = purged
+
+    def state_of(self, sha256: str | None) -> str | None:
+        """What became of a content, without reading it: KEPT, REMOVED for good, or MISSING; None: there was none."""
+        if sha256 is None:
+            return None
+        if self._texts.has(sha256):
+            return KEPT
+        return REMOVED if sha256 in self._purged else MISSING
+
+    def get(self, row: Revision) -> bytes:
+        """What a file had after a revision.
+
+        Raises:
+            NotFound: the file was removed then, or its content since (`definition_purge`).
+            BlobDamaged: its content is not there, or not what it was.
+        """
+        if row.sha256 is None:
+            raise NotFound(f"{row.path} was removed then", hint="name the version before")
+        state = self.state_of(row.sha256)
+        if state == REMOVED:
+            raise NotFound(
+                f"the content {versions.short(row.sha256)} was removed for good by `holdfast definitions purge`",
+                hint="a backup of the home may have it",
+            )
+        if state == MISSING:
+            raise BlobDamaged(self._texts.directory / row.sha256, "the content is not there any more")
+        return self._texts.get(row.sha256)
+
+    def read(self, sha256: str | None) -> bytes | None:
+        """A content; None: there is none, or it cannot be had."""
+        try:
+            return None if sha256 is None else self._texts.get(sha256)
+        except BlobDamaged:
+            return None
+
+
+def contents(home: Home) -> Contents:
+    """Every content that is kept in a home."""
+    with contextlib.closing(home.reader()) as db:
+        purged = definitions.purged(db)
+    return Contents(defining.ledger_of(home).texts, purged)
+
+
+# ── differences ──
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two moments of a definition; None: there was no file, or what lies there now."""
+
+    before: Version | None
+    after: Version | None
+    difference: Difference
+    sides: tuple[Side, Side]
+
+
+def compare(
+    home: Home,
+    found: list[Version],
+    wanted: tuple[str, ...],
+    moment_us: Callable[[str], int | None],
+) -> Compared:
+    """Compare two revisions, or one with what lies there now.
+
+    Args:
+        home: where the contents are.
+        found: to choose from.
+        wanted: nothing: the last change; one: from that to what lies there now; two: from the one to the other. `now` is what lies there.
+        moment_us: what a word is as a time.
+
+    Raises:
+        NotFound, UsageError, AmbiguousId: as `versions.find`.
+        BlobDamaged: a content is not there, or not what it was.
+    """
+    kept = contents(home)
+    if not wanted:
+        after = versions.last_change(found)
+        before = versions.before(found, after)
+        return _compared(before, after, _side(kept, before), _side(kept, after))
+    first, last = wanted[0], (wanted[1] if len(wanted) > 1 else NOW)
+    chosen = [None if word == NOW else versions.find(found, word, moment_us(word)) for word in (first, last)]
+    anchor = next((one for one in chosen if one is not None), None)
+    if anchor is None:
+        raise UsageError("`now` and `now` are the same", hint="name a revision")
+    sides = [_side(kept, one) if one is not None else _lying(found, anchor) for one in chosen]
+    return _compared(chosen[0], chosen[1], sides[0], sides[1])
+
+
+def _compared(before: Version | None, after: Version | None, a: Side, b: Side) -> Compared:
+    return Compared(before, after, comparing.compare(a, b), (a, b))
+
+
+def _side(kept: Contents, one: Version | None) -> Side:
+    if one is None or one.row.sha256 is None:
+        return Side(one.row.path if one else "", one.label if one else "", None)
+    label = f"{one.label}, {versions.short(one.row.sha256)}"
+    return Side(one.row.path, label, kept.get(one.row))
+
+
+def _lying(found: list[Version], anchor: Version) -> Side:
+    """What lies now where the file of a revision is."""
+    at = versions.now_at([one.row for one in found], anchor.row)
+    try:
+        return Side(at.path, NOW, reading.content(os.fsdecode(real_of(at))))
+    except FileNotFoundError:
+        return Side(at.path, NOW, None)
+    except OSError as exc:
+        raise NotFound(f"{at.path} cannot be read: {exc.strerror}", hint="name two revisions") from exc
+
+
+def real_of(row: Revision) -> bytes:
+    """Where the file of a revision lay then, whatever bytes its path has."""
+    return bytes.fromhex(row.path_bytes) if row.path_bytes else os.fsencode(row.path)
+
+
+# ── who ──
+
+
+def ask_who(home: Home, found: History, shown: list[Version]) -> None:
+    """Find out who may have made changes: what was said when they were made, calls of agents, commits. Nothing of it is kept."""
+    commits: dict[str, list[authors.Commit]] = {}
+    kept = contents(home)
+    with contextlib.closing(home.reader()) as db:
+        for one in reversed(shown[-_MOST_ASKED:]):
+            found.who[one.row.id] = [
+                who
+                for who in (_said(one.row), _agent(db, one), _commit(kept, one, commits))
+                if who is not None
+            ]
+
+
+def _said(row: Revision) -> Who | None:
+    if row.author is None and not row.own:
+        return None
+    grade = row.author_grade or ("observed" if row.own else "unknown")
+    return Who(authors.HOLDFAST, row.author or "holdfast", grade, row.reason or "it was written by Holdfast")
+
+
+def _agent(db: apsw.Connection, one: Version) -> Who | None:
+    row = one.row
+    if row.own or row.changed_us is None or row.sha256 == row.before_sha256:
+        return None
+    found = definitions.writers(db, row.path, row.changed_us, authors.SLACK_US)
+    return authors.writing(found, os.path.realpath(os.fsdecode(real_of(row))), row.changed_us)
+
+
+def _commit(kept: Contents, one: Version, commits: dict[str, list[authors.Commit]]) -> Who | None:
+    row = one.row
+    if row.own or row.sha256 == row.before_sha256:
+        return None
+    path = os.fsdecode(real_of(row))
+    if path not in commits:
+        if len(commits) >= _MOST_FILES_ASKED:
+            return None
+        commits[path] = authors.commits(path)
+    if not commits[path]:
+        return None
+    after, before = kept.read(row.sha256), kept.read(row.before_sha256)
+    if row.sha256 is not None and after is None:
+        return None
+    return authors.committed(commits[path], after, before, row.time_us)

@@ -1,0 +1,397 @@
+"""Give back contents that definitions had: one, or all of a snapshot. What is written over is kept first, and each file written is a new revision."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from holdfast import clock, defining
+from holdfast.definition_history import contents, real_of
+from holdfast.definitions import looking, putting, reading, registry, roots, tools, versions
+from holdfast.definitions.ledger import Known, Step
+from holdfast.definitions.putting import ChangedMeanwhile, Put
+from holdfast.errors import BlobDamaged, DefinitionRefused, NotFound, StoreError, UsageError
+from holdfast.ids import uuid7
+from holdfast.journal.blobs import sync_directory, write_all
+from holdfast.visible import printable_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from holdfast.definitions.ledger import Held
+    from holdfast.definitions.roots import Root
+    from holdfast.definitions.versions import Version
+    from holdfast.home import Home
+    from holdfast.store.definitions import Revision
+
+WRITTEN: Final = "written"
+THERE: Final = "there"
+_TRIES: Final = 5  # to write a file that others write at the same time
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A content that is to lie somewhere.
+
+    Attributes:
+        row: the revision that had it.
+        path: where it is to lie, without links.
+        root: the directory of definitions that this is in; None: in none, so that nothing of it is recorded.
+        content: its bytes.
+    """
+
+    row: Revision
+    path: bytes
+    root: Root | None
+    content: bytes
+
+    @property
+    def shown(self) -> str:
+        """Its path as text."""
+        return printable_path(os.fsdecode(self.path))
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What became of a goal.
+
+    Attributes:
+        state: WRITTEN, or THERE: the content lay there already.
+        revision: the new one; None: there is none, because nothing was written, or not among definitions.
+        replaced_sha256: of what lay there before, which is kept; None: nothing did.
+    """
+
+    goal: Goal
+    state: str
+    revision: str | None = None
+    replaced_sha256: str | None = None
+
+
+# ── which content, and where to ──
+
+
+def wanted(found: list[Version], path_given: bool) -> Version:  # noqa: FBT001 - one caller
+    """The version that is meant where none is named: the one before the last change.
+
+    Raises:
+        UsageError: there is none before, or several files have the name.
+    """
+    there = versions.lying(found)
+    if len(there) > 1 and not path_given:
+        raise UsageError(
+            f"{len(there)} files have this name: {', '.join(sorted(there)[:5])}",
+            hint="say which with --path, or name a revision with --revision",
+        )
+    last = versions.last_change(found)
+    before = versions.before(found, last)
+    if before is None or before.row.sha256 is None:
+        raise UsageError(
+            "it has no version before the last one",
+            hint="`holdfast definitions history NAME` lists what there is; name one with --revision",
+        )
+    return before
+
+
+def goal(home: Home, found: Iterable[Version], one: Version, to: Path | None) -> Goal:
+    """What has to be done for a version to lie where its file is now, or elsewhere.
+
+    Args:
+        home: where its content is kept.
+        found: the history, by which its file is followed.
+        one: the version.
+        to: a directory, or a file; None: where it lies now, or lay last.
+
+    Raises:
+        NotFound, BlobDamaged: its content cannot be had.
+        DefinitionRefused: it may not be written there.
+        UsageError: that is inside the home.
+    """
+    content = contents(home).get(one.row)
+    last = versions.now_at([each.row for each in found], one.row)
+    path = _target(one.row, to) if to is not None else os.path.realpath(os.fsdecode(real_of(last)))
+    return _goal(home, one.row, path, content, elsewhere=to is not None)
+
+
+def _target(row: Revision, to: Path) -> str:
+    given = os.fspath(to)
+    if os.path.isdir(given):  # noqa: PTH112 - text, whatever bytes it has
+        given = os.path.join(given, os.path.basename(os.fsdecode(real_of(row))))  # noqa: PTH118, PTH119
+    return os.path.realpath(given)
+
+
+def _goal(home: Home, row: Revision, path: str, content: bytes, *, elsewhere: bool) -> Goal:
+    if Path(path).is_relative_to(home.path.resolve()):
+        raise UsageError(f"{printable_path(path)} lies inside the home", hint="name a place outside of it")
+    root = root_of(home, row.tool, path, None if elsewhere else row.root)
+    if root is None and not elsewhere:
+        raise DefinitionRefused(
+            f"{printable_path(path)}: no directory of definitions is there any more that counts for {row.tool}",
+            hint="name another place with --to",
+        )
+    out = Goal(row, os.fsencode(path), root, content)
+    if root is not None and not root.writable and not _lies_there(out):
+        raise _read_only(out, root)
+    return out
+
+
+def _lies_there(one: Goal) -> bool:
+    try:
+        return reading.content(os.fsdecode(one.path)) == one.content
+    except OSError:
+        return False
+
+
+def _read_only(one: Goal, root: Root) -> DefinitionRefused:
+    return DefinitionRefused(
+        f"{one.shown}: this directory of the {root.tier} tier is not written",
+        hint="name another place with --to",
+    )
+
+
+def root_of(home: Home, tool: str, path: str, reached: str | None = None) -> Root | None:
+    """The directory of definitions that a path is in, seen from there or from the current directory; None: it is no place for a definition.
+
+    Args:
+        home: whose settings say where definitions lie.
+        tool: whose definition it is.
+        path: without links.
+        reached: the directory through which a file is reached that lies in none, by a link.
+    """
+    today = clock.date_in(home.now_us(), UTC)
+    if not reading.is_named(os.path.basename(path), tools.TOOLS[tool]):  # noqa: PTH119
+        return None
+    seen_from = (os.path.dirname(path), *([os.path.dirname(reached)] if reached else []), _here())  # noqa: PTH120
+    found: list[Root] = []
+    for directory in seen_from:
+        found += roots.find(home.settings, directory, str(Path.home()), today).found
+    ours = [one for one in found if one.tool == tool]
+    around = [one for one in ours if path.startswith(f"{one.real.rstrip('/')}/")]
+    linked = next((one for one in ours if printable_path(one.real) == reached), None)
+    return max(around, key=lambda one: len(one.real), default=linked)
+
+
+def _here() -> str:
+    try:
+        return os.path.realpath(os.getcwd())  # noqa: PTH109
+    except FileNotFoundError:
+        return "/"
+
+
+# ── writing ──
+
+
+def restore(home: Home, goals: list[Goal], reason: str) -> list[Restored]:
+    """Write contents into files, and record it.
+
+    Args:
+        home: where it is recorded.
+        goals: what is to lie where, each path once.
+        reason: why, as it is recorded.
+
+    Raises:
+        DefinitionsBusy: another process looks at definitions, or writes one.
+        DefinitionRefused: a file cannot be told from others any more, or others write it all the time.
+        StoreError, AppendFailed: the system refused; what was written by then is recorded.
+    """
+    ours = [one for one in goals if one.root is not None]
+    kept = defining.ledger_of(home)
+    done: dict[bytes, Restored] = {}
+    for attempt in range(_TRIES):
+        try:
+            with kept.held() as held:
+                looking.look(
+                    held, {one.root.real: one.root for one in ours if one.root}.values(), home.now_us()
+                )
+                done |= _written(held, ours, reason, home.now_us())
+            break
+        except ChangedMeanwhile as exc:
+            if attempt == _TRIES - 1:
+                raise DefinitionRefused(
+                    "others write these files all the time", hint="end them, then run the same command again"
+                ) from exc
+        except OSError as exc:
+            place = os.fsdecode(exc.filename) if exc.filename else "a definition"
+            raise StoreError(
+                f"{printable_path(place)}: {exc.strerror}",
+                hint="make room or repair access, then run the same command again; what was written is recorded",
+            ) from exc
+    done |= {one.path: _put_outside(one) for one in goals if one.root is None}
+    return [done[one.path] for one in goals]
+
+
+def _written(held: Held, goals: list[Goal], reason: str, now_us: int) -> dict[bytes, Restored]:
+    before = {one.path: held.index.known.get(one.path) for one in goals}
+    todo = []
+    for one in goals:
+        known = before[one.path]
+        if known is None or known.sha256 != one.sha256:
+            todo.append(one)
+    batch = uuid7() if len(todo) > 1 else None
+    puts = [_put(held, one, reason, now_us, batch) for one in todo]
+    ids = dict(zip((one.path for one in puts), putting.put(held, puts), strict=True)) if puts else {}
+    return {
+        one.path: Restored(
+            one,
+            WRITTEN if one.path in ids else THERE,
+            ids.get(one.path),
+            known.sha256 if (known := before[one.path]) is not None and one.path in ids else None,
+        )
+        for one in goals
+    }
+
+
+def _put(held: Held, one: Goal, reason: str, now_us: int, batch: str | None) -> Put:
+    root = one.root
+    assert root is not None
+    if not root.writable:
+        raise _read_only(one, root)
+    tool, path, time_ns = tools.TOOLS[root.tool], os.fsdecode(one.path), time.time_ns()
+    begins = f"{root.real.rstrip('/')}/"
+    inner = path.removeprefix(begins) if path.startswith(begins) else os.path.basename(path)  # noqa: PTH119
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
+    file = reading.File(root, path, path, inner, suffix, 0, None)
+    place = registry.place_of(file, tool, one.content)
+    if place is None:
+        raise DefinitionRefused(f"{one.shown} would be no definition", hint="name another file with --to")
+    known = held.index.known.get(one.path)
+    previous = known.revision if known else held.index.gone.get(one.path)
+    fields: Json = {
+        "name": place.name,
+        "operation": "restore",
+        "tool": root.tool,
+        "tier": root.tier,
+        "path": one.shown,
+        "root": printable_path(root.real),
+        "path_bytes": one.path.hex() if one.shown != path else None,
+        "hash_before": known.sha256 if known else None,
+        "hash_after": one.sha256,
+        "size_bytes": len(one.content),
+        "previous": previous,
+        "name_before": known.name if known and known.name != place.name else None,
+        "changed_at": clock.iso(time_ns // 1_000),
+        "validity": place.verdict.validity,
+        "score": place.verdict.score,
+        "batch": batch,
+        "own": True,
+        "author": _user(),
+        "author_grade": "observed",
+        "reason": reason,
+    }
+    step = Step(
+        body={
+            "kind": "definition.revised",
+            "time": now_us,
+            "key": f"definition:{previous or ''}:{one.path.hex()}:{one.sha256}",
+            "fields": {name: value for name, value in fields.items() if value is not None},
+        },
+        path=one.path,
+        known=Known(
+            root.tool, place.name, root.tier, printable_path(root.real), one.sha256, len(one.content), ""
+        ),
+        only_if=one.sha256,
+    )
+    return Put(one.path, one.content, known.sha256 if known else None, step, time_ns)
+
+
+def _user() -> str | None:
+    """Whose process this is; None: the system does not know the name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return None
+
+
+def _put_outside(one: Goal) -> Restored:
+    """Write a file that is no definition, where none is. Raises DefinitionRefused, StoreError."""
+    path = Path(os.fsdecode(one.path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except FileExistsError:
+        with contextlib.suppress(OSError):
+            if reading.content(os.fsdecode(one.path)) == one.content:
+                return Restored(one, THERE)
+        raise DefinitionRefused(
+            f"{one.shown}: another file stands there, which is no definition and would not be kept",
+            hint="move it away, or name another place with --to",
+        ) from None
+    except OSError as exc:
+        raise StoreError(f"{one.shown}: {exc.strerror}", hint="make room or repair access") from exc
+    try:
+        try:
+            write_all(fd, one.content)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        sync_directory(path.parent)
+    except OSError as exc:
+        path.unlink(missing_ok=True)
+        raise StoreError(f"{one.shown}: {exc.strerror}", hint="make room or repair access") from exc
+    return Restored(one, WRITTEN)
+
+
+# ── a snapshot ──
+
+
+def goals_of(
+    home: Home, every: list[Revision], chosen: list[Revision], to: Path | None
+) -> tuple[list[Goal], list[tuple[str, str]]]:
+    """What has to be done for files to be as they were, and what cannot be (path, why).
+
+    Args:
+        home: where their contents are kept.
+        every: all revisions, by which files are followed.
+        chosen: the revisions that they had.
+        to: a directory that they are all to lie in, by tool and tier; None: where each lies now, or lay last.
+    """
+    kept = contents(home)
+    places = _places(every, chosen) if to is None else _below(chosen, to)
+    goals, left = [], []
+    for row in chosen:
+        try:
+            content = kept.get(row)
+            goals.append(_goal(home, row, places[row.id], content, elsewhere=to is not None))
+        except (DefinitionRefused, NotFound, BlobDamaged) as exc:
+            left.append((row.path, str(exc)))
+    return goals, left
+
+
+def _places(every: list[Revision], chosen: list[Revision]) -> dict[str, str]:
+    """Where each file lies now; where two came to lie in one place, where each lay then."""
+    now = {row.id: versions.now_at(every, row) for row in chosen}
+    taken: dict[str, int] = {}
+    for row in chosen:
+        taken[now[row.id].path] = taken.get(now[row.id].path, 0) + 1
+    return {
+        row.id: os.path.realpath(os.fsdecode(real_of(now[row.id] if taken[now[row.id].path] == 1 else row)))
+        for row in chosen
+    }
+
+
+def _below(chosen: list[Revision], to: Path) -> dict[str, str]:
+    """A place below a directory for each: by tool and tier, and a number where a tier has several roots."""
+    numbered: dict[tuple[str, str | None], list[str]] = {}
+    out = {}
+    for row in chosen:
+        mine = numbered.setdefault((row.tool, row.tier), [])
+        root = row.root or os.path.dirname(row.path)  # noqa: PTH120
+        if root not in mine:
+            mine.append(root)
+        number = f"-{mine.index(root) + 1}" if mine.index(root) else ""
+        path = os.fsdecode(real_of(row))
+        inner = path[len(root) + 1 :] if path.startswith(f"{root}/") else os.path.basename(path)  # noqa: PTH119
+        out[row.id] = os.path.realpath(to / f"{row.tool}-{row.tier or 'unknown'}{number}" / inner)
+    return out
