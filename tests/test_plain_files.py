@@ -53,7 +53,7 @@ def listening(path):
         (listening, NO_FILE),
         (lambda path: path.mkdir(), NO_FILE),
         (lambda path: path.symlink_to("/dev/zero"), NO_FILE),
-        (lambda path: path.symlink_to("/dev/tty"), ""),  # whose it is depends on who asks
+        (lambda path: path.symlink_to("/dev/tty"), None),  # whose it is depends on who asks
         (lambda path: path.symlink_to(path), os.strerror(errno.ELOOP)),
         (lambda _: None, os.strerror(errno.ENOENT)),
     ],
