@@ -1,4 +1,4 @@
-"""Read a plain file whatever stands where it should: the whole of it at once, or not at all. A pipe is never waited for."""
+"""Read a plain file whatever stands where it should: at once, or not at all. A pipe is never waited for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NO_FILE: Final = "it is no plain file"
 
 
 def content_of(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES, *, follow: bool = True) -> bytes:
-    """What stands in a plain file.
+    """All that stands in a plain file.
 
     Args:
         path: of the file.
@@ -22,6 +22,15 @@ def content_of(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES, *, fo
     Raises:
         OSError: it cannot be read, is larger, or is no plain file; `strerror` is the reason, for people.
     """
+    with os.fdopen(opened(path, follow=follow), "rb") as file:
+        found = file.read(most_bytes + 1)
+    if len(found) > most_bytes:
+        raise OSError(errno.EFBIG, f"it has more than {most_bytes:,} bytes", os.fspath(path))
+    return found
+
+
+def opened(path: str | os.PathLike[str], *, follow: bool = True) -> int:
+    """A plain file, open for reading; the descriptor is the caller's to close. Raises OSError as `content_of`."""
     named = os.fspath(path)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
@@ -32,13 +41,7 @@ def content_of(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES, *, fo
         if exc.errno == errno.ENXIO or (exc.errno == errno.ELOOP and not follow):  # a socket; a link
             raise OSError(exc.errno, _NO_FILE, named) from exc
         raise
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, _NO_FILE, named)
-        with os.fdopen(fd, "rb", closefd=False) as file:
-            found = file.read(most_bytes + 1)
-    finally:
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-    if len(found) > most_bytes:
-        raise OSError(errno.EFBIG, f"it has more than {most_bytes:,} bytes", named)
-    return found
+        raise OSError(errno.EINVAL, _NO_FILE, named)
+    return fd

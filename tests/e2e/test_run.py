@@ -165,6 +165,50 @@ def test_of_a_huge_log_only_what_is_shown_is_read(home, start):
     assert told["text"].endswith("\nä\nlast\n")
 
 
+PIPES = (
+    "lock",
+    "start.json",
+    "child.json",
+    "exit.json",
+    "stop.json",
+    "told",
+    "linked",
+    "out.log",
+    "../settled",
+    "../spec.json",
+)
+
+
+def test_pipes_in_an_agents_directory_hold_up_nobody(ask, run, home, start):
+    """An agent knows where that is, and one that tries it harms its own answers, not those about others."""
+    agents = {start("exit 3", "--name", name.rpartition("/")[2]): name for name in PIPES}
+    for agent in agents:
+        over(home, agent)
+    ask("ps", "--all")  # what is settled is not looked at any more
+    for agent, name in agents.items():
+        path = room(home, agent) / name
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+    assert {one["id"] for one in ask("ps", "--all")["agents"]} == set(agents)
+    assert "it is no plain file" in run("logs", "out.log").stderr
+    assert run("sessions").returncode == 0
+
+
+@pytest.mark.parametrize("number", [10**400, 10**30], ids=["401 digits", "31 digits"])
+def test_numbers_that_no_process_has_are_unknown(ask, home, start, number):
+    agent = start("exit 3")
+    over(home, agent)
+    path = room(home, agent) / "exit.json"
+    said = json.loads(path.read_text())
+    path.write_text(
+        json.dumps(said | dict.fromkeys(("user_us", "ended_us", "max_rss_bytes", "exit_code"), number))
+    )
+    told = one(ask, agent)
+    assert (told["exit_code"], told["cpu_s"], told["ended_at"]) == (None, None, None)
+    [life] = ask("attempts", agent)["attempts"]
+    assert life["max_rss_bytes"] is None
+
+
 def test_logs_follow_to_the_end(run, home, start, tmp_path):
     go = tmp_path / "go"
     agent = start(f"echo one; while [ ! -e {go} ]; do sleep 0.01; done; echo two")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
+from holdfast.plain_files import opened
 from holdfast.supervise import tools
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def written(sessions: list[str]) -> bytes:
 
 def _head(path: Path, most_bytes: int) -> bytes:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(opened(path), "rb") as file:
             return file.read(most_bytes)
     except OSError:
         return b""

@@ -18,6 +18,7 @@ import msgspec
 
 from holdfast import processes
 from holdfast.errors import SuperviseError
+from holdfast.plain_files import content_of
 from holdfast.supervise import process
 from holdfast.supervise import spec as specs
 from holdfast.supervise.spec import Spec  # noqa: TC001 - a field's type is looked at when it is read
@@ -30,6 +31,8 @@ AGAIN: Final = "again"
 _ALIVE: Final = frozenset({"running", "paused", "unshimmed"})
 ENDS: Final = frozenset({"stop", "kill"})  # what may be asked of a life so that it ends
 _ATTEMPT = re.compile(r"\d{4,9}")
+_MOST_NUMBER = 1 << 63
+_MOST_MARK_BYTES = 64  # of a file that holds a word or a number
 _MOST_FILE_BYTES = 8 << 20  # start.json holds an environment, of which the kernel takes a few MiB at most
 
 
@@ -209,7 +212,7 @@ def settled_path(directory: Path) -> Path:
 def is_settled(directory: Path) -> bool:
     """Whether an agent is over and told, and no attempt was made since. Much cheaper than a look."""
     try:
-        said = settled_path(directory).read_bytes()
+        said = content_of(settled_path(directory), _MOST_MARK_BYTES)
         return not attempt_directory(directory, int(said) + 1).exists()
     except (OSError, ValueError):
         return False
@@ -320,7 +323,7 @@ def _asked(room: Path) -> Asked | None:
 def told(room: Path) -> str:
     """How much of a life is recorded."""
     try:
-        return (room / "told").read_text("ascii").strip()
+        return content_of(room / "told", _MOST_MARK_BYTES).decode("ascii").strip()
     except (OSError, ValueError):
         return ""
 
@@ -349,12 +352,14 @@ def size_bytes(path: Path) -> int | None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        with path.open("rb") as file:
-            said = json.loads(file.read(_MOST_FILE_BYTES))
+        said = json.loads(content_of(path, _MOST_FILE_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None
 
 
 def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """A whole number, of those that the kernel has."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MOST_NUMBER:
+        return value
+    return None

@@ -6,6 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
+from holdfast.plain_files import opened
 from holdfast.supervise import look
 
 if TYPE_CHECKING:
@@ -45,13 +46,16 @@ class Output:
         self._attempt = attempt
         self._offset = 0
         if last_lines is not None or most_bytes is not None:
-            with contextlib.suppress(FileNotFoundError), self._path.open("rb", buffering=0) as file:
+            with contextlib.suppress(FileNotFoundError), self._open() as file:
                 self._offset = _start_of_last(file, last_lines, most_bytes)
         self.first_byte = self._offset
 
     @property
     def _path(self) -> Path:
         return look.attempt_directory(self._directory, self._attempt) / "out.log"
+
+    def _open(self) -> FileIO:
+        return os.fdopen(opened(self._path), "rb", buffering=0)
 
     def parts(self) -> Iterator[bytes]:
         """What is new at this moment, piece by piece. What is written while it is read comes next time, or never, if nobody asks."""
@@ -62,7 +66,7 @@ class Output:
             yield from self._new()
 
     def _new(self) -> Iterator[bytes]:
-        with contextlib.suppress(FileNotFoundError), self._path.open("rb", buffering=0) as file:
+        with contextlib.suppress(FileNotFoundError), self._open() as file:
             until = file.seek(0, os.SEEK_END)
             file.seek(self._offset)
             while self._offset < until:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast import processes
+from holdfast.plain_files import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,7 +37,7 @@ UNNAMED = 0  # who holds a lock, but has no number here: a process of another pi
 def lock_owner(path: Path | str) -> int | None:
     """The process that holds a POSIX write lock on a file; UNNAMED: one that cannot be named from here; None: none."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = opened(path, follow=False)
     except OSError:
         return None
     try:

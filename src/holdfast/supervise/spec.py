@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from holdfast.errors import SuperviseError
+from holdfast.plain_files import content_of
 from holdfast.supervise.inherited import Inherited
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def read(directory: Path) -> Spec:
     """
     path = directory / NAME
     try:
-        return msgspec.convert(json.loads(path.read_bytes()), Spec)
+        return msgspec.convert(json.loads(content_of(path)), Spec)
     except (OSError, ValueError, RecursionError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else str(exc)
         raise SuperviseError(
