@@ -93,6 +93,7 @@ EXITS = {
     "definitions snapshot": (3, *_HOME, 21, 30, 31, 32),
     "definitions snapshots": (3, *_ANSWERS, 21),
     "definitions purge": (*_ANSWERS, 21),
+    "definitions outcomes": (3, *_ANSWERS),
     "workspace list": _ANSWERS,
     "workspace move": (3, *_ANSWERS, 21),
     "redact check": (3, 41),

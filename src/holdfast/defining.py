@@ -12,7 +12,7 @@ import msgspec
 
 from holdfast import clock, door
 from holdfast.capture import sdk
-from holdfast.definitions import ledger, looking, roots, tools
+from holdfast.definitions import ledger, looking, looks, roots, tools
 from holdfast.definitions.ledger import Index, Known, Ledger
 from holdfast.definitions.roots import Root, Roots
 from holdfast.errors import StoreError
@@ -65,20 +65,33 @@ def look(
         SettingError: `definition_roots` names what it may not.
         StoreError, AppendFailed: the system refused; the next look finds the same.
     """
-    around = roots_around(home, directories)
-    with (kept or ledger_of(home)).held(wait_ms) as held:
+    there, now_us = roots_from(home, directories), home.now_us()
+    around = _together(there.values())
+    kept = kept or ledger_of(home)
+    with kept.held(wait_ms) as held:
         found = each_once([*around.found, *(known_roots(held.index) if everywhere else ())])
-        out = looking.look(held, found, home.now_us())
+        out = looking.look(held, found, now_us)
+        broken = [path for path, _ in out.unreadable]
+        reached = {printable_path(cwd): looks.reach(of.found, broken) for cwd, of in there.items()}
+        out.looks = looks.note(kept, reached, now_us)
     out.unreadable = list(dict.fromkeys([*around.unreadable, *out.unreadable]))
     return out
 
 
 def roots_around(home: Home, directories: Iterable[str]) -> Roots:
     """The directories of definitions that count in working directories, each once. Raises SettingError."""
-    today = clock.date_in(home.now_us(), UTC)
+    return _together(roots_from(home, directories).values())
+
+
+def roots_from(home: Home, directories: Iterable[str]) -> dict[str, Roots]:
+    """The directories of definitions that count in each of some working directories. Raises SettingError."""
+    today, user = clock.date_in(home.now_us(), UTC), str(Path.home())
+    return {each: roots.find(home.settings, each, user, today) for each in dict.fromkeys(directories)}
+
+
+def _together(found: Iterable[Roots]) -> Roots:
     out = Roots()
-    for directory in dict.fromkeys(directories):
-        there = roots.find(home.settings, directory, str(Path.home()), today)
+    for there in found:
         out.found += there.found
         out.unreadable += there.unreadable
     out.found = each_once(out.found)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import apsw
 
 from holdfast import clock, defining, door
-from holdfast.definitions import ledger, looking, scanning, tools, trouble
+from holdfast.definitions import ledger, looking, looks, scanning, tools, trouble
 from holdfast.definitions.scanning import Scan
 from holdfast.errors import DefinitionsBusy, HoldfastError, SettingError, StoreError
 from holdfast.home import Home
@@ -33,7 +33,7 @@ from holdfast.store import asking, database, workspaces
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from holdfast.definitions.looking import Looked
@@ -52,6 +52,7 @@ _LATELY_US: Final = 7 * clock.DAY_US
 _MOST_DIRECTORIES: Final = 100
 _LOOKS_TO_SETTLE: Final = 3
 _GAP_TO_SCAN: Final = 4  # times what a scan takes lies between two that notes bring forward
+_NOTE_EVERY_S: Final = 60.0  # looks are recorded more seldom (`definitions/looks.py`)
 _LOCK_WAIT_MS: Final = 100
 _BUSY_AGAIN_S: Final = 0.05
 _AGAIN_AFTER_S: Final = 1.0
@@ -196,6 +197,11 @@ class _Round:
         self._counting: list[Root] = []  # what counts there
         self._known: list[Root] = []  # where definitions were ever found
         self._roots: list[Root] = []
+        self._seen_from: dict[str, list[Root]] = {}  # the same by directory
+        self._reached: dict[str, looks.Reach] = {}  # the same as looks tell it
+        self._reached_of: tuple[object, object] | None = None
+        self._noted: dict[str, looks.Reach] = {}  # what a recorded look reached
+        self._note_due_s = 0.0
         self._taken: Scan | None = None
         self._before: Scan | None = None  # the last one, while something changes
         self._changing_since_s = self._looked_s = 0.0
@@ -231,12 +237,14 @@ class _Round:
             if not told:
                 return
             self._pause(self._scanned_s + _GAP_TO_SCAN * self._scan_takes_s)
-        now_s = time.monotonic()
+        now_s, now_us = time.monotonic(), self._home.now_us()
         self._see_to_roots(now_s)
         scan = self._scan()
         if scan.places != self._places:
             self._watch(scan)
         self._decide(scan, now_s)
+        if self._taken == scan and self._before is None:
+            self._note_looks(now_s, now_us)
         self._tell_of_notes()
         self._tell(self._view())
 
@@ -324,6 +332,43 @@ class _Round:
     def _changed(self, operation: str, name: str) -> None:
         self._last = {"at": clock.iso(clock.now_us()), "operation": operation, "name": name}
 
+    def _note_looks(self, now_s: float, now_us: int) -> None:
+        """Record now and then, where agents are at work, that what is recorded was all that lay there at the last scan."""
+        of = (self._seen_from, self._unreadable)
+        if self._reached_of is None or any(a is not b for a, b in zip(self._reached_of, of, strict=True)):
+            broken = [path for path, _ in self._unreadable]
+            self._reached = {cwd: looks.reach(found, broken) for cwd, found in self._seen_from.items()}
+            self._reached_of = of
+        reached = self._reached
+        looks.watch(self._ledger, reached, now_us)
+        new = (
+            set()
+            if reached is self._noted
+            else {cwd for cwd in reached if self._noted.get(cwd) != reached[cwd]}
+        )
+        if now_s < self._note_due_s and not new:
+            return
+        self._note_due_s = now_s + _NOTE_EVERY_S
+        if lately := {_real(place) for place in self._active(now_us - 2 * looks.EVERY_US)} | new:
+            try:
+                with self._ledger.held(_LOCK_WAIT_MS):
+                    looks.note(self._ledger, {cwd: reached[cwd] for cwd in lately & reached.keys()}, now_us)
+            except DefinitionsBusy:
+                return
+            except (HoldfastError, OSError) as exc:
+                self._trouble("look", f"that nothing changed cannot be recorded, tried again: {_words(exc)}")
+                return
+        self._noted = reached
+
+    def _active(self, since_us: int) -> list[str]:
+        """Where sessions did something since."""
+        with (
+            contextlib.suppress(StoreError, apsw.Error),
+            contextlib.closing(database.open_reader(self._home.path)) as db,
+        ):
+            return workspaces.recent(db, since_us, _MOST_DIRECTORIES)
+        return []
+
     def _read_rules_again(self) -> None:
         """What is recorded passes today's rules of redaction."""
         rules = _mark(self._home.rules_path)
@@ -369,12 +414,12 @@ class _Round:
         """Every directory that counts where sessions work, and those of the user, of plugins and of the machine."""
         directories = [place for place in self._directories if os.path.isdir(place)]  # noqa: PTH112
         try:
-            out = list(_around(self._home, directories))
+            out, self._seen_from = _around(self._home, directories)
             self._trouble("settings", None)
         except SettingError as exc:
             self._trouble("settings", f"definition_roots is passed over: {exc}")
             without = Home(dataclasses.replace(self._home.settings, definition_roots={}))
-            out = list(_around(without, directories))
+            out, self._seen_from = _around(without, directories)
         return out
 
     def _watch(self, scan: Scan) -> None:
@@ -423,9 +468,17 @@ _UNTOLD = "the system does not tell of every change, so some are found only by l
 _OVERFLOW = "the system told of more changes at once than it keeps; all files are looked at"
 
 
-def _around(home: Home, directories: list[str]) -> Iterator[Root]:
-    yield from (root for root in defining.roots_around(home, ["/"]).found if root.tier != tools.PROJECT)
-    yield from defining.roots_around(home, directories).found
+def _around(home: Home, directories: list[str]) -> tuple[list[Root], dict[str, list[Root]]]:
+    """What counts everywhere and in some directories, and by directory."""
+    everywhere = [root for root in defining.roots_around(home, ["/"]).found if root.tier != tools.PROJECT]
+    there = {cwd: of.found for cwd, of in defining.roots_from(home, directories).items()}
+    every = [*everywhere, *(root for found in there.values() for root in found)]
+    return every, {_real(cwd): found for cwd, found in there.items()}
+
+
+def _real(directory: str) -> str:
+    """A directory as looks name it."""
+    return printable_path(os.path.realpath(directory))
 
 
 def _as_it_is(root: Root) -> Root:

@@ -20,6 +20,7 @@ from holdfast.cli.app import COMMANDS
 from holdfast.journal import segments
 from tests import old_layouts, warm
 from tests.checkpoint.builders import git, made
+from tests.e2e import linked
 from tests.e2e.test_definition_history import write_transcript
 from tests.e2e.test_redact_apply import DOOR
 from tests.recover.builders import agent_call, rich
@@ -362,6 +363,7 @@ def _ask_about_definitions(ask, place, claude):
         root.mkdir(parents=True)
     for root in (claude, work / ".claude"):
         (root / "agents" / "ops.md").write_text("---\nname: ops\ndescription: x\n---\n")
+        os.utime(root / "agents" / "ops.md", (1e9, 1e9))
     says = "name: rich\ndescription: x\ntools: Read\nmodel: opus\ntype: t\ncapabilities: [c]\nspecialisations: [s]\n"
     (claude / "agents" / "rich.md").write_text(f"---\n{says}---\nDo it.\n")
     (claude / "agents" / "linked.md").symlink_to("rich.md")
@@ -380,6 +382,7 @@ def _ask_about_definitions(ask, place, claude):
     for name in ("ops", "kit:ops", "none", "scout", "loop"):
         ask("definitions", "show", name, cwd=work)
         ask("definitions", "why", name, cwd=work)
+    _ask_about_texts_in_use(ask, claude, work)
     ask("definitions", "validate", code=42, cwd=work)
     ask("definitions", "validate", str(claude / "agents" / "rich.md"), cwd=work)
     _ask_about_revisions(ask, place)
@@ -430,6 +433,25 @@ def _ask_about_revisions(ask, place):
     words = (*settings, *restore, "--snapshot", "last", "--dry-run")
     ask(*words, cwd=work, code=26, shape="holdfast restore definition")
     ask("definitions", "purge", "--older-than", "0", "--dry-run")
+
+
+def _ask_about_texts_in_use(ask, claude, work):
+    """Agents at work and ended, with a text that changed while their session ran; enough runs of one text, and of another one."""
+    ops, now = work / ".claude" / "agents" / "ops.md", time.time() / 60
+    minutes = now - linked.DAY_US / 60e6
+    first = [linked.Agent("ops", minutes - 20 + number / 10) for number in range(21)]
+    linked.session(claude / "projects", work, minutes - 30, first)
+    ops.write_text("---\nname: ops\ndescription: y\n---\n" + "Go.\n" * 99)
+    ask("definitions", "list", cwd=work)
+    second = [linked.Agent("ops", minutes + 2 + number / 10, model="m") for number in range(21)]
+    linked.session(claude / "projects", work, minutes + 1, second)
+    name = linked.session(
+        claude / "projects", work, minutes - 1, [linked.Agent("ops", minutes + 3, ends=None)]
+    )
+    ask("show", name, cwd=work)
+    ask("tree", name, cwd=work)
+    ask(shape="holdfast", cwd=work)
+    ask("definitions", "outcomes", "ops", cwd=work)
 
 
 AT_WORK = "55555555-5555-4555-8555-555555555555"

@@ -476,6 +476,7 @@ def translate_meta(entry: Entry) -> Translation:
         depth=count_in(meta.get("spawnDepth")),
         model=text_in(meta.get("model")),
         background={"background": True, "foreground": False}.get(text_in(meta.get("requestShape")) or ""),
+        built_in=built_in if isinstance(built_in := meta.get("isBuiltIn"), bool) else None,
     )
     facts: list[tuple[str, ev.Data]] = [("agent.started", started)]
     if meta.get("finished") is True:

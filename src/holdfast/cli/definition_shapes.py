@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast import clock, defining
-from holdfast.cli import terminal
+from holdfast.cli import answers, terminal
 from holdfast.definitions import registry, tools
 from holdfast.errors import DefinitionsBusy, HoldfastError, NotFound
+from holdfast.store import uses
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
@@ -64,6 +66,58 @@ def named(found: Found, name: str) -> list[Definition]:
         NotFound: there is none.
     """
     return found.the(name)
+
+
+@dataclass(frozen=True, slots=True)
+class LastUsed:
+    """When agents of each name started last, by (tool, name); None in place of it all: nobody can tell."""
+
+    at: dict[tuple[str, str], int | None] | None
+
+    def answer(self, one: Definition) -> Json:
+        """As `definitions list` has it."""
+        if self.at is None:
+            return {"used": None, "last_used_at": None}
+        names = self._names(one)
+        times = [us for name in names if (us := self.at.get(name)) is not None]
+        return {
+            "used": any(name in self.at for name in names),
+            "last_used_at": clock.iso(max(times, default=None)),
+        }
+
+    def words(self, one: Definition, now_us: int) -> str:
+        """How long ago, for people."""
+        found = self.answer(one)
+        if found["used"] is None:
+            return "?"
+        if not found["used"]:
+            return "never"
+        return terminal.age(clock.parse_us(found["last_used_at"]), now_us)
+
+    def _names(self, one: Definition) -> list[tuple[str, str]]:
+        """Under which names its agents may have run: a plugin's answer to their plain name, too."""
+        plain = one.name.rpartition(":")[2] if one.shown.file.root.plugin is not None else one.name
+        return [(one.tool, name) for name in dict.fromkeys((one.name, plain))]
+
+
+def last_used(context: Context) -> LastUsed:
+    """When agents of each name started last, as far as is recorded. History is read as long as the first screen reads it before it answers."""
+    try:
+        report = answers.catch_up(context.home, limit_s=context.settings.first_answer_s)
+        db = context.home.reader()
+    except HoldfastError as exc:
+        terminal.note(f"note: when definitions were used last cannot be told: {exc}")
+        return LastUsed(None)
+    if not report.done and not report.busy and report.files_total:
+        terminal.note(
+            f"note: {report.files_done} of {report.files_total} files of history imported so far, so `used` is not certain yet"
+        )
+    try:
+        return LastUsed(
+            {(tools.of_source(source), name): us for (source, name), us in uses.last_used(db).items()}
+        )
+    finally:
+        db.close()
 
 
 def definition(one: Definition) -> Json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from holdfast import clock
 from holdfast.cli import definition_shapes as shapes
 from holdfast.cli import terminal
 from holdfast.cli.app import COMMANDS, Context
@@ -44,7 +45,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/r
 @click.command(
     "list",
     help=COMMANDS["definitions list"][1]
-    + "\n\nOf each name the file that counts in the current directory. `hides` counts the files that would count without it.",
+    + "\n\nOf each name the file that counts in the current directory. `hides` counts the files that would count without it, "
+    "`used` says how long ago an agent of that name started last, anywhere.",
 )
 @click.option("--tool", type=click.Choice(list(tools.TOOLS)), help="Of this tool only.")
 @click.option("--tier", type=click.Choice(tools.TIERS), help="Of this tier only.")
@@ -73,18 +75,19 @@ def list_(
         and _is_of(one.shown, kind)
         and _can(one.shown, capability)
     ]
+    used = shapes.last_used(context)
     if as_json:
         terminal.print_json(
             {
                 "cwd": printable_path(found.cwd),
-                "definitions": [shapes.definition(one) for one in shown],
+                "definitions": [shapes.definition(one) | used.answer(one) for one in shown],
                 "roots": [shapes.root(one) for one in found.roots],
                 "unseen": shapes.unseen(one.tool for one in shown),
                 "unreadable": shapes.unreadable(found),
             }
         )
         return
-    _say_list(found, shown)
+    _say_list(context, found, shown, used)
 
 
 def _is_of(place: Place, kind: str | None) -> bool:
@@ -100,7 +103,8 @@ def _can(place: Place, words: str | None) -> bool:
     return any(words.casefold() in one.casefold() for one in said)
 
 
-def _say_list(found: Found, shown: list[Definition]) -> None:
+def _say_list(context: Context, found: Found, shown: list[Definition], used: shapes.LastUsed) -> None:
+    now_us = _now_us(context)
     if shown:
         table = terminal.table(
             "name",
@@ -110,8 +114,9 @@ def _say_list(found: Found, shown: list[Definition]) -> None:
             "size",
             "check",
             "hides",
+            "used",
             "file",
-            right=("size", "check", "hides"),
+            right=("size", "check", "hides", "used"),
             flexible=("file", "name"),
         )
         for one in shown:
@@ -125,6 +130,7 @@ def _say_list(found: Found, shown: list[Definition]) -> None:
                 size(place),
                 check(place),
                 str(len(one.shadowed) or "-"),
+                used.words(one, now_us),
                 terminal.safe(near(place.file.path, found.cwd), 200),
             )
         terminal.console().print(table)
@@ -213,15 +219,15 @@ def _problems(shown: list[Definition]) -> Iterator[tuple[Definition, Finding]]:
 @click.pass_obj
 def show(context: Context, name: str, cwd: str | None, as_json: bool) -> None:  # noqa: FBT001
     found = shapes.looked(context, cwd)
-    ones = shapes.named(found, name)
+    ones, used = shapes.named(found, name), shapes.last_used(context)
     if as_json:
-        definitions = [shapes.definition(one) | {"text": _text(one.shown)} for one in ones]
+        definitions = [shapes.definition(one) | used.answer(one) | {"text": _text(one.shown)} for one in ones]
         terminal.print_json({"cwd": printable_path(found.cwd), "name": name, "definitions": definitions})
         return
     for number, one in enumerate(ones):
         if number:
             click.echo()
-        _say_one(found, one)
+        _say_one(context, found, one, used)
 
 
 def _text(place: Place) -> str | None:
@@ -232,7 +238,7 @@ def _text(place: Place) -> str | None:
         return None
 
 
-def _say_one(found: Found, one: Definition) -> None:
+def _say_one(context: Context, found: Found, one: Definition, used: shapes.LastUsed) -> None:
     place = one.shown
     facts = [
         one.tool,
@@ -243,7 +249,7 @@ def _say_one(found: Found, one: Definition) -> None:
     click.echo(
         terminal.plain(f"{one.name[:_NAME_CHARS]}  {', '.join(facts)}  {near(place.file.path, found.cwd)}")
     )
-    for label, said in _facts(one):
+    for label, said in (*_facts(one), ("last used", _ago(used.words(one, _now_us(context))))):
         click.echo(terminal.plain(f"  {label:<16}{said}"))
     say_findings((*one.findings, *place.verdict.findings))
     text = _text(place)
@@ -252,6 +258,14 @@ def _say_one(found: Found, one: Definition) -> None:
         return
     click.echo()
     click.echo(visible(text.replace("\r\n", "\n"), keep="\n\t").rstrip("\n"))
+
+
+def _ago(words: str) -> str:
+    return {"?": "unknown", "never": "never, as far as is recorded"}.get(words, f"{words} ago")
+
+
+def _now_us(context: Context) -> int:
+    return clock.parse_us(context.settings.now) or clock.now_us()
 
 
 def _facts(one: Definition) -> Iterable[tuple[str, str]]:
@@ -304,7 +318,8 @@ def why(context: Context, name: str, cwd: str | None, as_json: bool) -> None:  #
     ones = shapes.named(found, name)
     unseen, also = shapes.unseen(one.tool for one in ones), found.also_called(name)
     if as_json:
-        definitions = [shapes.explained(one) for one in ones]
+        used = shapes.last_used(context)
+        definitions = [shapes.explained(one) | used.answer(one) for one in ones]
         terminal.print_json(
             {
                 "cwd": printable_path(found.cwd),

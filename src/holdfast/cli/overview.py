@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from holdfast import clock
-from holdfast.cli import answers, terminal
+from holdfast.cli import answers, links, terminal
 from holdfast.definitions import trouble
 from holdfast.recover import survey
 from holdfast.store import asking, lock, queries
@@ -65,6 +65,7 @@ def _show(context: Context, home: Home, report: ImportReport, *, as_json: bool, 
     found = queries.overview(db, now_us, context.stale_us, home.vitals())
     found["interrupted"] = survey.needing(db, found["sessions"])
     sweep = home.sweep(db, now_us)
+    found["definitions"] = links.overview(home, db, found["sessions"])
     if as_json:
         terminal.print_json(_answer(found, report, sweep, sample=sample))
     else:
@@ -95,6 +96,7 @@ def _answer(
         "by_state": found["by_state"],
         "totals": found["totals"],
         "interrupted": [s["id"] for s in found["interrupted"]],
+        "definitions": found["definitions"],
         "sweep": sweep,
         "sessions": found["sessions"],
     }
@@ -120,6 +122,7 @@ def _print(found: dict[str, Any], sweep: dict[str, Any], now_us: int) -> None:
         out.print("? inferred; `holdfast show SESSION` says from what", style="dim")
     _print_waiting(out, found["sessions"], now_us)
     _print_interrupted(out, found["interrupted"], now_us)
+    links.say_overview(out, found["definitions"])
     _print_sweep(out, sweep)
     if totals["unpriced_calls"]:
         calls = terminal.some(totals["unpriced_calls"], "model call")

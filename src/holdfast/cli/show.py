@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from holdfast import clock
-from holdfast.cli import answers, terminal
+from holdfast.cli import answers, links, terminal
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.store import queries
 
@@ -30,6 +30,10 @@ def command(context: Context, session: str, coverage: bool, as_json: bool) -> No
     now_us = context.home.now_us()
     row = queries.session_id(db, session)
     found = queries.show(db, row, now_us, context.stale_us, context.home.vitals())
+    statuses = {agent["id"]: agent["status"] for agent in found["agents"]}
+    known = links.of_session(context.home, db, row, found["session"]["state"], statuses)
+    for agent in found["agents"]:
+        agent["definition"] = known.get(agent["id"])
     found["coverage"] = _coverage(db, row) if coverage else None
     if as_json:
         terminal.print_json(found)
@@ -41,6 +45,7 @@ def command(context: Context, session: str, coverage: bool, as_json: bool) -> No
     silent = sum(bool(a["id"]) and not a["llm_calls"] for a in found["agents"])
     _print_summary(out, found["session"], now_us, silent, found["reported_calls"])
     _print_agents(out, found["agents"])
+    links.say(out, known)
     _print_files(out, found["files"])
     _print_errors(out, found["errors"])
     told = ", ".join(f"{number} {kind}" for kind, number in found["events"].items())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from holdfast.cli import answers, terminal
+from holdfast.cli import answers, links, terminal
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.cli.columns import Cell, Lines
 from holdfast.store import queries, tree
@@ -22,15 +22,28 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, session: str, calls: bool, as_json: bool) -> None:  # noqa: FBT001
     db = answers.ready(context)
-    found = tree.tree(
-        db, queries.session_id(db, session), context.home.now_us(), context.stale_us, context.home.vitals()
-    )
+    row = queries.session_id(db, session)
+    found = tree.tree(db, row, context.home.now_us(), context.stale_us, context.home.vitals())
+    statuses = {node["id"]: node["status"] for node in _agents(found["roots"])}
+    known = links.of_session(context.home, db, row, found["session"]["state"], statuses)
+    for node in _agents(found["roots"]) if known else ():
+        node["definition"] = known.get(node["id"])
     if as_json:
         terminal.print_json(found)
         return
     out = terminal.console()
     out.print(terminal.cell(f"{found['session']['id']}  {found['session']['title'] or ''}", 120, "bold"))
     out.print(Lines(_lines(found["roots"], calls=calls)))
+
+
+def _agents(roots: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The nodes of the session's own agents."""
+    todo = list(roots)
+    while todo:
+        node = todo.pop()
+        if node["kind"] == "agent" and not node["inherited"]:
+            yield node
+        todo.extend(node["children"])
 
 
 def _lines(roots: list[dict[str, Any]], *, calls: bool) -> Iterator[list[Cell]]:
@@ -56,6 +69,7 @@ def _line(node: dict[str, Any], lead: str) -> list[Cell]:
     line = [Cell(lead, "dim"), Cell(terminal.plain(name, 40), style)]
     if node["status"] not in {"completed", "unknown"} or node["kind"] == "agent":
         line += [Cell("  "), terminal.standing(node["status"], node["grade"])]
+    line += links.of_node(node["definition"])
     more = ""
     if node["duration_ms"] is not None:
         more += f"  {node['duration_ms'] / 1000:.1f} s"

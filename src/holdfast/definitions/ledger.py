@@ -3,6 +3,7 @@
     <home>/definitions/texts/<sha256>   contents, byte for byte
     <home>/definitions/index            what lies where as it was recorded last: SHA-256 of the rest, then MessagePack
     <home>/definitions/pending          changes that are about to be recorded, in the same form
+    <home>/definitions/looked           looks that were recorded last (`looks.py`)
     <home>/definitions/lock             held by whoever looks or writes, one at a time
 
 A change is recorded in this order: its content, `pending`, the records, `index`, and `pending` is emptied (zeros instead of its digest). Whoever takes the lock next and finds
@@ -35,6 +36,8 @@ from holdfast.store.lock import lock_within
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from holdfast.definitions.looks import Watch
 
 DIRECTORY: Final = "definitions"
 TEXTS: Final = "texts"
@@ -158,6 +161,7 @@ class Ledger:
         self.texts = Texts(self.directory / TEXTS)
         self.record = record
         self._from_store = from_store
+        self.watched: dict[str, Watch] = {}  # looks of this process, by directory
         self._read: tuple[object, Index] | None = None  # the index as it was read last
         self._unforced: set[str] = set()  # contents that were recorded
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from holdfast.definitions.ledger import Held
+    from holdfast.definitions.past import Look
     from holdfast.definitions.reading import File
     from holdfast.definitions.revisions import Change
     from holdfast.definitions.roots import Root
@@ -54,6 +55,7 @@ class Looked:
         unreadable: what could not be looked at (path, why).
         is_restless: something did not hold still, and waits for the next look.
         is_unsettled: something changed so lately that the next look has to read it again.
+        looks: what was reached from each directory.
     """
 
     noted: list[Noted] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Looked:
     is_restless: bool = False
     is_unsettled: bool = False
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
 
 
 @dataclass(slots=True)

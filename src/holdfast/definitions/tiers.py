@@ -210,7 +210,7 @@ def _hiding(winner: Place | None, hidden: list[Place]) -> Iterator[Finding]:
         elif winner.is_empty and not place.is_empty:
             text = f"with {size:,} bytes that tell the agent nothing it hides {where}, {bytes_there:,} bytes"
             yield Finding(WARNING, "hides-larger", text, remedy)
-        elif bytes_there >= max(_TIMES_LARGER * size, _SAY_AT_LEAST_BYTES):
+        elif is_much_larger(bytes_there, size):
             text = f"with {size:,} bytes it hides {where}, {bytes_there:,} bytes"
             yield Finding(WARNING, "hides-larger", text, remedy)
         if winner.verdict.validity == INVALID and place.verdict.validity != INVALID:
@@ -220,6 +220,11 @@ def _hiding(winner: Place | None, hidden: list[Place]) -> Iterator[Finding]:
                 f"it is invalid, and hides {where}, which is not",
                 "repair or remove it",
             )
+
+
+def is_much_larger(hidden_bytes: int, size_bytes: int) -> bool:
+    """Whether a file that hides one of that size is to be told."""
+    return hidden_bytes >= max(_TIMES_LARGER * size_bytes, _SAY_AT_LEAST_BYTES)
 
 
 def _passed_over(winner: Place | None, group: list[Place]) -> Iterator[Finding]:

@@ -5,6 +5,10 @@ after 2026-04-01 for the two orders of tiers. What happens to a file whose front
 Codex: developers.openai.com/codex/subagents, and codex-rs/core/src/config/agent_roles.rs of openai/codex for what the page leaves open: which of two
 files counts, what is passed over with a warning, and the limits.
 `custom` stands for tools that look for agents in a project, then with the user, then in their own package, and know them by the name of the file.
+
+When a definition is read. Claude Code: as its session begins, by the same page until about 2026-06; since then the page says that directories are
+watched and a change counts within seconds, and anthropics/claude-code#75432, #90054 and #92001 say that in 2.1.202 to 2.1.247 it did not.
+Codex: its text when an agent starts (codex-rs/core/src/agent/role.rs), which files there are when the session begins.
 """
 
 from __future__ import annotations
@@ -39,6 +43,24 @@ class Order:
     tiers: tuple[str, ...]
 
 
+AT_SESSION: Final = "session"
+AT_AGENT: Final = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """When a tool reads the text of a definition, from a day on.
+
+    Attributes:
+        when: `session`: as the session's process begins; `agent`: as the agent starts.
+        certain: False: its documents say otherwise than reports of what it does.
+    """
+
+    valid_from: date
+    when: str
+    certain: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """One tool.
@@ -62,6 +84,9 @@ class Tool:
         most_body_bytes: of what the agent is told.
         not_in_plugins: keys that it ignores in a plugin.
         unseen: tiers that are in no file, and what is there.
+        inner: where a project's definitions lie in it, where the tool says so.
+        built_in: names of agents that it brings along, in any version.
+        reads: when it reads a definition, the newest last; empty: not known.
     """
 
     name: str
@@ -83,12 +108,20 @@ class Tool:
     most_body_bytes: int | None = None
     not_in_plugins: frozenset[str] = frozenset()
     unseen: tuple[tuple[str, str], ...] = ()
+    inner: str | None = None
+    built_in: frozenset[str] = frozenset()
+    reads: tuple[Reads, ...] = ()
 
     def tiers(self, day: date) -> tuple[str, ...]:
         """Its tiers on a day, the strongest first."""
         return max(
             (order for order in self.orders if order.valid_from <= day), key=lambda order: order.valid_from
         ).tiers
+
+    def reads_on(self, day: date) -> Reads | None:
+        """When it reads a definition, on a day; None: that is not known."""
+        known = [reads for reads in self.reads if reads.valid_from <= day]
+        return max(known, key=lambda reads: reads.valid_from) if known else None
 
 
 def _words(text: str) -> frozenset[str]:
@@ -138,6 +171,11 @@ _CLAUDE = Tool(
         (COMMAND_LINE, "what is passed with --agents or --add-dir, or by a program that uses the SDK"),
         (BUILT_IN, "the agents that Claude Code brings along"),
     ),
+    inner=".claude/agents",
+    built_in=_words(
+        "claude claude-code-guide Explore general-purpose output-style-setup Plan statusline-setup"
+    ),
+    reads=(Reads(_EPOCH, AT_SESSION), Reads(date(2026, 7, 1), AT_SESSION, certain=False)),
 )
 _CODEX = Tool(
     name=CODEX,
@@ -163,6 +201,9 @@ _CODEX = Tool(
         (PROJECT, "roles that a config.toml declares under [agents]"),
         (BUILT_IN, "the roles that Codex brings along"),
     ),
+    inner=".codex/agents",
+    built_in=_words("default explorer worker"),
+    reads=(Reads(_EPOCH, AT_AGENT),),
 )
 _CUSTOM = Tool(
     name=CUSTOM,
@@ -172,3 +213,8 @@ _CUSTOM = Tool(
     named_by_file=True,
 )
 TOOLS: Final = {tool.name: tool for tool in (_CLAUDE, _CODEX, _CUSTOM)}
+
+
+def of_source(source: str) -> str:
+    """Whose definitions the agents of a source's sessions are."""
+    return source if source in (CLAUDE, CODEX) else CUSTOM

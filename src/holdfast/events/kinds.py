@@ -212,6 +212,12 @@ _TABLE = (
     ),
     Kind("definition.snapshot", work.DefinitionSnapshot, 1, "All definitions got one id as they lay."),
     Kind("definition.purged", work.DefinitionsPurged, 1, "Old contents of definitions were removed."),
+    Kind(
+        "definition.looked",
+        work.DefinitionsLooked,
+        1,
+        "Definitions were looked at, and nothing else lay there.",
+    ),
     Kind("assessment.made", work.AssessmentMade, 1, "An agent's course was judged."),
     Kind(
         "checkpoint.created", work.CheckpointNoted, 1, "A point to return to was kept.", ("snapshot.created",)

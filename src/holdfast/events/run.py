@@ -253,7 +253,8 @@ class CodeExecuted(Data, kw_only=True, omit_defaults=True):
 
 
 class AgentStarted(Data, kw_only=True, omit_defaults=True):
-    """`agent_type` names the definition, `parent_tool` the span of the tool call that started it,
+    """`agent_type` names the definition, `built_in` says whether its tool brings it along, `definition` is the SHA-256 of the
+    text that it was given, where whoever started it says so, `parent_tool` the span of the tool call that started it,
     `parent_agent` the native id of the agent that did, `depth` how many agents stand above it. `reason` is
     why it was called, `prompt` what it was told. `context` is what it knew: token counts and file names,
     as they came.
@@ -267,6 +268,8 @@ class AgentStarted(Data, kw_only=True, omit_defaults=True):
     depth: Count | None = None
     model: str | None = None
     background: bool | None = None
+    built_in: bool | None = None
+    definition: str | None = None
     reason: str | None = None
     prompt: str | None = None
     user_request: str | None = None

@@ -296,6 +296,37 @@ class DefinitionsPurged(Data, kw_only=True, omit_defaults=True):
     size_bytes: Count | None = None
 
 
+class RootReached(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A directory of definitions as a look reached it. `path` is without links; `counts` is false where its tool passes it over, null where
+    that is not known; `seen` is false where it, or something in it, could not be looked at.
+    """
+
+    tool: str
+    tier: str
+    path: str
+    counts: bool | None = True
+    seen: bool = True
+
+
+class DirectoryReached(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What counts in a working directory: `roots` are places in the list of the event, the strongest of a tool first. `since` is from when on
+    somebody watched, without a gap until the event; null: it was looked at in that moment only.
+    """
+
+    cwd: str
+    roots: list[Count]
+    since: str | None = None
+
+
+class DefinitionsLooked(Data, kw_only=True, omit_defaults=True):
+    """Somebody looked at definitions, and what is recorded of them until then is all that lay there. `cwd` of a directory is empty for roots
+    that were looked at from nowhere.
+    """
+
+    roots: list[RootReached] = msgspec.field(default_factory=list)
+    directories: list[DirectoryReached] = msgspec.field(default_factory=list)
+
+
 class AssessmentMade(Data, kw_only=True, omit_defaults=True):
     """A judgement on an agent over an input range.
 

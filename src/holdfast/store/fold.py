@@ -14,7 +14,7 @@ import msgspec
 from holdfast import events as ev
 from holdfast import pricing, spans
 from holdfast.failpoints import failpoint
-from holdfast.store import definitions, forks, passages, sidechains, summaries, turn_models
+from holdfast.store import definitions, forks, looks, passages, sidechains, summaries, turn_models
 from holdfast.store.coverage import Account
 from holdfast.store.indexing import Index
 from holdfast.store.rollups import Rollups
@@ -216,6 +216,10 @@ class Fold:
                 told=event.kind.partition(".")[2],
                 data=msgspec.json.encode(data).decode(),
             )
+            return True
+        if isinstance(data, ev.DefinitionsLooked):
+            for statement, values in looks.rows(data, event.time_us or 0):
+                self.row(statement, **values)
             return True
         return isinstance(data, ev.DefinitionUnwatched)
 
@@ -540,6 +544,8 @@ class Fold:
             depth=data.depth,
             model=data.model,
             background=None if data.background is None else int(data.background),
+            built_in=None if data.built_in is None else int(data.built_in),
+            definition=data.definition,
         )
 
     def _agent_ended(self, event: ev.Event, seen: _Seen, data: ev.AgentEnded) -> None:
@@ -828,6 +834,8 @@ _WRITE_ORDER = (
     "checkpoint_told",
     "definition_revised",
     "definition_told",
+    "definitions_reached",
+    "definitions_looked",
     "recovery_judged",
     "key_used",
     "source_declared",

@@ -142,6 +142,7 @@ class _Growing:
             "inherited": inherited != 0,
             "tokens": None,
             "cost_usd": None,
+            "definition": None,
             "children": [],
         }
 
@@ -221,6 +222,7 @@ def _run_node(row: Json, summary: Json) -> Json:
         "inherited": False,
         "tokens": summary["tokens"],
         "cost_usd": summary["cost_usd"],
+        "definition": None,
         "children": [],
     }
 
@@ -271,6 +273,7 @@ def _agent_node(agent: Json) -> Json:
         "inherited": False,
         "tokens": agent["tokens"],
         "cost_usd": agent["cost_usd"],
+        "definition": None,
         "children": [],
     }
 
@@ -290,6 +293,7 @@ def _copied_agent_node(row: Json) -> Json:
         "inherited": True,
         "tokens": None,
         "cost_usd": None,
+        "definition": None,
         "children": [],
     }
 
@@ -333,5 +337,6 @@ def _llm_node(row: _Row) -> Json:
             "unknown_calls": untold,
         },
         "cost_usd": None if cost_pico is None else cost_pico / PICO_PER_USD,
+        "definition": None,
         "children": [],
     }

@@ -56,8 +56,9 @@ ON CONFLICT DO UPDATE SET
     last_us = coalesce(max(last_us, excluded.last_us), last_us, excluded.last_us);
 
 -- name: agent_started
-INSERT INTO agent (session_id, agent, agent_type, name, description, parent_tool, parent_agent, depth, model, background)
-VALUES (:session_id, :agent, :agent_type, :name, :description, :parent_tool, :parent_agent, :depth, :model, :background)
+INSERT INTO agent (session_id, agent, agent_type, name, description, parent_tool, parent_agent, depth, model, background,
+    built_in, definition)
+VALUES (:session_id, :agent, :agent_type, :name, :description, :parent_tool, :parent_agent, :depth, :model, :background, :built_in, :definition)
 ON CONFLICT DO UPDATE SET
     agent_type = coalesce(max(agent_type, excluded.agent_type), agent_type, excluded.agent_type),
     name = coalesce(max(name, excluded.name), name, excluded.name),
@@ -66,7 +67,9 @@ ON CONFLICT DO UPDATE SET
     parent_agent = coalesce(max(parent_agent, excluded.parent_agent), parent_agent, excluded.parent_agent),
     depth = coalesce(max(depth, excluded.depth), depth, excluded.depth),
     model = coalesce(max(model, excluded.model), model, excluded.model),
-    background = coalesce(max(background, excluded.background), background, excluded.background);
+    background = coalesce(max(background, excluded.background), background, excluded.background),
+    built_in = coalesce(max(built_in, excluded.built_in), built_in, excluded.built_in),
+    definition = coalesce(max(definition, excluded.definition), definition, excluded.definition);
 
 -- name: agent_ended
 INSERT INTO agent (session_id, agent, status, status_rank, status_us, status_place, reason, told_by, told_at)
@@ -383,6 +386,12 @@ WHERE (excluded.segment, excluded.offset_bytes) < (segment, offset_bytes);
 -- name: definition_told
 INSERT INTO definition_event (id, segment, offset_bytes, time_us, kind, data)
 VALUES (:id, :segment, :offset_bytes, :time_us, :told, :data) ON CONFLICT DO NOTHING;
+
+-- name: definitions_reached
+INSERT INTO definition_reach (id, roots) VALUES (:id, :roots) ON CONFLICT DO NOTHING;
+
+-- name: definitions_looked
+INSERT INTO definition_look (cwd, from_us, to_us, reach) VALUES (:cwd, :from_us, :to_us, :reach) ON CONFLICT DO NOTHING;
 
 -- name: process_sighted
 INSERT INTO process (session_id, host, boot, namespace, pid, start_ticks, began_us, status, waiting_for, since_us, seen_us)

@@ -119,6 +119,8 @@ CREATE TABLE agent (
     told_by TEXT,
     told_at INTEGER,
     heard INTEGER NOT NULL DEFAULT 0,
+    built_in INTEGER,
+    definition TEXT,
     PRIMARY KEY (session_id, agent)
 ) WITHOUT ROWID;
 CREATE INDEX agent_parent_tool ON agent (session_id, parent_tool);
@@ -767,4 +769,18 @@ CREATE TABLE definition_event (
     time_us INTEGER NOT NULL,
     kind TEXT NOT NULL,
     data TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Looks at definitions from a working directory, and what each reached: directories as JSON, the strongest first. From `from_us` to `to_us`
+-- somebody watched.
+CREATE TABLE definition_reach (
+    id TEXT PRIMARY KEY,
+    roots TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE definition_look (
+    cwd TEXT NOT NULL,
+    from_us INTEGER NOT NULL,
+    to_us INTEGER NOT NULL,
+    reach TEXT NOT NULL,
+    PRIMARY KEY (cwd, from_us, to_us, reach)
 ) WITHOUT ROWID;

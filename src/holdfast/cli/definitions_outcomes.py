@@ -1,0 +1,148 @@
+"""`holdfast definitions outcomes`: what came of the runs of a definition, text by text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from holdfast import comparing, linking
+from holdfast.cli import answers, terminal
+from holdfast.cli.app import COMMANDS, Context
+from holdfast.definitions import outcomes, tools
+from holdfast.store import queries
+from holdfast.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from holdfast.comparing import Compared
+    from holdfast.definitions.outcomes import Median, Outcome, Share
+
+_MOST_DIFF_LINES = 60
+_REASONS = {
+    "unknown": "with an unknown text",
+    "ambiguous": "with one of several texts",
+    "built_in": "of its tool's own agent",
+}
+
+
+@click.command(
+    "outcomes",
+    help=COMMANDS["definitions outcomes"][1]
+    + f"\n\nShares and medians are shown from {outcomes.ENOUGH_RUNS} runs on, with an interval that holds the true value in 95 of 100 cases. "
+    "That more runs completed says nothing yet of why: look at the models and the work, too.",
+)
+@click.argument("name", metavar="NAME")
+@click.option("--tool", type=click.Choice(list(tools.TOOLS)), help="Of this tool only.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
+@click.pass_obj
+def command(context: Context, name: str, tool: str | None, as_json: bool) -> None:  # noqa: FBT001
+    home, db = context.home, answers.ready(context)
+    if linking.look(home, comparing.directories(db, name)).noted:
+        answers.catch_up(home, sources=False)
+        db.close()
+        db = home.reader()
+    found = comparing.compare(home, db, name, context.stale_us, tool=tool)
+    if as_json:
+        definitions = [comparing.answer(one) for one in found]
+        terminal.print_json(
+            {
+                "enough_runs": outcomes.ENOUGH_RUNS,
+                "level": outcomes.LEVEL,
+                "methods": outcomes.METHODS,
+                "definitions": definitions,
+            }
+        )
+        return
+    for number, one in enumerate(found):
+        if number:
+            click.echo()
+        _say(one)
+
+
+def _say(one: Compared) -> None:
+    title = tools.TOOLS[one.tool].title
+    what = (
+        f"{terminal.some(one.runs, 'run')}, {terminal.some(len(one.outcomes), 'text')}"
+        if one.runs
+        else "never used"
+    )
+    click.echo(terminal.plain(f"{one.name} ({title}): {what}"))
+    left = [f"{number} {_REASONS[reason]}" for reason, number in sorted(one.left_out.items())]
+    if left:
+        click.echo(f"not compared: {', '.join(left)}")
+    for number, each in enumerate(one.outcomes):
+        if number:
+            _say_change(one, number)
+        _say_text(one, each)
+
+
+def _say_text(one: Compared, each: Outcome) -> None:
+    revision = one.revisions.get(each.text)
+    where = "given in a call" if revision is None else f"{revision.tier}  {visible(revision.path)}"
+    grades = ", ".join(
+        f"{number} {grade}" for grade, number in sorted(one.grades[each.text].items(), reverse=True)
+    )
+    click.echo()
+    click.echo(terminal.plain(f"text {each.text[:8]}  {where}"))
+    models = ", ".join(f"{model or 'unknown'} ({number})" for model, number in each.models.items())
+    for label, said in (
+        ("runs", f"{each.runs} ({grades}), {each.ended} with a known end"),
+        ("models", models),
+        ("completed", _share(each.success)),
+        ("retried", f"{_share(each.retried)}; {terminal.some(each.retries, 'call')} in all"),
+        ("blocked", _share(each.blocked)),
+        ("tokens", _median(each.tokens, lambda value: f"{value:,.0f}")),
+        ("cost", _median(each.cost_pico, lambda value: terminal.usd(value / queries.PICO_PER_USD))),
+        ("duration", _median(each.duration_ms, lambda value: f"{value / 1000:,.1f} s")),
+    ):
+        click.echo(terminal.plain(f"  {label:<10}{said}"))
+
+
+def _share(one: Share) -> str:
+    said = f"{one.k} of {one.n}"
+    if one.value is None or one.low is None or one.high is None:
+        return f"{said}: insufficient data"
+    return f"{said}: {one.value:.0%} ({one.low:.0%} to {one.high:.0%})"
+
+
+def _median(one: Median, shown: Callable[[float], str]) -> str:
+    if one.value is None or one.low is None or one.high is None:
+        return f"of {terminal.some(one.n, 'run')}: insufficient data"
+    return f"median {shown(one.value)} ({shown(one.low)} to {shown(one.high)}), of {one.n} runs"
+
+
+def _say_change(one: Compared, number: int) -> None:
+    before, after = one.outcomes[number - 1], one.outcomes[number]
+    click.echo()
+    click.echo(f"from {before.text[:8]} to {after.text[:8]}")
+    for label, first, second in (
+        ("completed", before.success, after.success),
+        ("retried", before.retried, after.retried),
+        ("blocked", before.blocked, after.blocked),
+    ):
+        change = outcomes.difference(first, second)
+        said = change.word
+        if change.value is not None and change.low is not None and change.high is not None:
+            said += f": {_points(change.value)} points ({_points(change.low)} to {_points(change.high)})"
+        click.echo(f"  {label:<10}{said}")
+    for line in _diff_lines(one.diffs[number - 1]):
+        click.echo(f"  {line}")
+
+
+def _points(value: float) -> str:
+    return f"{value * 100:+.0f}"
+
+
+def _diff_lines(diff: str | None) -> Iterator[str]:
+    if diff is None:
+        yield "what changed cannot be shown: one of the texts is not kept, or is no text"
+        return
+    lines = diff.splitlines()
+    yield from (visible(line, keep="\t") for line in lines[:_MOST_DIFF_LINES])
+    if len(lines) > _MOST_DIFF_LINES:
+        yield f"… and {len(lines) - _MOST_DIFF_LINES} more lines: --json has all"
+
+
+commands = {"definitions outcomes": command}

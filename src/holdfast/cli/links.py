@@ -1,0 +1,176 @@
+"""Which text of its definition each agent ran with, as `show`, `tree` and the first screen say it.
+
+What works it out is imported where an agent ran under a name that may be a definition's: most sessions have none, and the first screen is to be quick.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from holdfast.cli import answers, terminal
+from holdfast.cli.columns import Cell
+from holdfast.definitions import tools
+from holdfast.definitions.findings import ERROR, NOTE, WARNING
+from holdfast.store import queries, uses
+from holdfast.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import apsw
+
+    from holdfast.definitions.past import Look
+    from holdfast.home import Home
+
+AT_WORK = frozenset({"working", "waiting", "idle"})
+_LOOK = {ERROR: "red", WARNING: "yellow", NOTE: "dim"}
+_MOST_TOLD = 20
+_SESSIONS_AT_WORK = 10  # that the first screen asks about
+
+
+Json = dict[str, Any]
+
+
+def of_session(
+    home: Home, db: apsw.Connection, session: int, state: str, statuses: dict[str, str]
+) -> dict[str, Json]:
+    """What the agents of a session ran with, by agent, as the JSON has it."""
+    found = uses.of_session(db, session)
+    if not found:
+        return {}
+    live, db = _looked(home, db, {use.cwd for use in found})
+    return _linked(home, db, session, live, statuses, goes_on=state in AT_WORK)
+
+
+def _linked(
+    home: Home,
+    db: apsw.Connection,
+    session: int,
+    live: list[Look],
+    statuses: dict[str, str],
+    *,
+    goes_on: bool,
+) -> dict[str, Json]:
+    from holdfast import linking
+
+    links = linking.of_session(home, db, session, live, statuses=statuses, goes_on=goes_on)
+    return {agent: linking.answer(link) for agent, link in links.items()}
+
+
+def _looked(
+    home: Home, db: apsw.Connection, directories: Iterable[str | None]
+) -> tuple[list[Look], apsw.Connection]:
+    """Look at the definitions that count in directories, and fold what changed; the store, opened again where something did."""
+    from holdfast import linking
+
+    seen = linking.look(home, directories)
+    if not seen.noted:
+        return seen.looks, db
+    answers.catch_up(home, sources=False)
+    return seen.looks, home.reader()
+
+
+def words(found: Json) -> str:
+    """The text that an agent ran with, as a person reads it: `5e1f3c2a`, with a `?` where it is not sure."""
+    mark = "" if found["grade"] == "observed" else "?"
+    if found["origin"] == "built-in":
+        return f"built in{mark}"
+    texts = [found["sha256"]] if found["sha256"] else [one["sha256"] for one in found["either"]]
+    return " or ".join(sha256[:8] for sha256 in texts if sha256) + mark if texts else "unknown"
+
+
+def say(out: Any, links: dict[str, Json]) -> None:  # noqa: ANN401 - rich's Console
+    """The definitions of a session's agents, each text once, and what is to be told of them."""
+    if not links:
+        return
+    heads = ("definition", "text", "tier", "agents", "file")
+    made = terminal.table(*heads, right=("agents",), flexible=("file",))
+    for (name, text, tier, path), number in Counter(map(_row, links.values())).items():
+        cells = (terminal.safe(name, 40, "bold"), terminal.safe(text), terminal.safe(tier))
+        made.add_row(*cells, str(number), terminal.safe(path, 90))
+    out.print("\nDefinitions")
+    out.print(made)
+    for line in _reasons(links.values()):
+        out.print(terminal.cell(line, 400, "dim"))
+    findings = dict.fromkeys(
+        (each["level"], link["name"], each["text"], each["hint"])
+        for link in links.values()
+        for each in link["findings"]
+    )
+    for level, name, text, hint in list(findings)[:_MOST_TOLD]:
+        out.print(terminal.cell(f"{level}: {name}: {text}", 400, _LOOK[level]))
+        if hint:
+            out.print(terminal.cell(f"  {hint}", 200, "dim"))
+    if len(findings) > _MOST_TOLD:
+        out.print(f"… and {len(findings) - _MOST_TOLD} more: --json has all")
+
+
+def _row(link: Json) -> tuple[str, str, str, str]:
+    tier = link["tier"] if link["tier"] not in (None, tools.BUILT_IN) else ""
+    return link["name"], words(link), tier, "" if link["revision"] is None else link["revision"]["path"]
+
+
+def _reasons(links: Iterable[Json]) -> Iterator[str]:
+    """Why answers are not certain, each reason once, with the names that it is about."""
+    said: dict[tuple[str, str], dict[str, None]] = {}
+    for link in links:
+        if link["grade"] != "observed":
+            said.setdefault((link["grade"], link["why"]), {})[visible(link["name"])] = None
+    for (grade, why), names in said.items():
+        yield f"{'?' if grade == 'inferred' else 'unknown:'} {', '.join(names)}: {why}"
+
+
+def of_node(found: Json | None) -> list[Cell]:
+    """An agent's definition in a tree: the text, and a mark where something is to be told."""
+    if found is None:
+        return []
+    mark = "!" if any(each["level"] == WARNING for each in found["findings"]) else ""
+    prefix = "" if found["origin"] == "built-in" else "text "
+    return [Cell(f"  {prefix}{words(found)}{mark}", "yellow" if mark else "dim")]
+
+
+# ── the first screen ──
+
+
+def overview(home: Home, db: apsw.Connection, sessions: list[Json]) -> Json:
+    """What is to be told of definitions: of agents of the sessions that are at work, and which definitions were never used."""
+    alarms: dict[tuple[str, str, str], Json] = {}
+    at_work = {
+        s["id"]: s["state"] for s in [s for s in sessions if s["state"] in AT_WORK][:_SESSIONS_AT_WORK]
+    }
+    rows = {session: queries.session_id(db, session) for session in at_work}
+    named = {session: found for session, row in rows.items() if (found := uses.of_session(db, row))}
+    live: list[Look] = []
+    if named:
+        live, db = _looked(home, db, {use.cwd for found in named.values() for use in found})
+    for session in named:
+        statuses = {one["id"]: one["status"] for one in queries.agents(db, rows[session], at_work[session])}
+        for link in _linked(home, db, rows[session], live, statuses, goes_on=True).values():
+            for each in link["findings"]:
+                if each["level"] != NOTE:
+                    one = {"session": session, "name": link["name"], "agents": 0} | each
+                    alarms.setdefault((session, link["name"], each["text"]), one)["agents"] += 1
+    lying = uses.lying(db)
+    used = {(tools.of_source(source), name) for source, name in uses.last_used(db)} if lying else set()
+    never = [{"tool": tool, "name": name} for tool, name in lying if not _is_used(tool, name, used)]
+    return {"alarms": list(alarms.values()), "never_used": never}
+
+
+def _is_used(tool: str, name: str, used: set[tuple[str, str]]) -> bool:
+    """Whether an agent ran under a definition's name, or a plugin's plain one."""
+    return (tool, name) in used or (tool, name.rpartition(":")[2]) in used
+
+
+def say_overview(out: Any, found: dict[str, Any]) -> None:  # noqa: ANN401 - rich's Console
+    """The lines of the first screen."""
+    if found["alarms"]:
+        out.print(f"\n{terminal.some(len(found['alarms']), 'alarm')} about definitions of agents at work")
+    for one in found["alarms"][:5]:
+        line = terminal.cell(f"  {terminal.short_id(one['session'])}  {visible(one['name'])}: ", 80)
+        out.print(line.append_text(terminal.cell(one["text"], 300)))
+    if len(found["alarms"]) > 5:
+        out.print(f"  … and {len(found['alarms']) - 5} more")
+    if found["never_used"]:
+        number = terminal.some(len(found["never_used"]), "definition")
+        out.print(f"\n{number} never used, as far as is recorded: holdfast definitions list")

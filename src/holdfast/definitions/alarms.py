@@ -1,0 +1,173 @@
+"""What is to be told of the text that an agent ran with. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from holdfast.definitions import tools
+from holdfast.definitions.effective import BUILT_IN, FILE
+from holdfast.definitions.findings import NOTE, WARNING, Finding, in_order
+from holdfast.definitions.parse import parted
+from holdfast.definitions.tiers import is_much_larger
+from holdfast.definitions.validate import INVALID
+from holdfast.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from holdfast.definitions.effective import Effective, Stand
+    from holdfast.definitions.parse import Parsed
+    from holdfast.definitions.past import Revision
+
+_SHOWN: Final = 8  # digits of a hash
+_ALWAYS_THERE: Final = frozenset(  # tools that an agent may have whatever its definition lists
+    {
+        "ExitPlanMode",
+        "ListMcpResourcesTool",
+        "ReadMcpResourceTool",
+        "SendMessage",
+        "Skill",
+        "StructuredOutput",
+        "ToolSearch",
+    }
+)
+_NO_MODEL: Final = frozenset({"inherit", "default", "opusplan"})  # names that leave open which one runs
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What is recorded of an agent's run, as far as its definition says something of it.
+
+    Attributes:
+        at_work: whether it is at work now.
+        goes_on: whether its session is, and its tool would start it again with the text that the session has.
+        model: that it ran on; None: unknown.
+        tools: of which it completed a call.
+    """
+
+    at_work: bool = False
+    goes_on: bool = False
+    model: str | None = None
+    tools: frozenset[str] = field(default_factory=frozenset)
+
+
+def alarms(
+    found: Effective, tool: str, ran: Ran, now: Stand | None, parsed: Parsed | None
+) -> tuple[Finding, ...]:
+    """What is to be told of one run.
+
+    Args:
+        found: what it ran with.
+        tool: whose agent it is.
+        ran: what it did.
+        now: which file counts today, seen from the same directory; None: that is not known.
+        parsed: what the text says that it ran with; None: it is not there, or ran from no file.
+    """
+    out = [*_changed(found, ran, now), *_hiding(found)]
+    if found.origin == BUILT_IN and found.shadowed:
+        title = tools.TOOLS[tool].title
+        text = f"{title} ran the agent that it brings along, though {_shown(found.shadowed[0])} lay there"
+        out.append(
+            Finding(WARNING, "built-in-ran", text, "look whether its directory counts in that session")
+        )
+    if parsed is not None and tool == tools.CLAUDE:
+        out += [*_model(parsed, ran), *_tools(parsed, ran)]
+    return in_order(out)
+
+
+def _changed(found: Effective, ran: Ran, now: Stand | None) -> Iterator[Finding]:
+    if found.origin != FILE:
+        return
+    if found.either and found.revision is not None:
+        others = ", ".join(short(one.sha256) for one in found.either)
+        text = f"its file changed after its session began: it may have run with {others} instead"
+        yield Finding(
+            WARNING, "maybe-other", text, "start the session again to be sure that it has the new text"
+        )
+    if found.revision is None or now is None:
+        return
+    lies = now.options[0] if len(now.options) == 1 else None
+    if lies is not None and lies.sha256 == found.sha256:
+        return
+    if lies is None:
+        what = (
+            "which file counts now cannot be told" if now.options else "no file with its name counts any more"
+        )
+    elif lies.path == found.revision.path:
+        what = f"its file holds {short(lies.sha256)} now"
+    else:
+        what = f"{_shown(lies)} counts now, with {short(lies.sha256)}"
+    if ran.at_work:
+        text = f"it is at work on {short(found.sha256)}, an older text: {what}"
+        yield Finding(WARNING, "stale", text, "start its session again to have it work with what lies there")
+    elif ran.goes_on:
+        text = f"its session goes on with {short(found.sha256)}, an older text, as far as is known: {what}"
+        yield Finding(WARNING, "stale-session", text, "start the session again before its next agent")
+    else:
+        yield Finding(NOTE, "changed-since", f"it ran with {short(found.sha256)}, and {what}")
+
+
+def _hiding(found: Effective) -> Iterator[Finding]:
+    """What the text hid at that moment: a larger one, or one that was valid where itself was not."""
+    one = found.revision
+    if one is None or found.origin != FILE:
+        return
+    for hidden in found.shadowed:
+        if hidden.sha256 == one.sha256:
+            continue
+        if is_much_larger(hidden.size_bytes or 0, one.size_bytes or 0):
+            text = f"with {one.size_bytes or 0:,} bytes it hid {_shown(hidden)}, {hidden.size_bytes or 0:,} bytes"
+            yield Finding(WARNING, "hides-larger", text, f"remove {visible(one.path)}, or fill it")
+        if one.validity == INVALID and hidden.validity not in (None, INVALID):
+            text = f"it was invalid, and hid {_shown(hidden)}, which was not"
+            yield Finding(WARNING, "hides-valid", text, "repair or remove it")
+
+
+def _model(parsed: Parsed, ran: Ran) -> Iterator[Finding]:
+    """Whether it ran on another model than its text says. A call may name one too, and a variable of the environment."""
+    if parsed.model is None or ran.model is None:
+        return
+    said, model = parsed.model.lower().removesuffix("[1m]"), ran.model.lower()
+    if said in _NO_MODEL or said in model or model in said:
+        return
+    text = f"its definition says model {visible(parsed.model)[:60]}, and it ran on {visible(ran.model)[:60]}"
+    yield Finding(WARNING, "other-model", text, "a call, or CLAUDE_CODE_SUBAGENT_MODEL, may say another one")
+
+
+def _tools(parsed: Parsed, ran: Ran) -> Iterator[Finding]:
+    """Whether it used a tool that its text does not give it, so that another text must have run."""
+    hint = "what ran is not what this text says"
+    if parsed.tools is not None and "*" not in parsed.tools:
+        own = {
+            name for name in ran.tools - _named(parsed.tools) - _ALWAYS_THERE if not name.startswith("mcp__")
+        }
+        if own:
+            text = f"its definition does not list {_listed(own)}, which it used"
+            yield Finding(WARNING, "other-tools", text, hint)
+    denied = parsed.fields.get("disallowedTools")
+    if denied is not None and isinstance(denied.value, str | list):
+        names = parted(denied.value) if isinstance(denied.value, str) else map(str, denied.value)
+        if used := ran.tools & _named(name for name in names if "(" not in name):
+            yield Finding(
+                WARNING, "other-tools", f"its definition denies it {_listed(used)}, which it used", hint
+            )
+
+
+def _named(names: Iterable[str]) -> set[str]:
+    """Tools without what stands in brackets behind them; `Task` and `Agent` are one."""
+    out = {name.partition("(")[0].strip() for name in names}
+    return out | ({"Task", "Agent"} if out & {"Task", "Agent"} else set())
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(visible(name)[:60] for name in sorted(names)[:5])
+
+
+def short(sha256: str | None) -> str:
+    """A hash as people read it."""
+    return "an unknown text" if sha256 is None else sha256[:_SHOWN]
+
+
+def _shown(one: Revision) -> str:
+    return f"{visible(one.path)} ({one.tier})"

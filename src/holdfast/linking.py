@@ -1,0 +1,293 @@
+"""Which text of its definition each agent ran with: what is recorded of agents, files and looks, brought together when somebody asks.
+
+Nothing of it is stored. A definition that is seen for the first time tomorrow, or a look that finds nothing new, makes answers of today surer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from datetime import UTC
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from holdfast import clock, defining
+from holdfast.definitions import effective, tools
+from holdfast.definitions.alarms import Ran, alarms
+from holdfast.definitions.effective import FILE, Effective, Stand, Start
+from holdfast.definitions.looking import Looked
+from holdfast.definitions.parse import parse
+from holdfast.definitions.past import INFERRED, OBSERVED, Look, Past, Reached, Revision
+from holdfast.definitions.validate import VALID, judge
+from holdfast.errors import BlobDamaged, HoldfastError
+from holdfast.store import definitions, looks, uses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import apsw
+
+    from holdfast.definitions.findings import Finding
+    from holdfast.definitions.parse import Parsed
+    from holdfast.home import Home
+    from holdfast.store.uses import Use
+
+Json = dict[str, Any]
+_WAIT_MS = 200  # for another process that looks at definitions, before an answer is given without
+_LONG_OPEN_US = 12 * 3_600_000_000  # that a session's process may have run before the session's first record
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An agent, what it ran with, which file counts today, and what is to be told of it."""
+
+    use: Use
+    found: Effective
+    now: Stand | None
+    findings: tuple[Finding, ...]
+
+
+class Linking:
+    """Answers about many agents; what they share is read once.
+
+    Args:
+        home, db: where it is recorded.
+        live: looks of this moment, which need not be recorded.
+    """
+
+    def __init__(self, home: Home, db: apsw.Connection, live: Iterable[Look] = ()) -> None:
+        self._home, self._db = home, db
+        self._live: dict[str, list[Look]] = {}
+        for look in live:
+            self._live.setdefault(look.cwd, []).append(look)
+        self._revisions: dict[tuple[str, str], list[Revision]] = {}
+        self._parsed: dict[tuple[str, str], Parsed | None] = {}
+        self._of_session: dict[int, tuple[list[int], dict[str, str]]] = {}
+
+    @cached_property
+    def _texts(self) -> Any:  # noqa: ANN401 - ledger.Texts
+        return defining.ledger_of(self._home).texts
+
+    def link(self, use: Use, *, at_work: bool = False, goes_on: bool = False) -> Link | None:
+        """What an agent ran with; None: it is of no tool whose definitions are known, and no file has its name.
+
+        Args:
+            use: the agent.
+            at_work: whether it works now.
+            goes_on: whether its session does.
+        """
+        tool = tools.of_source(use.source)
+        revisions = self._recorded(tool, use.name)
+        if tool == tools.CUSTOM and not revisions and use.told is None:
+            return None
+        begins, given = self._session(use.session_id)
+        cwd = None if use.cwd is None else real(use.cwd)
+        began = [us for us in begins if use.started_us is None or us <= use.started_us]
+        since_us = began[-1] if began else use.session_us
+        text = given.get(use.name)
+        start = Start(
+            cwd,
+            use.started_us,
+            since_us,
+            use.built_in,
+            None if text is None else hashlib.sha256(text.encode()).hexdigest(),
+            use.told,
+        )
+        past = self._past(tool, use.name, cwd, (use.started_us, since_us))
+        found = effective.effective(past, start)
+        if not began and found.origin == FILE:
+            found = self._process_unknown(past, start, found)
+        now = (
+            None if cwd is None or cwd not in self._live else effective.stands(past, cwd, self._home.now_us())
+        )
+        parsed = None if found.revision is None else self._parse(found.revision)
+        reads = tools.TOOLS[tool].reads_on(clock.date_in(self._home.now_us(), UTC))
+        again = goes_on and reads is not None and reads.when == tools.AT_SESSION
+        ran = Ran(
+            at_work,
+            again,
+            use.model,
+            self._tools_of(use) if parsed else frozenset(),
+        )
+        return Link(use, found, now, alarms(found, tool, ran, now, parsed))
+
+    def _process_unknown(self, past: Past, start: Start, found: Effective) -> Effective:
+        """The same, less sure, where the file changed shortly before a session whose process may be older than its first record."""
+        first_us = start.since_us if start.since_us is not None else start.at_us
+        if found.grade != OBSERVED or first_us is None:
+            return found
+        changed = [
+            lay.seen_us if lay.changed_us is None else lay.changed_us
+            for file in past.files
+            for lay in file.lays
+        ]
+        if not any(first_us - _LONG_OPEN_US < us <= first_us for us in changed):
+            return found
+        why = "the file changed shortly before the first record of the session, and when its process began is not recorded"
+        return replace(found, grade=INFERRED, rule="process-begin", why=why)
+
+    def _past(self, tool: str, name: str, cwd: str | None, moments: Iterable[int | None]) -> Past:
+        known = [] if cwd is None else looks.about(self._db, cwd, [us for us in moments if us is not None])
+        recorded = [
+            Look(one.cwd, one.from_us, one.to_us, tuple(_reached(root) for root in one.roots))
+            for one in known
+        ]
+        return Past(tool, name, self._recorded(tool, name), [*recorded, *self._live.get(cwd or "", ())])
+
+    def _recorded(self, tool: str, name: str) -> list[Revision]:
+        """Every revision of the files that ever had a name."""
+        key = (tool, name)
+        if key not in self._revisions:
+            found = definitions.of_name(self._db, name, tool)
+            if not found and tool == tools.CLAUDE:
+                whole = uses.names_in_plugins(self._db, name)
+                found = [one for each in whole for one in definitions.of_name(self._db, each, tool)]
+            self._revisions[key] = [self._revision(one) for one in found if one.tool == tool]
+        return self._revisions[key]
+
+    def _revision(self, one: definitions.Revision) -> Revision:
+        out = Revision(
+            id=one.id,
+            seen_us=one.time_us,
+            tool=one.tool,
+            name=one.name,
+            tier=one.tier or tools.PROJECT,
+            root=one.root or "",
+            path=one.path,
+            sha256=one.sha256,
+            changed_us=one.changed_us,
+            size_bytes=one.size_bytes,
+            validity=one.validity,
+            own=one.own,
+            path_before=one.path_before,
+            name_before=one.name_before,
+        )
+        if one.sha256 is None or one.validity == VALID or one.tool == tools.CUSTOM:
+            return out
+        parsed = self._parse(out)
+        return replace(out, loads=None if parsed is None else self._loads(out, parsed))
+
+    def _loads(self, one: Revision, parsed: Parsed) -> bool | None:
+        stem = one.path.rpartition("/")[2].rpartition(".")[0]
+        in_plugin = one.tier == tools.PLUGIN
+        size = one.size_bytes or 0
+        return judge(parsed, tools.TOOLS[one.tool], stem=stem, size_bytes=size, in_plugin=in_plugin).loads
+
+    def _parse(self, one: Revision) -> Parsed | None:
+        """What a text says; None: it is not kept."""
+        assert one.sha256 is not None
+        suffix = os.path.splitext(one.path)[1].lower()  # noqa: PTH122 - printable text of any path
+        key = (one.sha256, suffix)
+        if key not in self._parsed:
+            tool = tools.TOOLS[one.tool]
+            try:
+                content = self._texts.get(one.sha256)
+            except (BlobDamaged, OSError):
+                self._parsed[key] = None
+            else:
+                self._parsed[key] = parse(content, suffix, tool.body_key) if suffix in tool.suffixes else None
+        return self._parsed[key]
+
+    def _session(self, session: int) -> tuple[list[int], dict[str, str]]:
+        if session not in self._of_session:
+            self._of_session[session] = uses.lives(self._db, session), uses.given(self._db, session)
+        return self._of_session[session]
+
+    def _tools_of(self, use: Use) -> frozenset[str]:
+        return frozenset(uses.tools_used(self._db, use.session_id, use.agent))
+
+
+def _reached(root: Json) -> Reached:
+    return Reached(root["tool"], root["tier"], root["path"], root.get("counts", True), root.get("seen", True))
+
+
+def real(path: str) -> str:
+    """A directory as looks name it: without links, where it is there."""
+    return os.path.realpath(path) if path.startswith("/") else path
+
+
+def look(home: Home, directories: Iterable[str | None]) -> Looked:
+    """Look at definitions from directories as far as they are there, and record what changed. Where that cannot be done now, nothing was looked at."""
+    there = [real(path) for path in dict.fromkeys(directories) if path is not None and os.path.isdir(path)]  # noqa: PTH112
+    if not there or home.is_sample:
+        return Looked()
+    try:
+        return defining.look(home, there, wait_ms=_WAIT_MS)
+    except (HoldfastError, OSError):  # what keeps it from being recorded is no reason not to answer
+        return Looked()
+
+
+_AT_WORK = frozenset({"pending", "spawning", "running", "waiting", "paused"})
+
+
+def of_session(
+    home: Home,
+    db: apsw.Connection,
+    session: int,
+    live: Iterable[Look] = (),
+    *,
+    statuses: Mapping[str, str] | None = None,
+    goes_on: bool = False,
+) -> dict[str, Link]:
+    """What each agent of a session ran with, by agent.
+
+    Args:
+        home: where it is recorded.
+        db: its store.
+        session: in the store.
+        live: looks of this moment.
+        statuses: of its agents, by their ids.
+        goes_on: whether the session is at work.
+    """
+    linking, out = Linking(home, db, live), {}
+    for use in uses.of_session(db, session):
+        link = linking.link(use, at_work=(statuses or {}).get(use.agent) in _AT_WORK, goes_on=goes_on)
+        if link is not None:
+            out[use.agent] = link
+    return out
+
+
+# ── as the JSON answers have it ──
+
+
+def answer(link: Link) -> Json:
+    """One agent's definition."""
+    found = link.found
+    return {
+        "tool": tools.of_source(link.use.source),
+        "name": link.use.name,
+        "origin": found.origin,
+        "grade": found.grade,
+        "rule": found.rule,
+        "why": found.why,
+        "tier": found.tier,
+        "sha256": found.sha256,
+        "revision": None if found.revision is None else revision(found.revision),
+        "shadowed": [revision(one) for one in found.shadowed],
+        "either": [revision(one) for one in found.either],
+        "findings": [
+            {
+                "level": one.level,
+                "code": one.code,
+                "line": one.line,
+                "text": one.text,
+                "hint": one.hint or None,
+            }
+            for one in link.findings
+        ],
+    }
+
+
+def revision(one: Revision) -> Json:
+    """A text of a definition, and where it lay."""
+    return {
+        "id": one.id,
+        "sha256": one.sha256,
+        "tier": one.tier,
+        "path": one.path,
+        "size_bytes": one.size_bytes,
+        "validity": one.validity,
+        "seen_at": clock.iso(one.seen_us),
+        "changed_at": clock.iso(one.changed_us),
+    }

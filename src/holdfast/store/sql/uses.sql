@@ -1,0 +1,78 @@
+-- Which definitions agents ran with: their uses, and looks at definitions.
+
+-- name: definitions_looks
+-- Looks from a directory about a moment: those that began last until then, and first after it.
+SELECT from_us, to_us, reach FROM (SELECT from_us, to_us, reach FROM definition_look
+    WHERE cwd = :cwd AND from_us <= :at_us ORDER BY from_us DESC, to_us DESC LIMIT :most)
+UNION SELECT from_us, to_us, reach FROM (SELECT from_us, to_us, reach FROM definition_look
+    WHERE cwd = :cwd AND from_us > :at_us ORDER BY from_us, to_us DESC LIMIT :most);
+
+-- name: definitions_reach
+SELECT roots FROM definition_reach WHERE id = :reach;
+
+-- name: uses_of_session
+-- Agents of a session under the names of their types.
+SELECT a.session_id, s.native, s.source, s.cwd, s.first_us, a.agent,
+    CASE WHEN a.agent = '' THEN nullif(a.agent_type, 'main') ELSE k.agent_type END, a.built_in, a.definition, a.model,
+    coalesce(a.first_us, (SELECT min(position) FROM told_span AS t WHERE t.session_id = a.session_id AND t.agent = a.agent)), a.last_us
+FROM agent_kind AS k JOIN agent AS a ON a.session_id = k.session_id AND a.agent = k.agent JOIN session AS s ON s.id = a.session_id
+WHERE k.session_id = :session_id AND k.known
+ORDER BY a.agent <> '', a.first_us NULLS LAST, a.agent;
+
+-- name: uses_of_name
+SELECT a.session_id, s.native, s.source, s.cwd, s.first_us, a.agent, :name, a.built_in, a.definition, a.model,
+    coalesce(a.first_us, (SELECT min(position) FROM told_span AS t WHERE t.session_id = a.session_id AND t.agent = a.agent)), a.last_us
+FROM agent AS a JOIN session AS s ON s.id = a.session_id
+WHERE (a.session_id, a.agent) IN (SELECT session_id, agent FROM agent_kind WHERE agent_type = :name AND known AND agent <> '')
+    OR (a.agent = '' AND a.agent_type = :name)
+ORDER BY a.first_us NULLS LAST, a.session_id, a.agent;
+
+-- name: uses_last
+SELECT s.source, k.agent_type, max(coalesce(a.first_us, a.last_us)) FROM agent_kind AS k
+JOIN agent AS a ON a.session_id = k.session_id AND a.agent = k.agent JOIN session AS s ON s.id = k.session_id
+WHERE k.known AND k.agent <> '' AND k.agent_type <> '' GROUP BY s.source, k.agent_type
+UNION ALL SELECT s.source, a.agent_type, max(coalesce(a.first_us, a.last_us)) FROM agent AS a JOIN session AS s ON s.id = a.session_id
+WHERE a.agent = '' AND a.agent_type <> 'main' GROUP BY s.source, a.agent_type;
+
+-- name: lives
+-- When processes of a session began: as they were seen, as they were started here, or as it was resumed.
+SELECT began_us AS us FROM process WHERE session_id = :session_id AND began_us IS NOT NULL
+UNION SELECT r.started_us FROM run_session AS w JOIN run AS r ON r.agent = w.agent AND r.attempt = w.attempt
+    WHERE w.session_id = :session_id AND r.started_us IS NOT NULL AND r.attempt > 0
+UNION SELECT tried.time_us FROM event AS done JOIN event AS tried
+    ON tried.session_id = done.session_id AND tried.id = done.data ->> 'attempt' AND tried.kind = 'session.resuming'
+    WHERE done.session_id = :session_id AND done.kind = 'session.resumed' AND NOT done.inherited AND tried.time_us IS NOT NULL
+        AND done.data ->> 'new_session' = (SELECT native FROM session WHERE id = :session_id)
+ORDER BY us;
+
+-- name: calls_of_session
+-- How the agents were called that Holdfast started and that work in a session.
+SELECT DISTINCT e.data FROM run_session AS w JOIN run_session AS own ON own.agent = w.agent
+JOIN event AS e ON e.session_id = own.session_id AND e.kind = 'run.requested' AND NOT e.inherited AND e.data ->> 'run' = w.agent
+WHERE w.session_id = :session_id ORDER BY e.segment, e.offset_bytes;
+
+-- name: tools_used
+SELECT DISTINCT name FROM shown_span WHERE session_id = :session_id AND agent = :agent AND kind = 'tool' AND status = 'completed'
+    AND NOT inherited AND name IS NOT NULL;
+
+-- name: calls_of_agent
+-- Calls in their order, and whether a link says that one is another's second try.
+SELECT name, input, status, EXISTS (SELECT 1 FROM link AS l WHERE l.session_id = s.session_id AND l.source_span = s.id
+    AND l.kind IN ('retry_of', 'redo_of')) FROM shown_span AS s
+WHERE session_id = :session_id AND agent = :agent AND kind = 'tool' AND NOT inherited ORDER BY position, id;
+
+-- name: judged_blocked
+SELECT 1 FROM event WHERE session_id = :session_id AND kind = 'assessment.made' AND agent = :agent AND NOT inherited
+    AND data ->> 'alignment' = 'blocked' LIMIT 1;
+
+-- name: definitions_lying
+-- What lies where as it was recorded last: the last word about each path, its being moved away included.
+SELECT tool, name FROM (SELECT tool, name, sha256, row_number() OVER (PARTITION BY path ORDER BY segment DESC, offset_bytes DESC) AS place
+    FROM (SELECT tool, name, path, sha256, segment, offset_bytes FROM definition_revision
+        UNION ALL SELECT tool, name, path_before, NULL, segment, offset_bytes FROM definition_revision WHERE path_before IS NOT NULL))
+WHERE place = 1 AND sha256 IS NOT NULL GROUP BY tool, name;
+
+-- name: names_in_plugins
+-- Names of plugins' agents that answer to a plain name.
+SELECT DISTINCT name FROM definition_revision WHERE tool = 'claude' AND tier = 'plugin' AND substr(name, -length(:plain) - 1) = ':' || :plain
+ORDER BY name;

@@ -1,0 +1,138 @@
+"""Agents as uses of definitions: under which name each ran, from where and when, and what it did that its definition may not allow."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from holdfast.store.statements import statements
+
+if TYPE_CHECKING:
+    import apsw
+
+_SQL = statements("uses")
+_AGENTS_OPTION = "--agents"
+
+
+class Use(NamedTuple):
+    """An agent that ran under a definition's name.
+
+    Attributes:
+        session_id: of the store; `session` is its native id.
+        source: of the session.
+        cwd: where it was started, as it was recorded.
+        session_us: its first record with a time; `started_us`, `last_us` are the agent's.
+        built_in: what its tool says of that; None: nothing.
+        told: SHA-256 of the text that it was given, as whoever started it says.
+    """
+
+    session_id: int
+    session: str
+    source: str
+    cwd: str | None
+    session_us: int | None
+    agent: str
+    name: str
+    built_in: bool | None
+    told: str | None
+    model: str | None
+    started_us: int | None
+    last_us: int | None
+
+
+def of_session(db: apsw.Connection, session: int) -> list[Use]:
+    """Those of a session: agents whose type is known, and a main agent that was started under a name."""
+    return _uses(db, "uses_of_session", {"session_id": session})
+
+
+def of_name(db: apsw.Connection, name: str) -> list[Use]:
+    """Those of a name, in any session."""
+    return _uses(db, "uses_of_name", {"name": name})
+
+
+def _uses(db: apsw.Connection, statement: str, values: dict[str, Any]) -> list[Use]:
+    found = [Use(*row) for row in db.execute(_SQL[statement], values)]
+    return [
+        one._replace(built_in=None if one.built_in is None else bool(one.built_in))
+        for one in found
+        if one.name
+    ]
+
+
+def last_used(db: apsw.Connection) -> dict[tuple[str, str], int | None]:
+    """When each name was used last, by (source, name); None: no use of it has a time."""
+    return {(source, name): us for source, name, us in db.execute(_SQL["uses_last"])}
+
+
+def lying(db: apsw.Connection) -> list[tuple[str, str]]:
+    """Tool and name of every definition that lies somewhere, as it was recorded last."""
+    return [(tool, name) for tool, name in db.execute(_SQL["definitions_lying"])]
+
+
+def names_in_plugins(db: apsw.Connection, plain: str) -> list[str]:
+    """What agents of plugins are called that answer to a plain name."""
+    return [name for (name,) in db.execute(_SQL["names_in_plugins"], {"plain": plain})]
+
+
+def lives(db: apsw.Connection, session: int) -> list[int]:
+    """When processes of a session began, as far as that is known; rising."""
+    return [us for (us,) in db.execute(_SQL["lives"], {"session_id": session})]
+
+
+def given(db: apsw.Connection, session: int) -> dict[str, str]:
+    """Definitions that a session was given in its call (`--agents`), by name, as JSON text; of a session that Holdfast started."""
+    out: dict[str, str] = {}
+    for (data,) in db.execute(_SQL["calls_of_session"], {"session_id": session}):
+        argv = msgspec.json.decode(data).get("argv")
+        for text in _values(
+            [word for word in argv if isinstance(word, str)] if isinstance(argv, list) else []
+        ):
+            out |= _definitions(text)
+    return out
+
+
+def _values(argv: list[str]) -> list[str]:
+    """What stands behind `--agents`."""
+    behind = [argv[place + 1] for place, word in enumerate(argv[:-1]) if word == _AGENTS_OPTION]
+    return behind + [word.partition("=")[2] for word in argv if word.startswith(f"{_AGENTS_OPTION}=")]
+
+
+def _definitions(text: str) -> dict[str, str]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):  # it was cut, or is none
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        str(name): json.dumps(what, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        for name, what in found.items()
+        if isinstance(what, dict)
+    }
+
+
+def tools_used(db: apsw.Connection, session: int, agent: str) -> set[str]:
+    """Tools of which an agent completed a call."""
+    return {name for (name,) in db.execute(_SQL["tools_used"], {"session_id": session, "agent": agent})}
+
+
+class Work(NamedTuple):
+    """What an agent's calls say of a run: how many were tried again, and whether one was denied, or a judgement says it was blocked."""
+
+    retries: int
+    blocked: bool
+
+
+def work(db: apsw.Connection, session: int, agent: str) -> Work:
+    """Of one run. A call is tried again where one of the same tool with the same input had failed, or a link says so."""
+    who = {"session_id": session, "agent": agent}
+    failed: set[tuple[str, str]] = set()
+    retries, blocked = 0, False
+    for name, text, status, linked in db.execute(_SQL["calls_of_agent"], who):
+        retries += bool(linked) or (name, text) in failed
+        blocked = blocked or status == "cancelled"
+        if status == "failed":
+            failed.add((name, text))
+    return Work(retries, blocked or bool(db.execute(_SQL["judged_blocked"], who).fetchone()))

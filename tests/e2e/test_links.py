@@ -1,0 +1,332 @@
+"""Which text each agent ran with, through the command: how sure that is, what is wrong with it, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SHARED_DATA
+from tests.e2e.linked import DAY, OLD_DAY, Agent, at, put, session, text
+
+pytestmark = pytest.mark.slow  # each of these starts the command several times
+ROOT = Path(__file__).resolve().parent.parent.parent
+SCENARIOS = ROOT / "tests" / "data" / "claude-code"
+SHARED = SHARED_DATA / "claude-code"
+LONG_AGO = -3_000  # minutes before the day: two days
+
+
+class World:
+    """A project with Claude Code's directories, and a command whose clock is set."""
+
+    def __init__(self, place, run):
+        self.work, self.claude, self._run = place / "work", place / "claude", run
+        (self.work / ".git").mkdir(parents=True)
+        self.qa = self.work / ".claude" / "agents" / "qa.md"
+        self.of_user = self.claude / "agents" / "qa.md"
+        self.day = DAY
+
+    def hold(self, minute, *args, code=0):
+        done = self._run(*args, env={"HOLDFAST_NOW": at(minute, self.day)})
+        assert done.returncode == code, done.stderr
+        return done.stdout
+
+    def asked(self, minute, *args):
+        return json.loads(self.hold(minute, *args, "--json"))
+
+    def look(self, minute):
+        self.hold(minute, "definitions", "list", "--cwd", str(self.work))
+
+    def put(self, minute, said="Read it.", path=None, **keys):
+        return put(path or self.qa, text("qa", said, **keys), minute, self.day)
+
+    def session(self, began, *agents, name=None):
+        return session(self.claude / "projects", self.work, began, list(agents), day=self.day, name=name)
+
+    def definition(self, minute, name):
+        """What the only subagent of a session ran with."""
+        [found] = [one["definition"] for one in self.asked(minute, "show", name)["agents"] if one["id"]]
+        return found
+
+
+@pytest.fixture
+def world(tmp_path, run):
+    return World(tmp_path, run)
+
+
+def said(found):
+    sha = found["sha256"] and found["revision"]["sha256"][:8]
+    return found["origin"], sha, found["grade"], found["rule"], [one["code"] for one in found["findings"]]
+
+
+def sha(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+
+
+def test_a_text_that_lay_there_before_and_after_is_observed_and_a_rebuild_says_the_same(world):
+    world.put(LONG_AGO)
+    world.look(5)
+    name = world.session(30, Agent("qa", 40))
+    found = world.definition(60, name)
+    assert said(found) == ("file", sha(world.qa), "observed", "looks", [])
+    assert found["revision"]["path"] == str(world.qa)
+    world.hold(61, "rebuild")
+    assert world.definition(60, name) == found
+
+
+def test_a_text_that_was_seen_later_is_inferred_by_its_files_time_or_unknown(world):
+    world.put(LONG_AGO)
+    name = world.session(30, Agent("qa", 40))
+    assert said(world.definition(60, name)) == ("file", sha(world.qa), "inferred", "mtime", [])
+    other = world.session(30, Agent("web", 40))
+    put(world.qa.with_name("web.md"), text("web"), 50)
+    found = world.definition(61, other)
+    assert said(found)[:4] == ("file", None, "unknown", "never-seen")
+    assert [one["path"] for one in found["either"]] == [str(world.qa.with_name("web.md"))]
+
+
+@pytest.mark.parametrize(
+    ("day", "rule", "codes"),
+    [
+        (OLD_DAY, "read-at-session", ["stale-session"]),
+        (DAY, "read-at-session?", ["maybe-other", "stale-session"]),
+    ],
+)
+def test_a_session_that_began_before_the_edit_ran_with_the_text_from_then(world, day, rule, codes):
+    world.day = day
+    world.put(LONG_AGO)
+    before = sha(world.qa)
+    world.look(5)
+    name = world.session(30, Agent("qa", 50))
+    world.put(40, "Another text.")
+    world.look(45)
+    found = world.definition(60, name)
+    assert said(found) == ("file", before, "inferred", rule, codes)
+    later = world.definition(5_000, name)
+    assert [one["code"] for one in later["findings"]] == [
+        code.replace("stale-session", "changed-since") for code in codes
+    ]
+    assert [one["sha256"][:8] for one in found["either"]] == ([] if day == OLD_DAY else [sha(world.qa)])
+
+
+def test_agents_that_the_tool_brings_along_are_told_as_built_in(world):
+    name = world.session(30, Agent("Explore", 40, built_in=True))
+    assert said(world.definition(60, name)) == ("built-in", None, "observed", "tool-says", [])
+    older = world.session(30, Agent("Explore", 40, built_in=None))
+    assert said(world.definition(60, older)) == ("built-in", None, "inferred", "built-in-name", [])
+    given = world.session(30, Agent("inliner", 40))
+    assert said(world.definition(60, given)) == ("not found", None, "unknown", "no-file", [])
+
+
+def test_a_built_in_agent_that_ran_although_a_file_lay_there_is_an_alarm(world):
+    put(world.qa.with_name("Explore.md"), text("Explore"), LONG_AGO)
+    world.look(5)
+    name = world.session(30, Agent("Explore", 40, built_in=True))
+    found = world.definition(60, name)
+    assert said(found) == ("built-in", None, "observed", "tool-says", ["built-in-ran"])
+    assert [one["path"] for one in found["shadowed"]] == [str(world.qa.with_name("Explore.md"))]
+
+
+def test_what_a_session_was_given_in_its_call_counts_before_files(world, tmp_path, monkeypatch):
+    world.put(LONG_AGO)
+    world.look(5)
+    tool, words = tmp_path / "bin" / "claude", tmp_path / "words"
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {words}\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    given = json.dumps({"qa": {"description": "x", "prompt": "y"}})
+    done = world._run("run", "--", "claude", "--agents", given, "-p", "do it")
+    assert done.returncode == 0, done.stderr
+    name = words.read_text().splitlines()[1]  # behind --session-id
+    world.session(30, Agent("qa", 40), name=name)
+    found = world.definition(60, name)
+    assert (found["origin"], found["grade"], found["tier"]) == ("call", "observed", "command-line")
+    assert found["revision"] is None
+    assert len(found["sha256"]) == 64
+
+
+def test_a_program_may_say_which_text_it_gave_an_agent(world):
+    world.put(LONG_AGO)
+    world.look(5)
+    told = world.asked(5, "definitions", "show", "qa", "--cwd", str(world.work))["definitions"][0]["file"][
+        "sha256"
+    ]
+    event = {"kind": "agent.started", "session": "own", "agent": "a1"}
+    event["fields"] = {"agent_type": "planner", "definition": told}
+    world._run("record", stdin=json.dumps(event) + "\n")
+    assert said(world.definition(60, "own") | {"revision": {"sha256": told}})[:4] == (
+        "call",
+        told[:8],
+        "observed",
+        "told",
+    )
+
+
+def test_an_agent_at_work_on_an_older_text_is_an_alarm_everywhere(world):
+    world.put(LONG_AGO)
+    before = sha(world.qa)
+    world.look(5)
+    name = world.session(30, Agent("qa", 31, ends=None))
+    assert world.asked(31.5, "show", name)["session"]["state"] == "working"
+    world.put(32, "Another text.")
+    found = world.definition(33, name)
+    assert said(found) == ("file", before, "observed", "looks", ["stale"])
+    shown = " ".join(world.hold(33, "show", name).split())
+    assert (
+        f"warning: qa: it is at work on {before}, an older text: its file holds {sha(world.qa)} now" in shown
+    )
+    assert f"text {before}!" in world.hold(33, "tree", name)
+    screen = world.asked(33)["definitions"]
+    assert [(one["session"], one["name"], one["code"], one["agents"]) for one in screen["alarms"]] == [
+        (name, "qa", "stale", 1)
+    ]
+    assert "1 alarm about definitions of agents at work\n" in world.hold(33)
+
+
+def test_a_stub_that_hid_a_whole_agent_then_is_told_though_it_is_mended_now(world):
+    put(world.qa, "---\nname: qa\ndescription: x\n---\n", LONG_AGO)
+    put(world.of_user, text("qa", "You read what was changed. " * 900), LONG_AGO)
+    world.look(5)
+    name = world.session(30, Agent("qa", 40))
+    world.look(45)
+    world.qa.unlink()
+    found = world.definition(60, name)
+    assert said(found)[2:] == ("observed", "looks", ["hides-larger", "changed-since"])
+    assert found["findings"][0]["text"].startswith("with 32 bytes it hid ")
+    assert [one["path"] for one in found["shadowed"]] == [str(world.of_user)]
+
+
+def test_a_run_that_its_text_cannot_have_led_to_is_an_alarm(world):
+    """Another model, or a tool that the text does not give."""
+    world.put(LONG_AGO, model="haiku", tools="Read, Grep")
+    world.look(5)
+    name = world.session(
+        30, Agent("qa", 40, calls=[("Read", "a", False), ("Bash", "b", True), ("Write", "c", False)])
+    )
+    found = world.definition(60, name)
+    assert [one["code"] for one in found["findings"]] == ["other-model", "other-tools"]
+    assert found["findings"][1]["text"] == "its definition does not list Write, which it used"
+    fits = world.session(30, Agent("qa", 40, model="claude-haiku-5-5"))
+    assert world.definition(60, fits)["findings"] == []
+
+
+def test_definitions_say_when_they_were_used_and_the_first_screen_which_never(world):
+    world.put(LONG_AGO)
+    put(world.qa.with_name("idle.md"), text("idle"), LONG_AGO)
+    world.look(5)
+    world.session(30, Agent("qa", 40))
+    listed = world.asked(100, "definitions", "list", "--cwd", str(world.work))["definitions"]
+    assert [(one["name"], one["used"], one["last_used_at"]) for one in listed] == [
+        ("idle", False, None),
+        ("qa", True, at(40)),
+    ]
+    assert world.asked(100)["definitions"]["never_used"] == [{"tool": "claude", "name": "idle"}]
+    assert "1 definition never used, as far as is recorded" in world.hold(100)
+
+
+def test_outcomes_compare_texts_and_claim_nothing_below_twenty_runs(world):
+    world.put(LONG_AGO)
+    first = sha(world.qa)
+    world.look(5)
+    cut = [Agent("qa", 40 + n, ends="failed") for n in range(15)]
+    tried = [("Bash", "b", True), ("Bash", "b", False)]
+    world.session(30, *cut, *[Agent("qa", 60 + n, lasts=2, calls=tried) for n in range(10)])
+    world.look(90)
+    world.put(95, "Another text.")
+    second = sha(world.qa)
+    world.look(96)
+    world.session(1_000, *[Agent("qa", 1_010 + n) for n in range(22)])
+    world.look(1_050)
+    world.put(1_051, "A third text.")
+    world.look(1_052)
+    world.session(2_000, Agent("qa", 2_010, denied=True))
+    world.session(1_990, Agent("qa", 1_995, built_in=True))
+    [found] = world.asked(2_100, "definitions", "outcomes", "qa")["definitions"]
+    assert (found["runs"], found["left_out"]) == (49, {"unknown": 0, "ambiguous": 0, "built_in": 1})
+    old, new, few = found["texts"]
+    assert [(one["sha256"][:8], one["runs"], one["enough"]) for one in found["texts"]] == [
+        (first, 25, True),
+        (second, 22, True),
+        (sha(world.qa), 1, False),
+    ]
+    assert (old["completed"]["count"], old["completed"]["of"]) == (10, 25)
+    assert (old["completed"]["low"], old["completed"]["high"]) == pytest.approx((0.2340, 0.5926), abs=1e-4)
+    assert (old["retries"], old["retried"]["count"], new["retried"]["count"]) == (10, 10, 0)
+    assert (old["duration_ms"]["of"], new["duration_ms"]["median"]) == (25, 30_000)
+    assert new["cost_usd"]["of"] == 22
+    assert (few["completed"]["share"], few["blocked"]["count"]) == (None, 1)
+    better, unsure = found["comparisons"]
+    assert (better["completed"]["verdict"], unsure["completed"]["verdict"]) == ("higher", "insufficient data")
+    assert "-Read it.\n+Another text.\n" in better["diff"]
+    shown = world.hold(2_100, "definitions", "outcomes", "qa")
+    assert "completed 10 of 25: 40% (23% to 59%)" in shown
+    assert "completed 1 of 1: insufficient data" in shown
+    assert "+Another text." in shown
+
+
+def test_outcomes_of_a_name_that_nobody_knows_is_an_error_and_of_one_that_never_ran_is_none(world):
+    world.put(LONG_AGO)
+    world.look(5)
+    assert world.hold(60, "definitions", "outcomes", "qa") == "qa (Claude Code): never used\n"
+    done = world._run("definitions", "outcomes", "nobody")
+    assert (done.returncode, "no agent is known that ran as 'nobody'" in done.stderr) == (3, True)
+
+
+def recorded(world, scenario, config):
+    """A recording as if it had been made in this project; its session."""
+    projects = world.claude / "projects" / "-home-dev-demo"
+    shutil.copytree(scenario / "transcript", projects)
+    for path in projects.rglob("*.jsonl"):
+        path.chmod(0o600)
+        path.write_text(path.read_text("utf-8").replace("/home/dev/demo", str(world.work)), "utf-8")
+    put(
+        world.qa.with_name("reviewer.md"),
+        (config / ".claude" / "agents" / "reviewer.md").read_text("utf-8"),
+        LONG_AGO,
+    )
+    [own] = projects.glob("*.jsonl")
+    return own.stem
+
+
+def assert_each_agent_names_its_text(world, name):
+    agents = [one for one in world.asked(20_000, "show", name)["agents"] if one["id"]]
+    told = {(one["type"], one["definition"]["origin"], one["definition"]["grade"]) for one in agents}
+    assert told == {
+        ("general-purpose", "built-in", "observed"),
+        ("reviewer", "file", "inferred"),
+        ("inliner", "not found", "unknown"),
+    }
+    [review] = [one["definition"] for one in agents if one["type"] == "reviewer"]
+    assert (review["rule"], review["sha256"][:8]) == ("mtime", "d01cec26")
+    assert [one["code"] for one in review["findings"]] == []  # haiku was asked for, and ran
+
+
+REVIEWER = "---\nname: reviewer\ndescription: Reviews files\ntools: Read, Grep\nmodel: haiku\ncolor: blue\n---\nYou review files.\n"
+
+
+@pytest.mark.needs_shared
+@pytest.mark.parametrize("scenario", ["async-subagents", "foreground-nested-subagents"])
+def test_agents_of_recordings_name_their_texts(world, scenario):
+    assert_each_agent_names_its_text(world, recorded(world, SHARED / scenario, SHARED / "project-config"))
+
+
+def test_agents_of_our_own_copies_of_recordings_name_their_texts(world, tmp_path):
+    config = tmp_path / "config"
+    put(config / ".claude" / "agents" / "reviewer.md", REVIEWER, 0)
+    assert_each_agent_names_its_text(world, recorded(world, SCENARIOS / "async-subagents", config))
+
+
+def test_a_look_that_cannot_be_made_keeps_nobody_from_an_answer(world, home):
+    world.put(LONG_AGO)
+    world.look(5)
+    name = world.session(30, Agent("qa", 40))
+    (home / "definitions" / "lock").unlink()
+    (home / "definitions" / "lock").mkdir()
+    assert world.definition(60, name)["grade"] == "inferred"
+    (home / "definitions" / "lock").rmdir()
+    assert world.definition(60, name)["grade"] == "observed"
