@@ -61,6 +61,9 @@ class Linking:
         self._live: dict[str, list[Look]] = {}
         for look in live:
             self._live.setdefault(look.cwd, []).append(look)
+        self._reached: dict[str, tuple[Reached, ...]] = {}
+        self._today: dict[tuple[str, str, str], Stand] = {}
+        self._directories: dict[str, str] = {}
         self._revisions: dict[tuple[str, str], list[Revision]] = {}
         self._parsed: dict[tuple[str, str], Parsed | None] = {}
         self._of_session: dict[int, tuple[list[int], dict[str, str]]] = {}
@@ -81,36 +84,48 @@ class Linking:
         revisions = self._recorded(tool, use.name)
         if tool == tools.CUSTOM and not revisions and use.told is None:
             return None
-        begins, given = self._session(use.session_id)
-        cwd = None if use.cwd is None else real(use.cwd)
-        began = [us for us in begins if use.started_us is None or us <= use.started_us]
-        since_us = began[-1] if began else use.session_us
-        text = given.get(use.name)
-        start = Start(
-            cwd,
-            use.started_us,
-            since_us,
-            use.built_in,
-            None if text is None else hashlib.sha256(text.encode()).hexdigest(),
-            use.told,
-        )
+        cwd = self._real(use.cwd)
+        began_us, given = self._began(use)
+        since_us = use.session_us if began_us is None else began_us
+        start = Start(cwd, use.started_us, since_us, use.built_in, given, use.told)
         past = self._past(tool, use.name, cwd, (use.started_us, since_us))
         found = effective.effective(past, start)
-        if not began and found.origin == FILE:
+        if began_us is None and found.origin == FILE:
             found = self._process_unknown(past, start, found)
-        now = (
-            None if cwd is None or cwd not in self._live else effective.stands(past, cwd, self._home.now_us())
-        )
+        now = self._now(past, cwd)
         parsed = None if found.revision is None else self._parse(found.revision)
-        reads = tools.TOOLS[tool].reads_on(clock.date_in(self._home.now_us(), UTC))
-        again = goes_on and reads is not None and reads.when == tools.AT_SESSION
-        ran = Ran(
-            at_work,
-            again,
-            use.model,
-            self._tools_of(use) if parsed else frozenset(),
-        )
+        ran = Ran(at_work, goes_on and self._keeps_texts(tool), use.model, self._tools_of(use, parsed))
         return Link(use, found, now, alarms(found, tool, ran, now, parsed))
+
+    def _began(self, use: Use) -> tuple[int | None, str | None]:
+        """When the process of an agent's session began, and the SHA-256 of what the session was given under its name; None: not known."""
+        begins, given = self._session(use.session_id)
+        before = [us for us in begins if use.started_us is None or us <= use.started_us]
+        text = given.get(use.name)
+        return (before[-1] if before else None), None if text is None else hashlib.sha256(
+            text.encode()
+        ).hexdigest()
+
+    def _now(self, past: Past, cwd: str | None) -> Stand | None:
+        """Which file counts today, seen from a directory that was looked from."""
+        if cwd is None or cwd not in self._live:
+            return None
+        key = (past.tool, past.name, cwd)
+        if key not in self._today:
+            self._today[key] = effective.stands(past, cwd, self._home.now_us())
+        return self._today[key]
+
+    def _keeps_texts(self, tool: str) -> bool:
+        """Whether a session of a tool goes on with the texts that it has."""
+        reads = tools.TOOLS[tool].reads_on(clock.date_in(self._home.now_us(), UTC))
+        return reads is not None and reads.when == tools.AT_SESSION
+
+    def _real(self, cwd: str | None) -> str | None:
+        if cwd is None:
+            return None
+        if cwd not in self._directories:
+            self._directories[cwd] = real(cwd)
+        return self._directories[cwd]
 
     def _process_unknown(self, past: Past, start: Start, found: Effective) -> Effective:
         """The same, less sure, where the file changed shortly before a session whose process may be older than its first record."""
@@ -129,11 +144,13 @@ class Linking:
 
     def _past(self, tool: str, name: str, cwd: str | None, moments: Iterable[int | None]) -> Past:
         known = [] if cwd is None else looks.about(self._db, cwd, [us for us in moments if us is not None])
-        recorded = [
-            Look(one.cwd, one.from_us, one.to_us, tuple(_reached(root) for root in one.roots))
-            for one in known
-        ]
+        recorded = [Look(one.cwd, one.from_us, one.to_us, self._roots(one.reach)) for one in known]
         return Past(tool, name, self._recorded(tool, name), [*recorded, *self._live.get(cwd or "", ())])
+
+    def _roots(self, reach: str) -> tuple[Reached, ...]:
+        if reach not in self._reached:
+            self._reached[reach] = tuple(_reached(root) for root in looks.reached(self._db, reach))
+        return self._reached[reach]
 
     def _recorded(self, tool: str, name: str) -> list[Revision]:
         """Every revision of the files that ever had a name."""
@@ -194,7 +211,10 @@ class Linking:
             self._of_session[session] = uses.lives(self._db, session), uses.given(self._db, session)
         return self._of_session[session]
 
-    def _tools_of(self, use: Use) -> frozenset[str]:
+    def _tools_of(self, use: Use, parsed: Parsed | None) -> frozenset[str]:
+        """Tools that an agent used, if its text says something of tools."""
+        if parsed is None or (parsed.tools is None and "disallowedTools" not in parsed.fields):
+            return frozenset()
         return frozenset(uses.tools_used(self._db, use.session_id, use.agent))
 
 

@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from holdfast.capture import sink
 from tests.conftest import SHARED_DATA
 from tests.e2e.linked import DAY, OLD_DAY, Agent, at, put, session, text
 
@@ -165,6 +167,19 @@ def test_a_program_may_say_which_text_it_gave_an_agent(world):
         "observed",
         "told",
     )
+
+
+def test_a_main_agent_that_was_started_under_a_name_ran_with_its_text(world, home):
+    """As a hook tells of `claude --agent qa`."""
+    world.put(LONG_AGO)
+    world.look(5)
+    name = world.session(30, Agent("Explore", 40, built_in=True))
+    payload = {"session_id": name, "hook_event_name": "SessionStart", "source": "startup", "agent_type": "qa"}
+    (home / "inbox").mkdir(mode=0o700, exist_ok=True)
+    line, told = sink.line(home / "inbox", "claude"), json.dumps(payload | {"cwd": str(world.work)}) + "\n"
+    subprocess.run(["/bin/sh", "-c", line], input=told.encode(), check=True)
+    main = world.asked(60, "show", name)["agents"][0]
+    assert (main["id"], said(main["definition"])) == ("", ("file", sha(world.qa), "observed", "looks", []))
 
 
 def test_an_agent_at_work_on_an_older_text_is_an_alarm_everywhere(world):

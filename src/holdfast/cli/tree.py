@@ -24,9 +24,10 @@ def command(context: Context, session: str, calls: bool, as_json: bool) -> None:
     db = answers.ready(context)
     row = queries.session_id(db, session)
     found = tree.tree(db, row, context.home.now_us(), context.stale_us, context.home.vitals())
-    statuses = {node["id"]: node["status"] for node in _agents(found["roots"])}
+    agents = list(_agents(found["roots"]))
+    statuses = {node["id"]: node["status"] for node in agents}
     known = links.of_session(context.home, db, row, found["session"]["state"], statuses)
-    for node in _agents(found["roots"]) if known else ():
+    for node in agents if known else ():
         node["definition"] = known.get(node["id"])
     if as_json:
         terminal.print_json(found)

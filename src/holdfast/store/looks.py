@@ -21,12 +21,12 @@ _AROUND = 4  # looks on either side of a moment; those of several who watch over
 
 
 class Look(NamedTuple):
-    """A look from a working directory. `roots` are as the event has them, the strongest first; `from_us` to `to_us` somebody watched."""
+    """A look from a working directory; `from_us` to `to_us` somebody watched. `reach` names what it reached (`reached`)."""
 
     cwd: str
     from_us: int
     to_us: int
-    roots: tuple[dict[str, Any], ...]
+    reach: str
 
 
 def rows(data: ev.DefinitionsLooked, time_us: int) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -48,9 +48,10 @@ def about(db: apsw.Connection, cwd: str, moments: Iterable[int]) -> list[Look]:
     for at_us in dict.fromkeys(moments):
         for row in db.execute(sql, {"cwd": cwd, "at_us": at_us, "most": _AROUND}):
             found[row[0], row[1], row[2]] = row
-    return [Look(cwd, *row[:2], _roots(db, row[2])) for row in sorted(found.values())]
+    return [Look(cwd, *row) for row in sorted(found.values())]
 
 
-def _roots(db: apsw.Connection, reach: str) -> tuple[dict[str, Any], ...]:
+def reached(db: apsw.Connection, reach: str) -> tuple[dict[str, Any], ...]:
+    """The directories of definitions that a look reached, as the event has them, the strongest of a tool first."""
     [text] = next(iter(db.execute(statements("uses")["definitions_reach"], {"reach": reach})))
     return tuple(msgspec.json.decode(text))
