@@ -30,6 +30,7 @@ _PART = re.compile(r"<!-- begin: (?P<name>[^>]+) -->\n.*?<!-- end: (?P=name) -->
 EVERY_COMMAND = (0, 1, 2, UNEXPECTED_EXIT, INTERRUPT_EXIT)
 _HOME = (10, 11, 12)
 _ANSWERS = (*_HOME, 20, 30, 31, 32)
+_WRITES_DEFINITIONS = (3, *_ANSWERS, 21, 22, 43, 44, 45)
 EXITS = {
     "": (*_ANSWERS, 21),
     "sessions": _ANSWERS,
@@ -94,6 +95,14 @@ EXITS = {
     "definitions snapshots": (3, *_ANSWERS, 21),
     "definitions purge": (*_ANSWERS, 21),
     "definitions outcomes": (3, *_ANSWERS),
+    "definitions create": _WRITES_DEFINITIONS,
+    "definitions edit": _WRITES_DEFINITIONS,
+    "definitions put": _WRITES_DEFINITIONS,
+    "definitions delete": _WRITES_DEFINITIONS,
+    "definitions migrate": _WRITES_DEFINITIONS,
+    "definitions replicate": _WRITES_DEFINITIONS,
+    "definitions conflicts": (3, *_ANSWERS, 21, 22, 43),
+    "definitions resolve": _WRITES_DEFINITIONS,
     "workspace list": _ANSWERS,
     "workspace move": (3, *_ANSWERS, 21),
     "redact check": (3, 41),

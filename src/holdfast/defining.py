@@ -6,7 +6,7 @@ import contextlib
 import os
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -15,21 +15,24 @@ from holdfast.capture import sdk
 from holdfast.definitions import ledger, looking, looks, roots, tools
 from holdfast.definitions.ledger import Index, Known, Ledger
 from holdfast.definitions.roots import Root, Roots
-from holdfast.errors import StoreError
-from holdfast.events import DefinitionRevised
+from holdfast.errors import DefinitionsBusy, StoreError
+from holdfast.events import DefinitionConflicted, DefinitionResolved, DefinitionRevised
 from holdfast.journal import reader
 from holdfast.store import database, definitions
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+
+    import apsw
 
     from holdfast.definitions.looking import Looked
+    from holdfast.events import Event
     from holdfast.home import Home
     from holdfast.store.definitions import Revision
 
 Json = dict[str, Any]
-_KIND = b'"definition.revised"'
+_KIND = b'"definition.'
 SESSION = "holdfast.definitions"  # of every record about definitions, so that forgetting one of programs' takes none of them along
 
 
@@ -40,7 +43,12 @@ def append(home: Home, body: Json, *, durable: bool = False) -> str:
 
 def ledger_of(home: Home) -> Ledger:
     """What a home keeps of definitions."""
-    return Ledger(home.path, lambda body: append(home, body), lambda: _from_store(home))
+    return Ledger(
+        home.path,
+        lambda body: append(home, body),
+        lambda: _from_store(home),
+        lambda: door.force(os.fspath(home.path)),
+    )
 
 
 def look(
@@ -112,6 +120,25 @@ def each_once(found: Iterable[Root]) -> list[Root]:
     return list(out.values())
 
 
+def recorded(home: Home) -> list[Revision]:
+    """Everything that is recorded of definitions, in its order. It waits for nobody."""
+    return _recorded(home).revisions
+
+
+def folded(home: Home) -> apsw.Connection:
+    """A store that says all that is recorded.
+
+    Raises:
+        DefinitionsBusy: it is not folded yet, because another process is at it.
+    """
+    if not home.catch_up([]).done:
+        raise DefinitionsBusy(
+            "another process is importing, and what is recorded of definitions has to be read first",
+            hint="run the same command again",
+        )
+    return home.reader()
+
+
 def _known_root(real: str, tool: str, tier: str) -> Root:
     """A directory in which definitions were found before, seen from nowhere."""
     rank = (tools.TIERS.index(tier), 0)
@@ -122,19 +149,21 @@ def _known_root(real: str, tool: str, tier: str) -> Root:
 def _from_store(home: Home) -> Index:
     """What lies where by what is recorded. It waits for nobody: what is not folded yet is read in the journal."""
     out = Index()
-    for one in _recorded(home):
+    told = _recorded(home)
+    out.conflicts = told.conflicts
+    for one in told.revisions:
         raw = _raw(one.path, one.path_bytes)
+        last = out.known.pop(raw, None)
         if one.path_before is not None:
             before = next((path for path in out.known if _is(path, one.path_before)), None)
             if before is not None:
-                del out.known[before]
+                last = out.known.pop(before)
                 out.gone[before] = one.id
         if one.sha256 is None:
-            out.known.pop(raw, None)
             out.gone[raw] = one.id
             continue
         out.gone.pop(raw, None)
-        out.known[raw] = _known(one)
+        out.known[raw] = _known(one, last.first if last else one.sha256)
         had = out.had.setdefault(f"{one.tool}:{one.name}", [])
         if (digest := bytes.fromhex(one.sha256)) not in had:
             had.append(digest)
@@ -142,41 +171,64 @@ def _from_store(home: Home) -> Index:
     return out
 
 
-def _recorded(home: Home) -> list[Revision]:
-    """Every revision, in the order of the journal: those of the store, and those that were recorded since it was folded."""
+class _Recorded(NamedTuple):
+    """Every revision, in the order of the journal, and conflicts that wait for a decision."""
+
+    revisions: list[Revision]
+    conflicts: dict[str, tuple[bytes, str]]
+
+
+def _recorded(home: Home) -> _Recorded:
+    """What the store says, and what was recorded since it was folded."""
     found: dict[str, Revision] = {}
+    conflicts: dict[str, tuple[bytes, str]] = {}
     cursor: dict[int, int] = {}
     with (
         contextlib.suppress(StoreError),  # the journal says the same, and takes longer
         contextlib.closing(database.open_reader(home.path)) as db,
     ):
         found = {one.id: one for one in definitions.every(db)}
+        waiting = definitions.conflicts(db)
+        conflicts = {one.id: (_raw(one.path, one.path_bytes), one.ours or "") for one in waiting}
         cursor = database.cursor(db)
     for item in reader.read(home.journal, cursor):
         if isinstance(item, reader.Found) and item.record.s == door.SOURCE and _KIND in item.line:
-            for one in _in_record(item):
-                found.setdefault(one.id, one)
-    return list(found.values())
+            for event in _in_record(item):
+                _add(found, conflicts, event, item)
+    return _Recorded(list(found.values()), conflicts)
 
 
-def _in_record(item: reader.Found) -> Iterator[Revision]:
-    """The revision that a record tells of, if it does."""
+def _in_record(item: reader.Found) -> Iterable[Event]:
+    """What a record tells."""
     try:
         body = msgspec.json.decode(item.record.body_bytes() or b"")
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return
+        return []
     if not isinstance(body, dict):
-        return
+        return []
     record = item.record
-    for event in sdk.translate(body, record_id=record.id, received_us=record.t, order=item.start):
-        if isinstance(data := event.data, DefinitionRevised) and data.tool and data.path:
-            yield definitions.told(event, data, item.segment, item.start)
+    return sdk.translate(body, record_id=record.id, received_us=record.t, order=item.start)
 
 
-def _known(one: Revision) -> Known:
+def _add(
+    found: dict[str, Revision], conflicts: dict[str, tuple[bytes, str]], event: Event, item: reader.Found
+) -> None:
+    data = event.data
+    if isinstance(data, DefinitionRevised) and data.tool and data.path:
+        one = found.setdefault(event.id, definitions.told(event, data, item.segment, item.start))
+        written = (_raw(one.path, one.path_bytes), one.sha256 or "")
+        for came in [each for each, conflict in conflicts.items() if conflict == written]:
+            del conflicts[came]
+    elif isinstance(data, DefinitionConflicted):
+        conflicts[event.id] = (_raw(data.path, data.path_bytes), data.ours or "")
+    elif isinstance(data, DefinitionResolved):
+        conflicts.pop(data.conflict, None)
+
+
+def _known(one: Revision, first: str) -> Known:
     assert one.sha256 is not None
     tier, root = one.tier or tools.PROJECT, one.root or ""
-    return Known(one.tool, one.name, tier, root, one.sha256, one.size_bytes or 0, one.id)
+    return Known(one.tool, one.name, tier, root, one.sha256, one.size_bytes or 0, one.id, first=first)
 
 
 def _raw(path: str, path_bytes: str | None) -> bytes:

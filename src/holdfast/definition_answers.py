@@ -140,3 +140,56 @@ class DefinitionChange(msgspec.Struct, frozen=True, kw_only=True):
     def names(self) -> tuple[str, ...]:
         """What the definition is called, and was called before."""
         return (self.name,) if self.name_before is None else (self.name, self.name_before)
+
+
+class WrittenFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a file of a definition.
+
+    Attributes:
+        path: as text, with surrogate escapes where it is no UTF-8; `path_before`: where it lay, if it was moved.
+        operation: create, modify, delete, rename or restore (it says what the definition said once); None: it was so already.
+        revision: the id of the change; None: nothing changed.
+        sha256: of what lies there now; None: no file. `sha256_before`: of what lay there.
+        validity: valid or invalid; None: it is gone.
+    """
+
+    name: str
+    tool: str
+    tier: str
+    path: str
+    path_before: str | None
+    operation: str | None
+    revision: str | None
+    sha256: str | None
+    sha256_before: str | None
+    validity: str | None
+
+
+class ConflictRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What was not written because something else lay there by then. The contents of `ours` and `theirs` are kept.
+
+    Attributes:
+        id: for `resolve`.
+        time_us: UTC microseconds.
+        operation: what was to be done: create, modify, delete, rename or restore.
+        base: the SHA-256 of what was read; None: nothing lay there.
+        ours: of what was to be written; None: nothing was to lie there.
+        theirs: of what lay there; None: nothing.
+        choice: what was decided: ours, theirs, merge or text; None: nothing.
+        is_open: nothing was decided, and what was to be written did not come to lie there later.
+    """
+
+    id: str
+    time_us: int
+    name: str
+    tool: str
+    tier: str | None
+    path: str
+    operation: str
+    base: str | None
+    ours: str | None
+    theirs: str | None
+    author: str | None
+    reason: str | None
+    choice: str | None
+    is_open: bool

@@ -1,6 +1,6 @@
 """Remove old contents of definitions for good. That they were there stays recorded, and each revision says that its content was removed.
 
-Kept is what lies somewhere now, what a snapshot names, what lay somewhere within the time given, and what no revision names: that belongs to something that is
+Kept is what lies somewhere now, what a snapshot or a conflict that waits for a decision names, what lay somewhere within the time given, and what no revision names: that belongs to something that is
 not decided yet. That they are about to go is recorded first, so that a kill leaves more than is said, never less.
 """
 
@@ -77,6 +77,8 @@ def _plan(held: Held, db: apsw.Connection, before_us: int) -> Plan:
     stays |= {one.sha256 for one in definitions.current(rows).values() if one.sha256}
     for one in definitions.snapshots(db):
         stays |= {row.sha256 for each in one.data["revisions"] if (row := by_id.get(each)) and row.sha256}
+    for waiting in definitions.conflicts(db):
+        stays |= {sha256 for sha256 in (waiting.base, waiting.ours, waiting.theirs) if sha256}
     last_us: dict[str, int] = {}
     for row in rows:  # it lay there until then
         for sha256 in (row.sha256, row.before_sha256):

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import hashlib
 import os
-import time
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from holdfast import clock, defining
+from holdfast import clock, defining, defining_writes
 from holdfast.definition_history import contents, real_of
-from holdfast.definitions import looking, putting, reading, registry, roots, tools, versions
-from holdfast.definitions.ledger import Known, Step
-from holdfast.definitions.putting import ChangedMeanwhile, Put
+from holdfast.definitions import looking, reading, roots, tools, versions, writing
+from holdfast.definitions.swapping import NOTHING, Overtaken
+from holdfast.definitions.writing import Write
 from holdfast.errors import BlobDamaged, DefinitionRefused, NotFound, StoreError, UsageError
-from holdfast.ids import uuid7
 from holdfast.journal.blobs import sync_directory, write_all
 from holdfast.visible import printable_path
 
@@ -194,7 +191,7 @@ def _here() -> str:
 
 
 def restore(home: Home, goals: list[Goal], reason: str) -> list[Restored]:
-    """Write contents into files, and record it.
+    """Write contents into files, all of them or none, and record it.
 
     Args:
         home: where it is recorded.
@@ -203,8 +200,8 @@ def restore(home: Home, goals: list[Goal], reason: str) -> list[Restored]:
 
     Raises:
         DefinitionsBusy: another process looks at definitions, or writes one.
-        DefinitionRefused: a file cannot be told from others any more, or others write it all the time.
-        StoreError, AppendFailed: the system refused; what was written by then is recorded.
+        DefinitionRefused: a file cannot be told from others any more, or others write them all the time.
+        DefinitionNotWritten, StoreError, AppendFailed: the system refused.
     """
     ours = [one for one in goals if one.root is not None]
     kept = defining.ledger_of(home)
@@ -217,101 +214,33 @@ def restore(home: Home, goals: list[Goal], reason: str) -> list[Restored]:
                 )
                 done |= _written(held, ours, reason, home.now_us())
             break
-        except ChangedMeanwhile as exc:
+        except Overtaken as exc:
             if attempt == _TRIES - 1:
                 raise DefinitionRefused(
                     "others write these files all the time", hint="end them, then run the same command again"
                 ) from exc
-        except OSError as exc:
-            place = os.fsdecode(exc.filename) if exc.filename else "a definition"
-            raise StoreError(
-                f"{printable_path(place)}: {exc.strerror}",
-                hint="make room or repair access, then run the same command again; what was written is recorded",
-            ) from exc
     done |= {one.path: _put_outside(one) for one in goals if one.root is None}
     return [done[one.path] for one in goals]
 
 
 def _written(held: Held, goals: list[Goal], reason: str, now_us: int) -> dict[bytes, Restored]:
-    before = {one.path: held.index.known.get(one.path) for one in goals}
-    todo = []
-    for one in goals:
-        known = before[one.path]
-        if known is None or known.sha256 != one.sha256:
-            todo.append(one)
-    batch = uuid7() if len(todo) > 1 else None
-    puts = [_put(held, one, reason, now_us, batch) for one in todo]
-    ids = dict(zip((one.path for one in puts), putting.put(held, puts), strict=True)) if puts else {}
+    writes = [_write(held, one) for one in goals]
+    made = writing.write(held, writes, defining_writes.by(None, reason), now_us, operation=writing.RESTORE)
     return {
-        one.path: Restored(
-            one,
-            WRITTEN if one.path in ids else THERE,
-            ids.get(one.path),
-            known.sha256 if (known := before[one.path]) is not None and one.path in ids else None,
-        )
-        for one in goals
+        one.path: Restored(one, WRITTEN, each.revision, each.before)
+        if each.revision is not None
+        else Restored(one, THERE)
+        for one, each in zip(goals, made, strict=True)
     }
 
 
-def _put(held: Held, one: Goal, reason: str, now_us: int, batch: str | None) -> Put:
-    root = one.root
-    assert root is not None
-    if not root.writable:
-        raise _read_only(one, root)
-    tool, path, time_ns = tools.TOOLS[root.tool], os.fsdecode(one.path), time.time_ns()
-    begins = f"{root.real.rstrip('/')}/"
-    inner = path.removeprefix(begins) if path.startswith(begins) else os.path.basename(path)  # noqa: PTH119
-    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
-    file = reading.File(root, path, path, inner, suffix, 0, None)
-    place = registry.place_of(file, tool, one.content)
-    if place is None:
-        raise DefinitionRefused(f"{one.shown} would be no definition", hint="name another file with --to")
+def _write(held: Held, one: Goal) -> Write:
     known = held.index.known.get(one.path)
-    previous = known.revision if known else held.index.gone.get(one.path)
-    fields: Json = {
-        "name": place.name,
-        "operation": "restore",
-        "tool": root.tool,
-        "tier": root.tier,
-        "path": one.shown,
-        "root": printable_path(root.real),
-        "path_bytes": one.path.hex() if one.shown != path else None,
-        "hash_before": known.sha256 if known else None,
-        "hash_after": one.sha256,
-        "size_bytes": len(one.content),
-        "previous": previous,
-        "name_before": known.name if known and known.name != place.name else None,
-        "changed_at": clock.iso(time_ns // 1_000),
-        "validity": place.verdict.validity,
-        "score": place.verdict.score,
-        "batch": batch,
-        "own": True,
-        "author": _user(),
-        "author_grade": "observed",
-        "reason": reason,
-    }
-    step = Step(
-        body={
-            "kind": "definition.revised",
-            "time": now_us,
-            "key": f"definition:{previous or ''}:{one.path.hex()}:{one.sha256}",
-            "fields": {name: value for name, value in fields.items() if value is not None},
-        },
-        path=one.path,
-        known=Known(
-            root.tool, place.name, root.tier, printable_path(root.real), one.sha256, len(one.content), ""
-        ),
-        only_if=one.sha256,
-    )
-    return Put(one.path, one.content, known.sha256 if known else None, step, time_ns)
-
-
-def _user() -> str | None:
-    """Whose process this is; None: the system does not know the name."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return None
+    assert one.root is not None
+    if not one.root.writable and (known is None or known.sha256 != one.sha256):
+        raise _read_only(one, one.root)
+    path = os.fsdecode(one.path)
+    return Write(one.root, path, path, one.content, known.sha256 if known else NOTHING)
 
 
 def _put_outside(one: Goal) -> Restored:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import msgspec
 
 from holdfast import clock
+from holdfast.definition_editing import Editing
 from holdfast.errors import HoldfastError, NotFound
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _KEEP_WAIT_MS: Final = 200
 _MADE_BYTES: Final = 2_000  # of memory, for what is made of a definition beside its text
 
 
-class Definitions:
+class Definitions(Editing):
     """Definitions of agents as they count in a directory. Any thread may use it; in a forked child it has no subscribers.
 
     Use it as a context manager, or `close` it, where something subscribes.

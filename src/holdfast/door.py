@@ -105,6 +105,11 @@ def append(
     return writer.append(SOURCE, raw, record_id=record_id, durable=durable)
 
 
+def force(home: str) -> None:
+    """Have what this process recorded in a home survive a loss of power. Raises AppendFailed: the disk refused."""
+    _writer(home).sync()
+
+
 def _session_of(body: dict[str, Any]) -> str:
     """The session whose keys these are; classic lines call it session_id."""
     return str(body.get("session") or body.get("session_id") or "default")

@@ -33,6 +33,8 @@
     ├── SecretsFound                 exit 41  `holdfast redact check` found something that would be taken out
     ├── DefinitionsInvalid           exit 42  `holdfast definitions validate` found a definition that is not valid
     ├── DefinitionRefused            exit 43  a definition may not be written there, or not so; nothing was
+    ├── DefinitionConflict           exit 44  somebody else changed a definition meanwhile; both texts are kept
+    ├── DefinitionNotWritten         exit 45  the system refused; every definition is as it was
     ├── HooksRefused                 exit 50  a tool's settings file could not be understood or written
     ├── TailFailed                   exit 55  how far logs were read could not be read or written
     │   └── TailTaken                exit 56  another reader uses the same positions
@@ -302,6 +304,30 @@ class DefinitionRefused(HoldfastError):
     """A definition may not be written where it would have to be, or not with this content. Nothing was."""
 
     exit_code = 43
+
+
+class DefinitionConflict(HoldfastError):
+    """Somebody else changed a definition meanwhile. Its file is as they left it; what was to be written is kept too.
+
+    Attributes:
+        ids: of the conflicts, for `holdfast definitions resolve`.
+    """
+
+    exit_code = 44
+
+    def __init__(self, message: str, *, hint: str | None = None, ids: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.ids = ids
+
+
+class DefinitionNotWritten(HoldfastError):
+    """The system refused to write a definition. Every file is as it was, unless the message says more."""
+
+    exit_code = 45
+
+    def __init__(self, place: object, why: str) -> None:
+        super().__init__(f"{place}: {why}")
+        self.hint = "make room or repair access, then run the same command again"
 
 
 class HooksRefused(HoldfastError):

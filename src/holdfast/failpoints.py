@@ -87,6 +87,7 @@ NAMES = {
     "definition.written": "new contents of definitions lie beside their files, none is in its place",
     "definition.replaced": "a definition has its new content, which is not recorded",
     "definition.purging": "that old contents of definitions go is recorded, all of them are there",
+    "definition.applied": "what was to be done to definitions is done; it is not recorded",
     "definition.recorded": "changes are recorded; the index does not say so",
     "definition.indexed": "the index says so; they are still written down as pending",
     "checkpoint.intended": "that a checkpoint is taken is recorded; git has nothing of it",

@@ -56,3 +56,13 @@ with holdfast.Definitions(Path("/tmp"), home="/tmp/home") as agents:
     counted: dict[str, int] = agents.figures()
     all_told: bool = agents.close(timeout_s=1)
 names: list[str | None] = [one.agent_name for one in holdfast.list(parent="L1.1", recursive=True, ended=True)]
+
+written: tuple[holdfast.WrittenFile, ...] = holdfast.Definitions("/tmp").put(
+    "qa", "text", base=None, tier="user", strategy="user_override", author="me", reason="why"
+)
+holdfast.Definitions().create("qa", b"text", tool="codex")
+holdfast.Definitions().delete("qa", base="0" * 64)
+moved: holdfast.WrittenFile = holdfast.Definitions().migrate("qa", to="project")
+holdfast.Definitions().replicate("qa", to=["project", "user"])
+waiting: list[holdfast.ConflictRecord] = holdfast.Definitions().conflicts()
+settled: holdfast.WrittenFile | None = holdfast.Definitions().resolve("01", "text", text="x")

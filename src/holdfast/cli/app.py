@@ -110,6 +110,17 @@ COMMANDS = {
         "definitions_outcomes",
         "What came of the runs of a definition, text by text: completed, tried again, cost, time.",
     ),
+    "definitions create": ("definitions_write", "Write a definition that there is not."),
+    "definitions edit": ("definitions_write", "Change a definition in your editor."),
+    "definitions put": ("definitions_write", "Write a definition, but only over what was read."),
+    "definitions delete": ("definitions_move", "Remove a definition's file; its contents are kept."),
+    "definitions migrate": ("definitions_move", "Move a definition into another tier."),
+    "definitions replicate": ("definitions_move", "Copy a definition into other tiers."),
+    "definitions conflicts": (
+        "definitions_conflicts",
+        "What was not written because somebody else had written there, and waits for a decision.",
+    ),
+    "definitions resolve": ("definitions_conflicts", "Decide such a conflict."),
     "import": ("import_", "Record agent history: what is new by default, or the given paths."),
     "export": ("export", "Write the recorded history into one file that another home can import."),
     "restore session": ("restore", "Write a session's transcripts back, as they were recorded."),
@@ -145,7 +156,7 @@ GROUPS = {
     "recover": "What was cut, and how to carry on: check, list, show, packet, resume, mark, clear.",
     "requests": "What coordinators ask for through files: list, process.",
     "checkpoint": "Keep the files of a workspace as they lie there now: take (the default), list, show, diff.",
-    "definitions": "The files that say what an agent is: list (the default), show, why, validate, outcomes, history, diff, snapshot, snapshots, purge.",
+    "definitions": "The files that say what an agent is: list (the default), show, why, validate, create, edit, put, delete, migrate, replicate, conflicts, resolve, history, diff, snapshot, snapshots, outcomes, purge.",
     "restore": "Give back what was kept: session, checkpoint, definition.",
     "workspace": "The directories that agents worked in: list, move.",
     "journal": "Prove and care for the journal: verify, seal, retire.",
@@ -271,7 +282,7 @@ def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found (`recover check`: something was cut), 4 still alive, 10-12 home, 20-28, 34 and 35 journal, 30-33 store, "
-    "40 doctor found faults, 41 redact check found secrets, 42 definitions validate found invalid ones, 60-62 service, 65-67 resume, 70 a bug, 72-74 agents (`run`: the agent's own), 75-77 checkpoint, 130 interrupted. Every setting of `holdfast config` can also be given here, "
+    "40 doctor found faults, 41 redact check found secrets, 42 definitions validate found invalid ones, 43 a definition may not be written, 44 somebody else changed it, 45 it could not be, 60-62 service, 65-67 resume, 70 a bug, 72-74 agents (`run`: the agent's own), 75-77 checkpoint, 130 interrupted. Every setting of `holdfast config` can also be given here, "
     "as --NAME VALUE before the command.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")

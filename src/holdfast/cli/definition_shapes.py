@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from datetime import UTC
@@ -10,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast import clock, defining
 from holdfast.cli import answers, terminal
-from holdfast.definitions import registry, tools
+from holdfast.definitions import registry, states, tools
 from holdfast.errors import DefinitionsBusy, HoldfastError, NotFound
 from holdfast.store import uses
-from holdfast.visible import printable_path
+from holdfast.visible import printable_path, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from holdfast.cli.app import Context
     from holdfast.definitions.findings import Finding
     from holdfast.definitions.registry import Found
     from holdfast.definitions.roots import Root
     from holdfast.definitions.tiers import Definition, Place
+    from holdfast.store.definitions import Revision
 
 Json = dict[str, Any]
 _WAIT_MS = 200
@@ -36,14 +38,20 @@ def looked(context: Context, cwd: str | None) -> Found:
     """
     settings = context.settings
     now_us = clock.parse_us(settings.now) or clock.now_us()
+    where = directory(cwd)
+    found = registry.Registry(settings, str(Path.home())).look(where, clock.date_in(now_us, UTC))
+    _record(context, where)
+    return found
+
+
+def directory(cwd: str | None) -> str:
+    """A directory without links; None: the current one. Raises NotFound: it is none."""
     try:
-        directory = os.path.realpath(cwd if cwd is not None else os.getcwd())  # noqa: PTH109 - text, whatever bytes it has
+        found = os.path.realpath(cwd if cwd is not None else os.getcwd())  # noqa: PTH109 - text, whatever bytes it has
     except FileNotFoundError:
-        directory = ""
-    if not os.path.isdir(directory):  # noqa: PTH112
+        found = ""
+    if not os.path.isdir(found):  # noqa: PTH112
         raise NotFound(f"{cwd or 'the current directory'} is no directory", hint="name one with --cwd DIR")
-    found = registry.Registry(settings, str(Path.home())).look(directory, clock.date_in(now_us, UTC))
-    _record(context, directory)
     return found
 
 
@@ -59,13 +67,60 @@ def _record(context: Context, directory: str) -> None:
         terminal.note(f"note: what changed since the last look could not be recorded: {exc}")
 
 
-def named(found: Found, name: str) -> list[Definition]:
-    """The definitions of a name, which is never taken for a path.
+def named(found: Found, name: str, context: Context | None = None) -> list[Definition]:
+    """The definitions of a name, which is never taken for a path. `context`: say, too, whether it was deleted.
 
     Raises:
         NotFound: there is none.
     """
-    return found.the(name)
+    try:
+        return found.the(name)
+    except NotFound as exc:
+        with contextlib.suppress(HoldfastError):
+            for one in deleted(context, found) if context else ():
+                if one.name == name:
+                    exc.hint = f"it was deleted; that {visible(one.path)} is gone was seen at {clock.iso(one.time_us)}"
+        raise
+
+
+def deleted(
+    context: Context, found: Found, tool: str | None = None, tier: str | None = None
+) -> list[Revision]:
+    """The last revision of each definition that lay here, and does not any more.
+
+    Raises:
+        DefinitionsBusy: what is recorded is not folded yet, because another process is at it.
+    """
+    return [
+        one
+        for one in states.deleted(found, defining.recorded(context.home))
+        if tool in (None, one.tool) and tier in (None, one.tier)
+    ]
+
+
+def gone(one: Revision) -> Json:
+    """A definition that lies nowhere here any more."""
+    return {
+        "tool": one.tool,
+        "name": one.name,
+        "tier": one.tier,
+        "root": one.root,
+        "path": one.path,
+        "state": states.DELETED,
+        "revision": one.id,
+        "sha256": one.before_sha256,
+        "at": clock.iso(one.time_us),
+    }
+
+
+def standing(context: Context) -> Callable[[Definition], str | None]:
+    """What says of each definition in which state it is; None: not known."""
+    try:
+        index, under_way = defining.ledger_of(context.home).peek()
+    except HoldfastError as exc:
+        terminal.note(f"note: in which state definitions are is not known: {exc}")
+        return lambda _: None
+    return lambda one: states.state_of(one, index, under_way)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +176,7 @@ def last_used(context: Context) -> LastUsed:
 
 
 def definition(one: Definition) -> Json:
-    """A definition as `definitions list` has it."""
+    """A definition as `definitions why` has it."""
     return {
         "tool": one.tool,
         "name": one.name,

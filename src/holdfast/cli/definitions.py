@@ -11,7 +11,7 @@ from holdfast import clock
 from holdfast.cli import definition_shapes as shapes
 from holdfast.cli import terminal
 from holdfast.cli.app import COMMANDS, Context
-from holdfast.definitions import reading, tiers, tools
+from holdfast.definitions import reading, states, tiers, tools
 from holdfast.definitions.findings import ERROR, NOTE, WARNING
 from holdfast.visible import printable_path, visible
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from holdfast.definitions.findings import Finding
     from holdfast.definitions.registry import Found
     from holdfast.definitions.tiers import Definition, Place
+    from holdfast.store.definitions import Revision
 
 _LOOK = {
     "valid": "green",
@@ -32,6 +33,10 @@ _LOOK = {
     NOTE: "dim",
 }
 _STATES = {tiers.WINS: "green", tiers.SHADOWED: "dim", tiers.PASSED_OVER: "yellow"}
+_STATE_SAID = {
+    states.CONFLICTED: "somebody wanted to write something else: `holdfast definitions conflicts`",
+    states.MIGRATING: "it is being moved into another tier",
+}
 _NAME_CHARS = 60
 _MOST_TOLD = 20
 _WORDS_SHOWN = 12
@@ -54,6 +59,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/r
 @click.option(
     "--capability", metavar="WORDS", help="That name a capability or specialisation with these words."
 )
+@click.option(
+    "--state", type=click.Choice(states.STATES), help="In this state; `deleted` ones have no file any more."
+)
 @_cwd
 @_json
 @click.pass_obj
@@ -63,10 +71,12 @@ def list_(
     tier: str | None,
     kind: str | None,
     capability: str | None,
+    state: str | None,
     cwd: str | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     found = shapes.looked(context, cwd)
+    state_of = shapes.standing(context)
     shown = [
         one
         for one in found.definitions
@@ -74,20 +84,39 @@ def list_(
         and tier in (None, one.shown.file.root.tier)
         and _is_of(one.shown, kind)
         and _can(one.shown, capability)
+        and state in (None, state_of(one))
     ]
     used = shapes.last_used(context)
+    gone = shapes.deleted(context, found, tool, tier) if state == states.DELETED else None
     if as_json:
         terminal.print_json(
             {
                 "cwd": printable_path(found.cwd),
-                "definitions": [shapes.definition(one) | used.answer(one) for one in shown],
+                "definitions": [
+                    shapes.definition(one) | {"state": state_of(one)} | used.answer(one) for one in shown
+                ],
+                "deleted": gone if gone is None else [shapes.gone(one) for one in gone],
                 "roots": [shapes.root(one) for one in found.roots],
                 "unseen": shapes.unseen(one.tool for one in shown),
                 "unreadable": shapes.unreadable(found),
             }
         )
+    elif gone is None:
+        _say_list(context, found, shown, used)
+    else:
+        _say_gone(found, gone)
+
+
+def _say_gone(found: Found, gone: list[Revision]) -> None:
+    if not gone:
+        click.echo("no definition was deleted here")
         return
-    _say_list(context, found, shown, used)
+    table = terminal.table("name", "tool", "tier", "when", "file", flexible=("file", "name"))
+    for one in gone:
+        name = terminal.safe(terminal.plain(one.name), _NAME_CHARS)
+        when = (clock.iso(one.time_us) or "")[:19]
+        table.add_row(name, one.tool, one.tier or "?", when, terminal.safe(near(one.path, found.cwd), 200))
+    terminal.console().print(table)
 
 
 def _is_of(place: Place, kind: str | None) -> bool:
@@ -219,15 +248,19 @@ def _problems(shown: list[Definition]) -> Iterator[tuple[Definition, Finding]]:
 @click.pass_obj
 def show(context: Context, name: str, cwd: str | None, as_json: bool) -> None:  # noqa: FBT001
     found = shapes.looked(context, cwd)
-    ones, used = shapes.named(found, name), shapes.last_used(context)
+    ones, used = shapes.named(found, name, context), shapes.last_used(context)
+    state_of = shapes.standing(context)
     if as_json:
-        definitions = [shapes.definition(one) | used.answer(one) | {"text": _text(one.shown)} for one in ones]
+        definitions = [
+            shapes.definition(one) | {"state": state_of(one)} | used.answer(one) | {"text": _text(one.shown)}
+            for one in ones
+        ]
         terminal.print_json({"cwd": printable_path(found.cwd), "name": name, "definitions": definitions})
         return
     for number, one in enumerate(ones):
         if number:
             click.echo()
-        _say_one(context, found, one, used)
+        _say_one(context, found, one, used, state_of(one))
 
 
 def _text(place: Place) -> str | None:
@@ -238,7 +271,9 @@ def _text(place: Place) -> str | None:
         return None
 
 
-def _say_one(context: Context, found: Found, one: Definition, used: shapes.LastUsed) -> None:
+def _say_one(
+    context: Context, found: Found, one: Definition, used: shapes.LastUsed, state: str | None
+) -> None:
     place = one.shown
     facts = [
         one.tool,
@@ -249,7 +284,7 @@ def _say_one(context: Context, found: Found, one: Definition, used: shapes.LastU
     click.echo(
         terminal.plain(f"{one.name[:_NAME_CHARS]}  {', '.join(facts)}  {near(place.file.path, found.cwd)}")
     )
-    for label, said in (*_facts(one), ("last used", _ago(used.words(one, _now_us(context))))):
+    for label, said in (*_facts(one, state), ("last used", _ago(used.words(one, _now_us(context))))):
         click.echo(terminal.plain(f"  {label:<16}{said}"))
     say_findings((*one.findings, *place.verdict.findings))
     text = _text(place)
@@ -268,11 +303,12 @@ def _now_us(context: Context) -> int:
     return clock.parse_us(context.settings.now) or clock.now_us()
 
 
-def _facts(one: Definition) -> Iterable[tuple[str, str]]:
+def _facts(one: Definition, state: str | None) -> Iterable[tuple[str, str]]:
     """What is known of a definition, by label; what is not is left out."""
     place, parsed = one.shown, one.shown.parsed
     hidden = terminal.some(len(one.shadowed), "file")
     every = {
+        "state": _STATE_SAID.get(state or "", ""),
         "does not count": "" if one.winner else one.order[0].why,
         "not certain": one.why,
         "hides": f"{hidden}; `holdfast definitions why` names them" if one.shadowed else "",

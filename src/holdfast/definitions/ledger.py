@@ -3,12 +3,16 @@
     <home>/definitions/texts/<sha256>   contents, byte for byte
     <home>/definitions/index            what lies where as it was recorded last: SHA-256 of the rest, then MessagePack
     <home>/definitions/pending          changes that are about to be recorded, in the same form
+    <home>/definitions/intended         the same, and what is to be done to files before
     <home>/definitions/looked           looks that were recorded last (`looks.py`)
     <home>/definitions/lock             held by whoever looks or writes, one at a time
 
 A change is recorded in this order: its content, `pending`, the records, `index`, and `pending` is emptied (zeros instead of its digest). Whoever takes the lock next and finds
 something in `pending` appends the same records again: their keys are the same, so that twice is once. Both are written over where they lie, which is
-three times as fast as beside; what a kill tears its digest tells. The index is a copy of what the journal says.
+three times as fast as beside; what a kill tears its digest tells. Who changes files writes down `intended` first, for good; it becomes `pending` when all of them are
+changed. Who finds `intended` looks at the files: either all of it is done, or it is undone (`swapping.py`).
+
+The index is a copy of what the journal says.
 Where it is gone, damaged, or of another boot of the machine, after which the end of the journal may be missing, it is made from the store.
 Contents are forced to the disk once the lock is free, so that nobody waits for that.
 None of this needs the writer's lock, so that no import, however long, keeps a change from being seen.
@@ -17,6 +21,7 @@ None of this needs the writer's lock, so that no import, however long, keeps a c
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -24,8 +29,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from holdfast import processes
-from holdfast.definitions import reading
-from holdfast.errors import DefinitionsBusy, StoreError
+from holdfast.definitions import swapping
+from holdfast.errors import DefinitionsBusy, HoldfastError, StoreError
 from holdfast.failpoints import failpoint
 from holdfast.ids import uuid7
 from holdfast.journal import blobs
@@ -43,6 +48,7 @@ DIRECTORY: Final = "definitions"
 TEXTS: Final = "texts"
 INDEX: Final = "index"
 PENDING: Final = "pending"
+INTENDED: Final = "intended"
 LOCK: Final = "lock"
 VERSION: Final = 1
 WAIT_MS: Final = 5_000
@@ -50,6 +56,9 @@ _DIGEST_BYTES: Final = 32
 _NOTHING: Final = bytes(_DIGEST_BYTES)  # in the digest's place
 _BLOCK_BYTES: Final = 4_096
 _FORCED_AT_ONCE: Final = 64  # contents; of more, the system writes them when it likes
+_FOR_NOW: Final = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+CONFLICT: Final = "definition.conflict"
+RESOLVED: Final = "definition.resolved"
 
 Json = dict[str, Any]
 _Kind = TypeVar("_Kind")
@@ -62,6 +71,7 @@ class Known(msgspec.Struct, array_like=True):
         root: the directory through which it was reached, without links, as text.
         revision: the event that says so.
         state: what the system says of the file (`reading.State`); empty: it has to be read again.
+        first: the SHA-256 that it had when it was first recorded, since it was not there last; "": not known.
     """
 
     tool: str
@@ -72,6 +82,7 @@ class Known(msgspec.Struct, array_like=True):
     size_bytes: int
     revision: str
     state: tuple[int, ...] = ()
+    first: str = ""
 
 
 class Index(msgspec.Struct):
@@ -82,6 +93,8 @@ class Index(msgspec.Struct):
         gone: the last event of each file that is not there any more.
         had: every content that a definition ("<tool>:<name>") ever had, as 32 bytes each.
         roots: every directory in which definitions were ever found, without links: its tool and tier.
+        conflicts: what was not written because somebody else had, and nobody decided yet: by its event the file, and the SHA-256 of what was
+            to be written ("": nothing was to be there).
     """
 
     version: int = VERSION
@@ -90,6 +103,7 @@ class Index(msgspec.Struct):
     gone: dict[bytes, str] = {}
     had: dict[str, list[bytes]] = {}
     roots: dict[bytes, tuple[str, str]] = {}
+    conflicts: dict[str, tuple[bytes, str]] = {}
 
 
 class Step(msgspec.Struct):
@@ -97,24 +111,22 @@ class Step(msgspec.Struct):
 
     Attributes:
         body: of the event; its `key` makes that twice is once.
-        path: of the file.
-        known: how it lies then, but for `revision`; None: it is gone.
+        path: of the file; None: the record is about none, and changes nothing of what lies where.
+        known: how it lies then, but for `revision` and `first`; None: it is gone.
         path_before: where it lay, if it was moved.
-        only_if: the SHA-256 that the file has to have for this to be true, "" for a file that is not there; None: it is true in any case.
     """
 
     body: Json
-    path: bytes
-    known: Known | None
+    path: bytes | None = None
+    known: Known | None = None
     path_before: bytes | None = None
-    only_if: str | None = None
 
 
 class Pending(msgspec.Struct):
-    """Steps in their order, and temporary files that are nobody's if they are found. `padding` makes the file one of few sizes."""
+    """Steps in their order, and what is done to files for them. `padding` makes the file one of few sizes."""
 
     steps: list[Step]
-    temporaries: list[bytes] = []
+    actions: list[swapping.Action] = []
     padding: bytes = b""
 
 
@@ -154,12 +166,20 @@ class Ledger:
         home: the home's directory.
         record: appends an event and gives its id.
         from_store: makes an index from what the store says, which has to be folded up to the journal's end.
+        force: has what was appended survive a loss of power.
     """
 
-    def __init__(self, home: Path, record: Callable[[Json], str], from_store: Callable[[], Index]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        record: Callable[[Json], str],
+        from_store: Callable[[], Index],
+        force: Callable[[], None] = lambda: None,
+    ) -> None:
         self.directory = home / DIRECTORY
         self.texts = Texts(self.directory / TEXTS)
         self.record = record
+        self.force = force
         self._from_store = from_store
         self.watched: dict[str, Watch] = {}  # looks of this process, by directory
         self._read: tuple[object, Index] | None = None  # the index as it was read last
@@ -200,6 +220,29 @@ class Ledger:
     def to_force(self, names: Iterable[str]) -> None:
         """Have contents survive a loss of power once the lock is free."""
         self._unforced.update(names)
+
+    def peek(self) -> tuple[Index | None, Pending | None]:
+        """The index as it was written last, without waiting for anybody, and what is being done to files; None: not known, nothing.
+
+        Raises:
+            StoreError: the system refused.
+        """
+        index_path, intended = self.directory / INDEX, self.directory / INTENDED
+        with _told(self.directory):
+            try:
+                index = read(index_path, Index)
+                known = index is not None and (index.version, index.boot) == (VERSION, processes.boot_id())
+            except FileNotFoundError:
+                index, known = None, False
+            try:
+                under_way = read(intended, Pending)
+            except FileNotFoundError:
+                under_way = None
+        return index if known else None, under_way
+
+    def forget_read(self) -> None:
+        """Read the index again when it is needed next."""
+        self._read = None
 
     def _index(self) -> Index:
         path = self.directory / INDEX
@@ -252,6 +295,10 @@ class Held:
     def _pending(self) -> Path:
         return self._ledger.directory / PENDING
 
+    @property
+    def _intended(self) -> Path:
+        return self._ledger.directory / INTENDED
+
     def note(self, steps: list[Step]) -> list[str]:
         """Record changes; the ids of their events, in the order given. Their contents were kept before.
 
@@ -264,20 +311,63 @@ class Held:
         failpoint("definition.pending")
         return self._end(steps)
 
-    def intend(self, steps: list[Step], temporaries: list[bytes]) -> None:
-        """Write down, for good, what is about to be done to files. `done` or `undo` follows; if not, whoever holds the lock next
-        asks the files which of the steps were done. Raises OSError.
+    def intend(self, steps: list[Step], actions: list[swapping.Action]) -> None:
+        """Write down, for good, what is about to be done to files. `applied`, `record` and `finish` follow, or `undone`; if not, whoever holds the
+        lock next asks the files. Raises OSError.
         """
-        write(self._pending, Pending(steps, temporaries), sync=True)
+        write(self._intended, Pending(steps, actions), sync=True)
         failpoint("definition.intended")
 
-    def done(self, steps: list[Step]) -> list[str]:
-        """Record what was intended and is done; as `note`."""
-        return self._end(steps)
+    def applied(self) -> None:
+        """All of it is done; from now on it is true. Raises OSError."""
+        self._intended.replace(self._pending)
+        failpoint("definition.applied")
 
-    def undo(self) -> None:
-        """Nothing of what was intended was done. Raises OSError."""
+    def unapplied(self) -> None:
+        """It is about to be undone, and nothing of it is recorded. Raises OSError."""
+        if not is_empty(self._pending):
+            self._pending.replace(self._intended)
+
+    def undone(self) -> None:
+        """Nothing of it is done any more. Raises OSError."""
+        self._intended.unlink(missing_ok=True)
+
+    def record(self, steps: list[Step]) -> list[str]:
+        """Append the records of what is done; the ids of their events.
+
+        Raises:
+            AppendFailed: not even the first was appended.
+            OSError: one was, and others were not; whoever holds the lock next appends them.
+        """
+        ids: list[str] = []
+        for step in steps:
+            try:
+                ids.append(self._ledger.record(step.body))
+            except HoldfastError as exc:
+                if not ids:
+                    raise
+                raise OSError(errno.EIO, str(exc)) from exc
+            self._enter(step, ids[-1])
+        failpoint("definition.recorded")
+        return ids
+
+    def finish(self, steps: list[Step], actions: list[swapping.Action] | None = None) -> None:
+        """Write the index, and say that nothing is under way any more. Raises OSError; whoever holds the lock next does it then."""
+        self._ledger.save(self.index)
+        failpoint("definition.indexed")
+        for action in actions or ():
+            swapping.clear(action)
+        swapping.sync_around(actions or ())
         empty(self._pending)
+        self._ledger.to_force(step.known.sha256 for step in steps if step.known)
+
+    def force(self) -> None:
+        """Have what was recorded survive a loss of power. Raises AppendFailed."""
+        self._ledger.force()
+
+    def leave(self) -> None:
+        """Leave the rest to whoever holds the lock next: what is in memory says more than what is written."""
+        self._ledger.forget_read()
 
     def remember(self, states: dict[bytes, tuple[int, ...]], roots: dict[bytes, tuple[str, str]]) -> None:
         """Take down what the system says of files whose content is as it was, and directories; no change. Raises OSError."""
@@ -290,41 +380,70 @@ class Held:
 
     def end_pending(self) -> None:
         """End what somebody began. Raises OSError, AppendFailed."""
-        if is_empty(self._pending):
-            return
-        found = read(self._pending, Pending)
-        if found is None:  # a loss of power, or damage: what it said is found again by looking
-            self._pending.replace(self._pending.with_name(f"{PENDING}.damaged"))
-            return
-        for temporary in found.temporaries:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)  # noqa: PTH108 - any bytes
-        steps = [step for step in found.steps if _is_true(step)]
-        self._end(steps)
-        self.ended = steps
+        if self._intended.exists() and self._settle():
+            self.applied()
+        if not is_empty(self._pending) and (found := self._found(self._pending)):
+            self.record(found.steps)
+            self.finish(found.steps, found.actions)
+            self.ended = found.steps
+
+    def _settle(self) -> bool:
+        """Whether what was intended is done; if not, it is undone."""
+        found = self._found(self._intended)
+        if found is None:
+            return False
+        try:
+            done = swapping.settle(found.actions, self.texts.keep, self.texts.get)
+        except OSError as exc:
+            if exc.errno in _FOR_NOW:
+                raise
+            self._set_aside(self._intended)  # others are not kept from being recorded
+            return False
+        if not done:
+            self.undone()
+        return done
+
+    def _found(self, path: Path) -> Pending | None:
+        """What somebody wrote down; None: a loss of power, a kill, or damage. What it said is found again by looking."""
+        found = read(path, Pending)
+        if found is None:
+            self._set_aside(path)
+        return found
+
+    def _set_aside(self, path: Path) -> None:
+        path.replace(path.with_name(f"{path.name}.damaged"))
 
     def _end(self, steps: list[Step]) -> list[str]:
-        ids = []
-        for step in steps:
-            ids.append(self._ledger.record(step.body))
-            self._enter(step, ids[-1])
-        failpoint("definition.recorded")
-        self._ledger.save(self.index)
-        failpoint("definition.indexed")
-        empty(self._pending)
-        self._ledger.to_force(step.known.sha256 for step in steps if step.known)
+        ids = self.record(steps)
+        self.finish(steps)
         return ids
 
-    def _enter(self, step: Step, revision: str) -> None:
-        index = self.index
-        if step.path_before is not None:
-            index.known.pop(step.path_before, None)
-            index.gone[step.path_before] = revision
-        if step.known is None:
-            index.known.pop(step.path, None)
-            index.gone[step.path] = revision
+    def _enter(self, step: Step, event: str) -> None:
+        index, fields = self.index, step.body.get("fields", {})
+        if step.body["kind"] == CONFLICT and step.path is not None:
+            index.conflicts[event] = (step.path, fields.get("ours") or "")
+        elif step.body["kind"] == RESOLVED:
+            index.conflicts.pop(fields["conflict"], None)
+        if step.path is None or step.body["kind"] == CONFLICT:
             return
-        known = index.known[step.path] = msgspec.structs.replace(step.known, revision=revision)
+        place = step.path if step.path_before is None else step.path_before
+        before = index.known.get(place) or index.known.get(step.path)
+        last = before.revision if before else index.gone.get(step.path)
+        if last not in {None, event, fields.get("previous")}:
+            return  # a loss of power brought back what was written down before, and the index knows of more since
+        if step.path_before is not None:
+            index.gone[step.path_before] = event
+        index.known.pop(place, None)
+        sha256 = step.known.sha256 if step.known else ""
+        index.conflicts = {
+            one: conflict for one, conflict in index.conflicts.items() if conflict != (step.path, sha256)
+        }
+        if step.known is None:
+            index.gone[step.path] = event
+            return
+        first = before.first if before else sha256
+        known = msgspec.structs.replace(step.known, revision=event, first=first)
+        index.known[step.path] = known
         index.gone.pop(step.path, None)
         had = index.had.setdefault(f"{known.tool}:{known.name}", [])
         if (digest := bytes.fromhex(known.sha256)) not in had:
@@ -334,18 +453,6 @@ class Held:
 def _lock(fd: int, wait_ms: int) -> None:
     if not lock_within(fd, wait_ms):
         raise DefinitionsBusy("another process writes definitions", hint="run the same command again")
-
-
-def _is_true(step: Step) -> bool:
-    """Whether the file is as the step says."""
-    if step.only_if is None:
-        return True
-    try:
-        return hashlib.sha256(reading.content(os.fsdecode(step.path))).hexdigest() == step.only_if
-    except FileNotFoundError:
-        return step.only_if == ""
-    except OSError:  # somebody put something else there: looking tells what
-        return False
 
 
 # ── small files that are whole or not there ──

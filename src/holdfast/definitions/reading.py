@@ -88,7 +88,7 @@ def files(root: Root, tool: Tool) -> Listed:
         for entry in entries[:entries_left]:
             if _is_directory(entry):
                 todo.append(directory.with_inner(entry))
-            elif suffix := _suffix(entry.name, tool):
+            elif suffix := suffix_of(entry.name, tool):
                 if len(out.files) == _MOST_FILES:
                     return _cut(out, root, f"{_MOST_FILES:,} definitions")
                 real = _real(entry, directory.real)
@@ -143,10 +143,10 @@ def _real(entry: os.DirEntry[str], directory: str) -> str:
 
 def is_named(name: str, tool: Tool) -> bool:
     """Whether a file of this name may be a definition of a tool."""
-    return _suffix(name, tool) is not None
+    return suffix_of(name, tool) is not None
 
 
-def _suffix(name: str, tool: Tool) -> str | None:
+def suffix_of(name: str, tool: Tool) -> str | None:
     """The suffix by which a name is a definition's; None: it is none. `__init__.py` and its like are parts of a package."""
     lower = name.lower() if tool.named_by_file else name
     found = next((suffix for suffix in tool.suffixes if lower.endswith(suffix)), None)

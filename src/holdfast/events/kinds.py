@@ -218,6 +218,13 @@ _TABLE = (
         1,
         "Definitions were looked at, and nothing else lay there.",
     ),
+    Kind(
+        "definition.conflict",
+        work.DefinitionConflicted,
+        1,
+        "A definition was not written: somebody else had.",
+    ),
+    Kind("definition.resolved", work.DefinitionResolved, 1, "Such a conflict was decided."),
     Kind("assessment.made", work.AssessmentMade, 1, "An agent's course was judged."),
     Kind(
         "checkpoint.created", work.CheckpointNoted, 1, "A point to return to was kept.", ("snapshot.created",)

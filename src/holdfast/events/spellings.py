@@ -248,6 +248,7 @@ WORDS: dict[str, dict[str, Mapping[str, str]]] = {
     "test.completed": {"result": RESULT_WORDS},
     "file.changed": {"operation": _OPERATION_WORDS},
     "definition.revised": {"operation": _OPERATION_WORDS | _words("restore")},
+    "definition.conflict": {"operation": _OPERATION_WORDS | _words("restore")},
     "span.started": {"span_kind": _words(*SPAN_KINDS)},
     "span.ended": {"span_kind": _words(*SPAN_KINDS)},
     "span.linked": {"link_kind": _words(*LINK_KINDS)},

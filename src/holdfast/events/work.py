@@ -327,6 +327,42 @@ class DefinitionsLooked(Data, kw_only=True, omit_defaults=True):
     directories: list[DirectoryReached] = msgspec.field(default_factory=list)
 
 
+class DefinitionConflicted(Data, kw_only=True, omit_defaults=True):
+    """Somebody else changed a definition between when it was read and when it was to be written, so it was not. `operation` is what was to be
+    done: create, modify, delete, rename or restore.
+
+    `base` is the SHA-256 of what was read, `ours` of what was to be written, `theirs` of what lies there; where one is not given, there was no
+    file, or was to be none. The contents of `ours` and `theirs` are kept. The other fields are those of definition.revised.
+    """
+
+    name: str
+    operation: str
+    tool: str
+    path: str
+    tier: str | None = None
+    root: str | None = None
+    path_bytes: str | None = None
+    base: str | None = None
+    ours: str | None = None
+    theirs: str | None = None
+    author: str | None = None
+    author_grade: str | None = None
+    reason: str | None = None
+
+
+class DefinitionResolved(Data, kw_only=True, omit_defaults=True):
+    """Somebody decided a conflict. `conflict` is its event, `choice` is ours, theirs, merge or text (another one), `hash_after` the SHA-256 of what
+    lies there since.
+    """
+
+    conflict: str
+    choice: str
+    hash_after: str | None = None
+    author: str | None = None
+    author_grade: str | None = None
+    reason: str | None = None
+
+
 class AssessmentMade(Data, kw_only=True, omit_defaults=True):
     """A judgement on an agent over an input range.
 

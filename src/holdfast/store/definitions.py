@@ -93,6 +93,57 @@ def told(event: Event, data: DefinitionRevised, segment: int, offset_bytes: int)
     )
 
 
+class Conflict(NamedTuple):
+    """A definition that was not written, because somebody else had.
+
+    Attributes:
+        id: of the event.
+        time_us: UTC microseconds, as `resolved_us`.
+        operation: what was to be done: create, modify, delete, rename or restore.
+        base: the SHA-256 of what was read; None: there was no file.
+        ours: of what was to be written; None: no file was to be there.
+        theirs: of what lay there; None: no file.
+        choice: ours, theirs, merge or text; None: nobody decided.
+        resolved_sha256: of what lay there after that.
+        came: what was to be written came to lie there later.
+    """
+
+    id: str
+    time_us: int
+    operation: str
+    tool: str
+    name: str
+    tier: str | None
+    path: str
+    path_bytes: str | None
+    root: str | None
+    base: str | None
+    ours: str | None
+    theirs: str | None
+    author: str | None
+    author_grade: str | None
+    reason: str | None
+    resolved_us: int | None
+    choice: str | None
+    resolved_sha256: str | None
+    resolved_by: str | None
+    resolved_by_grade: str | None
+    resolved_reason: str | None
+    came: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits for a decision."""
+        return self.choice is None and not self.came
+
+
+def conflicts(db: apsw.Connection, *, resolved: bool = False) -> list[Conflict]:
+    """Those that wait for a decision, the oldest first; `resolved`: the others too."""
+    rows: Any = db.execute(statements("queries")["definition_conflicts"])
+    every_one = [Conflict(*row)._replace(came=bool(row[-1])) for row in rows]
+    return [one for one in every_one if resolved or one.is_open]
+
+
 def every(db: apsw.Connection) -> list[Revision]:
     """Every revision."""
     return _rows(db, "definitions_all")

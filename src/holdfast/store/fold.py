@@ -206,6 +206,9 @@ class Fold:
         if isinstance(data, ev.DefinitionRevised) and data.tool and data.path:
             self._definition(event, data, segment, offset_bytes)
             return True
+        if isinstance(data, ev.DefinitionConflicted | ev.DefinitionResolved):
+            self._definition_conflict(event, data, segment, offset_bytes)
+            return True
         if isinstance(data, _OF_DEFINITIONS):
             self.row(
                 "definition_told",
@@ -231,6 +234,28 @@ class Fold:
             "definition_revised",
             **(told._asdict() | {"own": int(told.own), "reason": self._cut(told.reason)}),
         )
+
+    def _definition_conflict(
+        self,
+        event: ev.Event,
+        data: ev.DefinitionConflicted | ev.DefinitionResolved,
+        segment: int,
+        offset_bytes: int,
+    ) -> None:
+        values: dict[str, Any] = {
+            "segment": segment,
+            "offset_bytes": offset_bytes,
+            "time_us": event.time_us or 0,
+            "author": data.author,
+            "author_grade": data.author_grade,
+            "reason": self._cut(data.reason),
+        }
+        if isinstance(data, ev.DefinitionResolved):
+            values |= {"conflict": data.conflict, "choice": data.choice, "sha256": data.hash_after}
+            self.row("definition_resolved", **values)
+            return
+        values |= {name: getattr(data, name) for name in _OF_CONFLICT}
+        self.row("definition_conflicted", id=event.id, **values)
 
     def _checkpoint(
         self, event: ev.Event, data: ev.CheckpointTaking | ev.CheckpointTaken | ev.CheckpointNotTaken
@@ -806,6 +831,18 @@ class _Ids:
 _ANY_KIND = "~"  # sorts behind every real kind, which replaces it; an end need not say what ended
 _NAMES = ("name", "task_name", "task", "task_id", "language", "subject", "tool")
 _NAMES_OF_ENDS = ("name", "task_name")
+_OF_CONFLICT = (
+    "operation",
+    "tool",
+    "name",
+    "tier",
+    "path",
+    "path_bytes",
+    "root",
+    "base",
+    "ours",
+    "theirs",
+)
 _WRITE_ORDER = (
     "source_told",
     "session_cost",
@@ -836,6 +873,8 @@ _WRITE_ORDER = (
     "definition_told",
     "definitions_reached",
     "definitions_looked",
+    "definition_conflicted",
+    "definition_resolved",
     "recovery_judged",
     "key_used",
     "source_declared",

@@ -393,6 +393,21 @@ INSERT INTO definition_reach (id, roots) VALUES (:id, :roots) ON CONFLICT DO NOT
 -- name: definitions_looked
 INSERT INTO definition_look (cwd, from_us, to_us, reach) VALUES (:cwd, :from_us, :to_us, :reach) ON CONFLICT DO NOTHING;
 
+-- name: definition_conflicted
+INSERT INTO definition_conflict (id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, base, ours, theirs,
+    author, author_grade, reason)
+VALUES (:id, :segment, :offset_bytes, :time_us, :operation, :tool, :name, :tier, :path, :path_bytes, :root, :base, :ours, :theirs,
+    :author, :author_grade, :reason)
+ON CONFLICT DO UPDATE SET segment = excluded.segment, offset_bytes = excluded.offset_bytes
+WHERE (excluded.segment, excluded.offset_bytes) < (segment, offset_bytes);
+
+-- name: definition_resolved
+INSERT INTO definition_resolution (conflict, segment, offset_bytes, time_us, choice, sha256, author, author_grade, reason)
+VALUES (:conflict, :segment, :offset_bytes, :time_us, :choice, :sha256, :author, :author_grade, :reason)
+ON CONFLICT DO UPDATE SET segment = excluded.segment, offset_bytes = excluded.offset_bytes, time_us = excluded.time_us, choice = excluded.choice,
+    sha256 = excluded.sha256, author = excluded.author, author_grade = excluded.author_grade, reason = excluded.reason
+WHERE (excluded.segment, excluded.offset_bytes) < (segment, offset_bytes);
+
 -- name: process_sighted
 INSERT INTO process (session_id, host, boot, namespace, pid, start_ticks, began_us, status, waiting_for, since_us, seen_us)
 VALUES (:session_id, :host, :boot, :namespace, :pid, :start_ticks, :began_us, :status, :waiting_for, :since_us, :seen_us)

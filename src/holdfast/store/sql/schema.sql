@@ -784,3 +784,36 @@ CREATE TABLE definition_look (
     reach TEXT NOT NULL,
     PRIMARY KEY (cwd, from_us, to_us, reach)
 ) WITHOUT ROWID;
+
+-- Definitions that were not written, because something else lay there by then: what was read, what was to be written and what lay there, as
+-- SHA-256; NULL: nothing. And what somebody decided of each, the first of them.
+CREATE TABLE definition_conflict (
+    id TEXT PRIMARY KEY,
+    segment INTEGER NOT NULL,
+    offset_bytes INTEGER NOT NULL,
+    time_us INTEGER NOT NULL,
+    operation TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    name TEXT NOT NULL,
+    tier TEXT,
+    path TEXT NOT NULL,
+    path_bytes TEXT,
+    root TEXT,
+    base TEXT,
+    ours TEXT,
+    theirs TEXT,
+    author TEXT,
+    author_grade TEXT,
+    reason TEXT
+) WITHOUT ROWID;
+CREATE TABLE definition_resolution (
+    conflict TEXT PRIMARY KEY,
+    segment INTEGER NOT NULL,
+    offset_bytes INTEGER NOT NULL,
+    time_us INTEGER NOT NULL,
+    choice TEXT NOT NULL,
+    sha256 TEXT,
+    author TEXT,
+    author_grade TEXT,
+    reason TEXT
+) WITHOUT ROWID;

@@ -1,0 +1,218 @@
+"""`holdfast definitions conflicts` and `resolve`: what was not written because somebody else had, and what is to become of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from holdfast import clock
+from holdfast.cli import definition_shapes as shapes
+from holdfast.cli import definition_writing as writing
+from holdfast.cli import terminal
+from holdfast.cli.app import COMMANDS, Context
+from holdfast.cli.definitions import near
+from holdfast.errors import DefinitionRefused, UsageError
+from holdfast.visible import visible
+
+if TYPE_CHECKING:
+    from holdfast.definitions.merging import Merged
+    from holdfast.definitions.writing import Written
+    from holdfast.home import Home
+    from holdfast.store.definitions import Conflict
+
+Json = dict[str, Any]
+_SHORT_CHARS = 8
+_OPEN, _RESOLVED, _CAME = "open", "resolved", "written"
+
+
+@click.command(
+    "conflicts",
+    help=COMMANDS["definitions conflicts"][1]
+    + "\n\nOf one ID: what was read, what was to be written, what lay there, and whether both can be merged.",
+)
+@click.argument("begins", metavar="[ID]", required=False)
+@click.option("--all", "every", is_flag=True, help="Also those that are decided.")
+@click.option(
+    "--merged", is_flag=True, help="Print both texts of one ID in one, between marks where they differ."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
+@click.pass_obj
+def conflicts(
+    context: Context,
+    begins: str | None,
+    every: bool,  # noqa: FBT001
+    merged: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    from holdfast import defining_writes
+
+    if merged and begins is None:
+        raise UsageError("--merged prints the texts of one conflict", hint="say which, by its ID")
+    if begins is None:
+        found = defining_writes.conflicts(context.home, resolved=every)
+        if as_json:
+            terminal.print_json({"conflicts": [_json(one) for one in found]})
+        else:
+            _say_all(found)
+        return
+    one = defining_writes.conflict_of(context.home, begins)
+    if merged:
+        sys.stdout.buffer.write(defining_writes.merged(context.home, one).marked)
+        return
+    both = _both(context.home, one)
+    if as_json:
+        terminal.print_json({"conflicts": [_json(one) | {"merge": _merge_json(both)}]})
+        return
+    _say_one(one, both)
+
+
+def _json(one: Conflict) -> Json:
+    return {
+        "id": one.id,
+        "at": clock.iso(one.time_us),
+        "operation": one.operation,
+        "tool": one.tool,
+        "name": one.name,
+        "tier": one.tier,
+        "root": one.root,
+        "path": one.path,
+        "base_sha256": one.base,
+        "ours_sha256": one.ours,
+        "theirs_sha256": one.theirs,
+        "author": one.author,
+        "author_grade": one.author_grade,
+        "reason": one.reason,
+        "state": _state(one),
+        "resolved_at": None if one.resolved_us is None else clock.iso(one.resolved_us),
+        "choice": one.choice,
+        "resolved_sha256": one.resolved_sha256,
+        "resolved_by": one.resolved_by,
+        "resolved_by_grade": one.resolved_by_grade,
+        "resolved_reason": one.resolved_reason,
+    }
+
+
+def _state(one: Conflict) -> str:
+    return _OPEN if one.is_open else _RESOLVED if one.choice is not None else _CAME
+
+
+def _merge_json(both: Merged | str) -> Json:
+    """Whether both can be merged, and if not, why."""
+    if isinstance(both, str):
+        return {"clean": False, "why": both, "conflicts": []}
+    places = [
+        {"key": one.where or None, "line": one.line, "base": one.base, "ours": one.ours, "theirs": one.theirs}
+        | {"why": one.why or None}
+        for one in both.conflicts
+    ]
+    return {"clean": both.content is not None, "why": None, "conflicts": places}
+
+
+def _both(home: Home, one: Conflict) -> Merged | str:
+    """Both texts in one; a text: why that cannot be."""
+    from holdfast import defining_writes
+
+    try:
+        return defining_writes.merged(home, one)
+    except DefinitionRefused as exc:
+        return str(exc)
+
+
+def _say_all(found: list[Conflict]) -> None:
+    if not found:
+        click.echo("no conflict waits for a decision")
+        return
+    table = terminal.table("id", "when", "name", "tier", "wanted", "state", "file", flexible=("file", "name"))
+    for one in found:
+        state = one.choice or _state(one)
+        table.add_row(
+            one.id[:_SHORT_CHARS],
+            (clock.iso(one.time_us) or "")[:19],
+            terminal.safe(terminal.plain(one.name), 60),
+            one.tier or "?",
+            one.operation,
+            terminal.safe(state, style="yellow" if one.is_open else "dim"),
+            terminal.safe(_file(one), 200),
+        )
+    terminal.console().print(table)
+
+
+def _file(one: Conflict) -> str:
+    try:
+        return near(one.path, str(Path.cwd()))
+    except FileNotFoundError:  # this directory is not there any more
+        return visible(one.path)
+
+
+def _say_one(one: Conflict, both: Merged | str) -> None:
+    click.echo(terminal.plain(f"{one.id}  {_state(one)}  {_file(one)} ({one.name[:60]}, {one.tier})"))
+    rows = {
+        "when": clock.iso(one.time_us),
+        "wanted": f"{one.operation}, by {one.author or 'nobody known'}",
+        "why": one.reason or "",
+        "read": one.base or "nothing lay there",
+        "ours": one.ours or "nothing was to lie there",
+        "theirs": one.theirs or "nothing lay there",
+        "decided": f"{one.choice}, by {one.resolved_by or 'nobody known'}" if one.choice else "",
+    }
+    for label, said in rows.items():
+        if said:
+            click.echo(terminal.plain(f"  {label:<8}{said}"))
+    if isinstance(both, str):
+        click.echo(terminal.plain(f"  {both}"))
+        return
+    if both.content is not None:
+        click.echo("  both can be merged")
+    for each in both.conflicts:
+        where = f"`{visible(each.where)}`" if each.where else "the text"
+        line = f", line {each.line} of ours" if each.line is not None else ""
+        click.echo(terminal.plain(f"  both changed {where}{line}{f': {each.why}' if each.why else ''}"))
+
+
+@click.command(
+    "resolve",
+    help=COMMANDS["definitions resolve"][1]
+    + "\n\n`ours` is what was to be written, `theirs` what lies there, `merge` both, where they do not contradict each other; a FILE holds another "
+    "text (- is standard input). If the file was changed again since, nothing is written, unless --base says what lies there now.",
+)
+@click.argument("begins", metavar="ID")
+@click.argument("choice", metavar="ours|theirs|merge|FILE", type=click.Path())
+@click.option("--base", metavar="SHA256", help="What may be written over, or `absent`.")
+@writing.told
+@click.pass_obj
+def resolve(
+    context: Context,
+    begins: str,
+    choice: str,
+    base: str | None,
+    reason: str | None,
+    author: str | None,
+    cwd: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    from holdfast import defining_writes
+
+    over = None if base is None else writing.base_of(base) or ""
+    content = None
+    if choice not in {defining_writes.OURS, defining_writes.THEIRS, defining_writes.MERGE}:
+        content, choice = writing.given(choice), defining_writes.TEXT
+    writer = writing.writer(context, cwd, author, reason)
+    one = defining_writes.conflict_of(context.home, begins)
+
+    def act() -> list[Written]:
+        done = writer.resolve(one, choice, content, over)
+        return [] if done is None else [done]
+
+    writing.carried_out(context, cwd, act, as_json=as_json)
+    if choice == defining_writes.THEIRS and not as_json:
+        click.echo(
+            terminal.plain(
+                f"unchanged  {near(one.path, shapes.directory(cwd))} ({one.name[:60]}, {one.tier})"
+            )
+        )
+
+
+commands = {"definitions conflicts": conflicts, "definitions resolve": resolve}

@@ -1,0 +1,394 @@
+"""Write definitions of agents, with a home: what is asked for by name becomes files, and is recorded.
+
+Each act holds the ledger's lock from looking to recording, so what somebody else changed before is recorded as such, and nobody who takes the lock too can come
+between. Who does not (an editor) is noticed when files are swapped; then everything is looked at again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from holdfast import clock, defining
+from holdfast.definitions import choosing, ledger, looking, merging, registry, roots, swapping, tools, writing
+from holdfast.definitions.ledger import RESOLVED, Step
+from holdfast.definitions.placing import TIER_SPECIFIC, Wanted
+from holdfast.definitions.swapping import NOTHING, Overtaken
+from holdfast.definitions.writing import By, Write, Written
+from holdfast.errors import (
+    AmbiguousId,
+    BlobDamaged,
+    DefinitionConflict,
+    DefinitionRefused,
+    DefinitionsBusy,
+    NotFound,
+    UsageError,
+)
+from holdfast.store import definitions
+from holdfast.visible import printable_path, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from holdfast.definitions.choosing import Where
+    from holdfast.definitions.ledger import Held
+    from holdfast.definitions.registry import Found
+    from holdfast.definitions.roots import Root
+    from holdfast.definitions.tiers import Place
+    from holdfast.home import Home
+    from holdfast.store.definitions import Conflict
+
+OURS: Final = "ours"
+THEIRS: Final = "theirs"
+MERGE: Final = "merge"
+TEXT: Final = "text"
+
+_WAIT_MS: Final = 20_000  # for others who write; each takes some hundredths of a second
+_TRIES: Final = 5  # where somebody changes a file while it is looked at
+_T = TypeVar("_T")
+
+
+def by(author: str | None, reason: str | None) -> By:
+    """Who writes, and why. Who does not say who it is, is whose process this is."""
+    if not author:
+        user = os.getuid()
+        try:
+            author = pwd.getpwuid(user).pw_name
+        except KeyError:
+            author = str(user)
+    return By(author, "observed", reason)
+
+
+class Copy(NamedTuple):
+    """A content of a file, and what names it."""
+
+    content: bytes
+    sha256: str
+    place: Place
+
+
+class Writer:
+    """Writes definitions as they are seen from a directory.
+
+    Args:
+        home: where it is recorded.
+        cwd: an absolute path, without links.
+        by: who writes, and why.
+        wait_ms: how long to wait for another process that looks or writes.
+
+    Each act raises:
+        NotFound, UsageError: there is none of the name, or several tools have one.
+        DefinitionConflict: somebody else changed a file since it was read; both contents are kept.
+        DefinitionRefused: it may not be written there, or not with this content.
+        DefinitionNotWritten, StoreError, AppendFailed: the system refused.
+        DefinitionsBusy: another process is at it, or changes a file again and again.
+        BlobDamaged: a content that is kept is not what it was.
+        SettingError: `definition_roots` names what it may not.
+    """
+
+    def __init__(self, home: Home, cwd: str, by: By = By(), *, wait_ms: int = _WAIT_MS) -> None:  # noqa: B008 - it is frozen
+        self._home, self._cwd, self._by, self._wait_ms = home, cwd, by, wait_ms
+        self._ledger = defining.ledger_of(home)
+        self._registry = registry.Registry(home.settings, str(Path.home()))
+
+    def read(self, where: Where) -> Copy:
+        """What a definition says now: the file that counts, or the strongest of the tier that is asked for."""
+
+        def act(held: Held, found: Found) -> Copy:
+            place = choosing.source(found, where)
+            return Copy(_content(held, place), place.sha256 or NOTHING, place)
+
+        return self._act(act)
+
+    def create(self, where: Where, content: bytes, *, suffix: str | None = None) -> list[Written]:
+        """Write a definition that there is not, or not there. `suffix`: of its files; None: the usual one of its tool."""
+        assert where.name is not None
+        name, tool = where.name, where.tool or tools.CLAUDE
+
+        def act(held: Held, found: Found) -> list[Written]:
+            has = [
+                each.place
+                for one in found.definitions
+                if (one.tool, one.name) == (tool, name)
+                for each in one.order
+            ]
+            wanted = Wanted(tool, name, has, suffix=suffix)
+            chosen = choosing.targets(found, wanted, where.strategy, where.tier)
+            if there := next((one.place for one in chosen if one.place), None):
+                raise DefinitionRefused(
+                    f"{visible(name)} lies in {choosing.shown(there.file.path)} already",
+                    hint="`holdfast definitions edit` changes it; --tier TIER says where another one is to lie",
+                )
+            writes = [choosing.new(one, content) for one in chosen]
+            for one in writes:
+                _check_name(one, name)
+            return self._write(held, writes)
+
+        return self._act(act)
+
+    def put(self, where: Where, content: bytes, base: str | None) -> list[Written]:
+        """Write a definition over what its writer read.
+
+        Args:
+            where: what and where.
+            content: all of it.
+            base: the SHA-256 of what was read; None: there was none.
+        """
+        return self._act(lambda held, found: self._write(held, choosing.puts(found, where, content, base)))
+
+    def delete(self, where: Where, base: str | None = None) -> list[Written]:
+        """Remove a definition's file; its contents are kept. `base`: the SHA-256 of what was read; None: whatever it says."""
+
+        def act(held: Held, found: Found) -> list[Written]:
+            places = choosing.removable(found, where)
+            return self._write(held, [choosing.over(one, None, base or _lies(held, one)) for one in places])
+
+        return self._act(act)
+
+    def migrate(self, where: Where, to: str) -> Written:
+        """Move a definition's file into another tier; its history goes on there. What lies there already is not written over."""
+
+        def act(held: Held, found: Found) -> Written:
+            [place] = choosing.removable(found, where)
+            if place.file.root.tier == to:
+                raise UsageError(f"{choosing.shown(place.file.path)} lies in the tier {to} already")
+            content = _content(held, place)
+            old = choosing.over(place, None, place.sha256)
+            if others := choosing.in_tier(found, place, to):
+                if others[0].sha256 == place.sha256:
+                    return self._write(held, [old])[0]
+                raise DefinitionRefused(
+                    f"{choosing.shown(others[0].file.path)} ({to}) has the same name, and says something else",
+                    hint="`holdfast definitions put` or `delete` decides which one stays",
+                )
+            [target] = choosing.targets(found, _wanted(place, []), TIER_SPECIFIC, to)
+            new = choosing.new(target, content, place.file.real)
+            return writing.move(held, old, new, self._by, self._home.now_us())
+
+        return self._act(act)
+
+    def replicate(self, where: Where, to: Sequence[str], base: str | None = None) -> list[Written]:
+        """Write a definition into other tiers too.
+
+        Args:
+            where: which; its tier says from where, if not from what counts.
+            to: the tiers.
+            base: the SHA-256 of what lies there and may be written over; None: nothing but the same may lie there.
+        """
+
+        def act(held: Held, found: Found) -> list[Written]:
+            place = choosing.source(found, where)
+            content, writes = _content(held, place), []
+            for tier in dict.fromkeys(to):
+                wanted = _wanted(place, choosing.in_tier(found, place, tier))
+                [one] = choosing.targets(found, wanted, TIER_SPECIFIC, tier)
+                writes.append(
+                    choosing.over(one.place, content, base)
+                    if one.place
+                    else choosing.new(one, content, place.file.real)
+                )
+            return self._write(held, writes)
+
+        return self._act(act)
+
+    def resolve(
+        self, conflict: Conflict, choice: str, content: bytes | None = None, base: str | None = None
+    ) -> Written | None:
+        """Decide a conflict; what became of the file, None: it stays as it is.
+
+        Args:
+            conflict: which.
+            choice: OURS: what was to be written; THEIRS: what lies there; MERGE: both; TEXT: `content`.
+            content: of another text.
+            base: the SHA-256 of what lies there now and may be written over ("": nothing lies there); None: what lay there when it came to
+                the conflict.
+        """
+        raw = bytes.fromhex(conflict.path_bytes) if conflict.path_bytes else os.fsencode(conflict.path)
+        real = os.fsdecode(raw)
+        root = _root_of(conflict, real)
+
+        def act(held: Held, _found: Found) -> Written | None:
+            if conflict.id not in held.index.conflicts:
+                raise UsageError(f"the conflict {conflict.id} is decided already")
+            known = held.index.known.get(raw)
+            lies = known.sha256 if known else NOTHING
+            if choice == THEIRS:
+                held.note([self._resolution(conflict, choice, lies)])
+                return None
+            text, over = content, conflict.theirs if base is None else base
+            if choice == OURS:
+                text = held.texts.get(conflict.ours) if conflict.ours else None
+            elif choice == MERGE:
+                text, over = _merged(held, conflict, lies), lies
+            one = Write(root, real, real, text, over or NOTHING)
+            done = self._resolution(conflict, choice, one.after)
+            return self._write(held, [one], [done], keep_conflicts=False)[0]
+
+        return self._act(act, also=[root])
+
+    # ── inside ──
+
+    def _act(self, act: Callable[[Held, Found], _T], also: Iterable[Root] = ()) -> _T:
+        """Look, act, and if somebody else came between, look and act again."""
+        overtaken = ""
+        with self._ledger.held(self._wait_ms) as held:
+            for _ in range(_TRIES):
+                now_us = self._home.now_us()
+                found = self._registry.look(self._cwd, clock.date_in(now_us, UTC))
+                every = {(root.tool, root.real): root for root in (*also, *found.roots)}
+                looking.look(held, every.values(), now_us)
+                try:
+                    return act(held, found)
+                except Overtaken as exc:
+                    overtaken = choosing.shown(os.fsdecode(exc.path))
+        raise DefinitionsBusy(
+            f"{overtaken}: somebody changes it again and again, or it cannot be read",
+            hint="`holdfast definitions validate` says what it is; run the same command again",
+        )
+
+    def _write(
+        self, held: Held, writes: list[Write], more: Sequence[Step] = (), *, keep_conflicts: bool = True
+    ) -> list[Written]:
+        now_us = self._home.now_us()
+        return writing.write(held, writes, self._by, now_us, more=more, keep_conflicts=keep_conflicts)
+
+    def _resolution(self, conflict: Conflict, choice: str, after: str) -> Step:
+        fields = {"conflict": conflict.id, "choice": choice, "hash_after": after or None, **self._by.fields}
+        return Step(
+            {
+                "kind": RESOLVED,
+                "time": self._home.now_us(),
+                "key": f"definition-resolved:{conflict.id}",
+                "fields": {name: value for name, value in fields.items() if value is not None},
+            }
+        )
+
+
+def _check_name(one: Write, name: str) -> None:
+    called = writing.place_of(one).name
+    if called != name:
+        raise DefinitionRefused(
+            f"what is to be written is called {visible(called)!r}, not {visible(name)!r}",
+            hint=f"say `name: {visible(name)}` in it, or create {visible(called)}",
+        )
+
+
+def _lies(held: Held, place: Place) -> str | None:
+    """The SHA-256 of what lies in a file; None: it is not known."""
+    known = held.index.known.get(os.fsencode(place.file.real))
+    return known.sha256 if known else None
+
+
+def _content(held: Held, place: Place) -> bytes:
+    """What a file says, as it was looked at.
+
+    Raises:
+        Overtaken: it was changed since.
+        DefinitionRefused: it cannot be read.
+    """
+    raw = os.fsencode(place.file.real)
+    if place.sha256 is None:
+        why = "; ".join(one.text for one in place.verdict.findings)
+        raise DefinitionRefused(f"{choosing.shown(place.file.path)} cannot be read: {why}")
+    if not place.sha256 == _lies(held, place) == swapping.digest(raw):
+        raise Overtaken(raw)
+    return held.texts.get(place.sha256)
+
+
+def _wanted(place: Place, others: list[Place]) -> Wanted:
+    """The same definition in another tier, in a file of the same name."""
+    stem = os.path.basename(place.file.stem)  # noqa: PTH119 - any bytes
+    return Wanted(place.file.root.tool, place.name, others, printable_path(stem), place.file.suffix)
+
+
+# ── conflicts ──
+
+
+def conflicts(home: Home, *, resolved: bool = False) -> list[Conflict]:
+    """Conflicts that wait for a decision, the oldest first; `resolved`: the others too.
+
+    Raises:
+        DefinitionsBusy: what is recorded is not folded yet, because another process is at it.
+    """
+    if not home.has_records():
+        return []
+    with contextlib.closing(defining.folded(home)) as db:
+        return definitions.conflicts(db, resolved=resolved)
+
+
+def conflict_of(home: Home, begins: str) -> Conflict:
+    """The conflict whose id begins so.
+
+    Raises:
+        NotFound: there is none.
+        AmbiguousId: there are several.
+        DefinitionsBusy: as `conflicts`.
+    """
+    every = [one for one in conflicts(home, resolved=True) if one.id.startswith(begins.lower())]
+    if not every or not begins:
+        shown = visible(begins[:80])
+        raise NotFound(
+            f"no conflict has the id {shown!r}", hint="`holdfast definitions conflicts` lists them"
+        )
+    if len(every) > 1:
+        raise AmbiguousId(begins, [one.id for one in every], what="conflicts")
+    return every[0]
+
+
+def merged(home: Home, conflict: Conflict) -> merging.Merged:
+    """What comes out if what was to be written is merged with what lay there when it came to the conflict.
+
+    Raises:
+        DefinitionRefused: there is nothing to merge, or nothing to merge it by.
+    """
+    return _merge(defining.ledger_of(home).texts, conflict, conflict.theirs or NOTHING)
+
+
+def _merge(texts: ledger.Texts, conflict: Conflict, lies: str) -> merging.Merged:
+    if conflict.ours is None or lies == NOTHING:
+        hint = "choose ours or theirs"
+        raise DefinitionRefused("one of the two removed the file, so there is nothing to merge", hint=hint)
+    base = None
+    if conflict.base is not None:
+        try:
+            base = texts.get(conflict.base)
+        except BlobDamaged as exc:
+            raise DefinitionRefused(
+                f"what both were made of (SHA-256 {conflict.base}) was never seen, so they cannot be merged",
+                hint="resolve it with ours, theirs or a FILE",
+            ) from exc
+    suffix = os.path.splitext(conflict.path)[1]  # noqa: PTH122 - any bytes
+    return merging.merge(base, texts.get(conflict.ours), texts.get(lies), suffix)
+
+
+def _merged(held: Held, conflict: Conflict, lies: str) -> bytes:
+    """Both texts in one. Raises DefinitionConflict: they contradict each other."""
+    found = _merge(held.texts, conflict, lies)
+    if found.content is None:
+        where = "; ".join(_told(one) for one in found.conflicts)
+        raise DefinitionConflict(
+            f"both changed the same: {where}",
+            hint=f"`holdfast definitions conflicts {conflict.id} --merged` gives both in one text; mend it, and "
+            f"`holdfast definitions resolve {conflict.id} FILE`",
+            ids=(conflict.id,),
+        )
+    return found.content
+
+
+def _told(one: merging.Conflict) -> str:
+    where = f"`{visible(one.where)}`" if one.where else "the text"
+    line = f" (line {one.line} of ours)" if one.line is not None else ""
+    return f"{where}{line}{f': {one.why}' if one.why else ''}"
+
+
+def _root_of(conflict: Conflict, real: str) -> Root:
+    """The directory of a file about which there is a conflict, seen from nowhere."""
+    path = os.path.dirname(real) if conflict.path_bytes or not conflict.root else conflict.root  # noqa: PTH120
+    tier = conflict.tier or tools.PROJECT
+    rank = (tools.TIERS.index(tier), 0)
+    exists = os.path.isdir(path)  # noqa: PTH112 - any bytes
+    return roots.Root(conflict.tool, tier, path, path, rank, exists, writable=True, why="of a conflict")

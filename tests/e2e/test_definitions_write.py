@@ -1,0 +1,517 @@
+"""Definitions are written with the command: only over what was read, only where that may be, and each change is recorded once."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import hashlib
+import io
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import holdfast
+from holdfast import door, errors
+from holdfast.cli.app import main
+from holdfast.definitions.parse import MOST_BYTES
+from holdfast.home import Home
+from holdfast.settings import load
+from holdfast.store import definitions
+from tests.conftest import RUN_LIMIT_S
+from tests.e2e.test_definitions import world  # noqa: F401 - a fixture
+from tests.e2e.test_revisions import assert_unbroken, revisions
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("world"),
+]  # each of these starts the command several times
+
+
+def sha(content):
+    return hashlib.sha256(content if isinstance(content, bytes) else content.encode()).hexdigest()
+
+
+def text(body="Look.", name="qa", **more):
+    head = "".join(
+        f"{key}: {value}\n" for key, value in ({"name": name, "description": "Reads changes"} | more).items()
+    )
+    return f"---\n{head}---\n{body}\n"
+
+
+class Hand:
+    """Somebody who writes definitions in a project."""
+
+    def __init__(self, world):  # noqa: F811 - the fixture's value
+        self.world, self.project = world, world.project
+
+    def __call__(self, *args, given="", code=0, cwd=None, **env):
+        """Run the command; what it prints, and where it fails what it says. It runs in this process: one of its own costs ten times as much."""
+        streams = [io.TextIOWrapper(io.BytesIO(given.encode()), "utf-8")]
+        streams += [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
+        threshold = gc.get_threshold()
+        with pytest.MonkeyPatch.context() as patched:
+            for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+                patched.setattr(sys, name, stream)
+            for name, value in env.items():
+                patched.setenv(name, value)
+            patched.chdir(cwd or self.project)
+            with pytest.raises(SystemExit) as ended:
+                main(["definitions", *map(str, args)])
+        gc.set_threshold(*threshold)
+        door.close()
+        out, said = (stream.buffer.getvalue().decode() for stream in streams[1:])
+        assert (ended.value.code or 0) == code, (out, said)
+        return said if code else out
+
+    def ask(self, *args, given="", **env):
+        return json.loads(self(*args, "--json", given=given, **env))
+
+    def put(self, name, content, base, *args, **more):
+        return self("put", name, "--base", base, *args, given=content, **more)
+
+    def state(self, name="qa"):
+        [one] = self.ask("show", name)["definitions"]
+        return one["state"]
+
+    def conflict(self, *args):
+        """The only one."""
+        [one] = self.ask("conflicts", *args)["conflicts"]
+        return one
+
+    def file(self, tier="project", name="qa.md"):
+        root = self.world.claude if tier == "user" else self.project / ".claude"
+        return root / "agents" / name
+
+
+@pytest.fixture
+def hand(world):  # noqa: F811 - the fixture
+    return Hand(world)
+
+
+@pytest.fixture
+def qa(hand):
+    """A definition in the project."""
+    hand("create", "qa", "--from", "-", given=text())
+    return hand.file()
+
+
+def told(name="qa"):
+    return [(one.operation, one.tier, one.own) for one in revisions(name)]
+
+
+# ── each act ──
+
+
+def test_a_life_is_one_history(hand):
+    hand("create", "qa", "--from", "-", "--reason", "we need it", "--author", "ann", given=text("one"))
+    path = hand.file()
+    hand.put("qa", text("two"), sha(text("one")), "--reason", "better")
+    hand("edit", "qa", VISUAL="sed -i s/two/three/")
+    assert hand("migrate", "qa", "--to", "user").startswith("moved  ")
+    hand("replicate", "qa", "--to", "project")
+    hand("delete", "qa", "--strategy", "distributed")
+    assert "it was deleted" in hand("show", "qa", code=3)
+    hand("create", "qa", "--from", "-", given=text("four"))
+    found = revisions("qa")
+    assert [(one.operation, one.tier) for one in found] == [
+        ("create", "project"), ("modify", "project"), ("modify", "project"), ("rename", "user"), ("restore", "project"),
+        ("delete", "project"), ("delete", "user"), ("create", "project"),
+    ]  # fmt: skip
+    assert_unbroken(found)
+    assert all(one.own for one in found)
+    assert [(one.author, one.author_grade, one.reason) for one in found[:2]] == [
+        ("ann", "observed", "we need it"),
+        (found[1].author, "inferred", "better"),
+    ]
+    assert found[5].batch == found[6].batch is not None
+    assert path.read_text() == text("four")
+
+
+def test_what_we_write_is_recorded_once(hand, qa):
+    """The next look, by whomever, finds nothing new."""
+    for body in ("two", "Look."):
+        hand.put("qa", text(body), sha(qa.read_bytes()))
+        hand("list")
+    assert told() == [("create", "project", True), ("modify", "project", True), ("restore", "project", True)]
+
+
+def test_what_somebody_else_changed_before_is_recorded_as_theirs(hand, qa):
+    qa.write_text(text("theirs"))
+    hand.put("qa", text("ours"), sha(text("theirs")))
+    assert told() == [("create", "project", True), ("modify", "project", False), ("modify", "project", True)]
+    assert_unbroken(revisions("qa"))
+
+
+def test_a_new_one_says_what_to_write(hand):
+    for number, tool in enumerate(("claude", "codex")):
+        name = f"new-{number}"
+        [made] = hand.ask("create", name, "--tool", tool)["files"]
+        assert (made["validity"], made["operation"]) == ("valid", "create")
+        assert made["counts"] == (True if tool == "claude" else made["counts"])
+        assert hand.ask("show", name)["definitions"][0]["state"] == "active"
+    [made] = hand.ask(
+        "create",
+        "näher dran: ja",
+        "--tool",
+        "custom",
+        HOLDFAST_DEFINITION_ROOTS='{"team": ["~/team", "user"]}',
+    )["files"]
+    assert made["path"].endswith("/team/näher dran- ja.md")
+    assert (made["name"], made["validity"]) == ("näher dran: ja", "valid")
+
+
+def test_nothing_is_written_where_nothing_changes(hand, qa):
+    before = qa.stat()
+    [same] = hand.ask("put", "qa", "--base", sha(qa.read_bytes()), given=text())["files"]
+    assert (same["operation"], same["revision"], same["sha256"]) == (None, None, sha(text()))
+    assert "unchanged" in hand.put("qa", text(), "0" * 64)
+    assert "unchanged" in hand("edit", "qa", EDITOR="true")
+    assert qa.stat().st_mtime_ns == before.st_mtime_ns
+    assert told() == [("create", "project", True)]
+
+
+def test_rights_and_links_stay(hand, qa, tmp_path):
+    qa.chmod(0o640)
+    hand.put("qa", text("two"), sha(text()))
+    assert stat.S_IMODE(qa.stat().st_mode) == 0o640
+    elsewhere = tmp_path / "dotfiles.md"
+    qa.replace(elsewhere)
+    qa.symlink_to(elsewhere)
+    hand.put("qa", text("three"), sha(text("two")))
+    assert (qa.is_symlink(), elsewhere.read_text()) == (True, text("three"))
+    hand("delete", "qa")
+    assert not elsewhere.exists()
+    assert_unbroken(revisions("qa"))
+
+
+def test_an_editor_that_fails_or_meets_a_conflict_loses_no_word(hand, qa):
+    said = hand("edit", "qa", code=1, EDITOR="sh -c 'echo mine >> $0; exit 3'")
+    copy = said.rpartition("your text is in ")[2].strip()
+    assert Path(copy).read_text() == text() + "mine\n"
+    assert stat.S_IMODE(Path(copy).stat().st_mode) == 0o600
+    assert qa.read_text() == text()
+    script = f"sh -c 'echo mine >> $0; echo theirs >> {qa}'"
+    assert "nothing was written" in hand("edit", "qa", code=44, EDITOR=script)
+    assert qa.read_text() == text() + "theirs\n"
+    assert "mine\n" in hand("conflicts", hand.conflict()["id"], "--merged")
+    assert "cannot be started" in hand("edit", "qa", code=2, EDITOR="no-such-editor")
+
+
+# ── where ──
+
+
+@pytest.mark.parametrize(
+    ("strategy", "written"),
+    [
+        ("tier_specific", None),
+        ("user_override", "user"),
+        ("system_fallback", "project"),
+        ("distributed", "project user"),
+    ],
+)
+def test_a_tier_that_may_not_be_written_is_not(hand, strategy, written):
+    managed = hand.world.agent(hand.world.managed / ".claude", "qa.md")
+    before = managed.read_bytes()
+    with holdfast.Definitions(hand.project) as agents:
+        if written is None:
+            with pytest.raises(errors.DefinitionRefused, match="may not be written"):
+                agents.put("qa", text("two"), base=sha(before), strategy=strategy)
+        else:
+            agents.put("qa", text("two"), base=sha(before), strategy=strategy)
+            assert agents.get("qa").path == str(managed)
+    assert managed.read_bytes() == before
+    there = [tier for tier in ("project", "user") if hand.file(tier).exists()]
+    assert there == (written or "").split()
+
+
+def test_a_file_that_does_not_count_is_told(hand, qa):
+    said = hand("replicate", "qa", "--to", "user")
+    assert "it does not count here: .claude/agents/qa.md (project) does" in said
+
+
+def test_of_several_files_all_are_written_or_none(hand, qa):
+    hand("replicate", "qa", "--to", "user")
+    other = hand.file("user")
+    hand.put("qa", text("two"), sha(text()), "--strategy", "distributed")
+    assert (qa.read_text(), other.read_text()) == (text("two"), text("two"))
+    other.write_text(text("theirs"))
+    hand.put("qa", text("three"), sha(text("two")), "--strategy", "distributed", code=44)
+    assert (qa.read_text(), other.read_text()) == (text("two"), text("theirs"))
+    assert hand.conflict()["path"] == str(other)
+    assert "says something else" in hand("migrate", "qa", "--to", "user", code=43)
+    hand("replicate", "qa", "--to", "user", code=44)
+    hand("replicate", "qa", "--to", "user", "--base", sha(text("theirs")))
+    assert other.read_text() == text("two")
+    assert hand("migrate", "qa", "--to", "user").startswith("removed  ")
+    assert_unbroken(revisions("qa"))
+
+
+REFUSED = [
+    (("create", "qa"), "", 43, "already"),
+    (("create", "new", "--from", "-"), text(), 43, "called 'qa', not 'new'"),
+    (("create", "../x", "--tier", "managed"), "", 43, "may not be written"),
+    (("create", "///"), "", 43, "no file can be called"),
+    (("create", "new", "--from", "none.md"), "", 3, "No such file"),
+    (("create", "new", "--tier", "built-in"), "", 3, "no tier built-in"),
+    (("put", "none", "--base", "0" * 64), "", 3, "no definition is called"),
+    (("put", "qa", "--base", "123"), "", 2, "no SHA-256"),
+    (("put", "--base", "absent"), "", 2, "give a NAME"),
+    (("put", "qa", "--base", "absent"), text("two"), 44, "it is there already"),
+    (("put", "--path", "elsewhere.md", "--base", "absent"), text(), 43, "no directory of definitions"),
+    (("put", "--path", ".claude/agents/README.md", "--base", "absent"), "Hello", 43, "would not take this"),
+    (("put", "--path", ".claude/agents/qa.txt", "--base", "absent"), text(), 43, "would not take this"),
+    (("put", "qa", "--base", sha(text())), "x" * (MOST_BYTES + 1), 2, "at most"),
+    (("put", "qa", "--base", sha(text()), "--tier", "user"), text("2"), 3, "no file in the tier user"),
+    (("delete", "qa", "--base", "0" * 64), "", 44, "it was changed"),
+    (("delete", "qa", "--base", "absent"), "", 2, "cannot be removed"),
+    (("delete", "qa", "--tier", "user"), "", 3, "it lies in: project"),
+    (("migrate", "qa", "--to", "project"), "", 2, "already"),
+    (("migrate", "qa", "--to", "managed"), "", 43, "may not be written"),
+    (("resolve", "0123", "ours"), "", 3, "no conflict"),
+    (("conflicts", "--merged"), "", 2, "say which"),
+]  # fmt: skip
+
+
+def test_what_is_refused_says_why_and_changes_nothing(hand, qa):
+    for args, given, code, words in REFUSED:
+        said = hand(*args, given=given, code=code)
+        assert words in said, args
+        assert "hint: " in said or code == 2, args
+        assert qa.read_text() == text(), args
+        assert [path.name for path in qa.parent.iterdir()] == ["qa.md"], args
+    assert told() == [("create", "project", True)]
+
+
+def test_a_file_that_nobody_may_write_is_left_alone(hand, qa):
+    qa.chmod(0o444)
+    assert "chmod u+w" in hand.put("qa", text("two"), sha(text()), code=43)
+    assert qa.read_text() == text()
+
+
+def test_a_path_is_written_by_its_root(hand, qa):
+    new = qa.with_name("deep") / "web.md"
+    hand("put", "--path", new, "--base", "absent", given=text(name="web"))
+    assert new.read_text() == text(name="web")
+    hand(
+        "put",
+        "--path",
+        "web.md",
+        "--base",
+        sha(text(name="web")),
+        given=text("two", name="web-2"),
+        cwd=new.parent,
+    )
+    [one] = [each for each in revisions("web") if each.operation == "modify"]
+    assert (one.name, one.name_before) == ("web-2", "web")
+
+
+# ── conflicts ──
+
+
+@pytest.fixture
+def disputed(world):  # noqa: F811 - the fixture
+    """Somebody changed the key, we wanted to change the text."""
+    path = world.project / ".claude" / "agents" / "qa.md"
+    theirs, ours = text(model="opus"), text("Look twice.")
+    with holdfast.Definitions(world.project) as agents:
+        agents.create("qa", text())
+        path.write_text(theirs)
+        with pytest.raises(errors.DefinitionConflict):
+            agents.put("qa", ours, base=sha(text()))
+        yield Disputed(agents, path, theirs, ours)
+
+
+class Disputed(NamedTuple):
+    agents: holdfast.Definitions
+    path: Path
+    theirs: str
+    ours: str
+
+
+@pytest.mark.parametrize(
+    ("choice", "result"),
+    [
+        ("ours", text("Look twice.")),
+        ("theirs", text(model="opus")),
+        ("merge", text("Look twice.", model="opus")),
+        ("text", text("Look thrice.")),
+    ],
+    ids=["ours", "theirs", "merge", "text"],
+)
+def test_a_conflict_is_decided_once(disputed, choice, result):
+    agents = disputed.agents
+    [one] = agents.conflicts()
+    assert (one.base, one.ours, one.theirs) == (sha(text()), sha(disputed.ours), sha(disputed.theirs))
+    agents.resolve(one.id, choice, text=text("Look thrice.") if choice == "text" else None)
+    assert disputed.path.read_text() == result
+    assert agents.conflicts() == []
+    assert [each.choice for each in agents.conflicts(resolved=True)] == [choice]
+    with pytest.raises(errors.UsageError, match="decided already"):
+        agents.resolve(one.id, "ours")
+    assert_unbroken(revisions("qa"))
+
+
+def test_a_conflict_is_listed_shown_and_decided_with_the_command(hand, disputed):
+    assert hand.state() == "conflicted"
+    one = hand.conflict()
+    assert [one[f"{side}_sha256"] for side in ("theirs", "ours", "base")] == [
+        sha(disputed.theirs), sha(disputed.ours), sha(text()),
+    ]  # fmt: skip
+    assert one["id"][:8] in hand("conflicts")
+    assert "both can be merged" in hand("conflicts", one["id"][:8])
+    hand("resolve", one["id"][:8], "-", "--reason", "both are right", given=text("Look thrice."))
+    assert disputed.path.read_text() == text("Look thrice.")
+    assert "no conflict waits" in hand("conflicts")
+    after = hand.conflict("--all")
+    assert (after["state"], after["choice"], after["resolved_sha256"], after["resolved_reason"]) == (
+        "resolved", "text", sha(text("Look thrice.")), "both are right",
+    )  # fmt: skip
+
+
+def test_both_texts_are_there_whatever_becomes_of_the_file(disputed):
+    agents, path = disputed.agents, disputed.path
+    agents.delete("qa")
+    [one] = agents.conflicts()
+    with pytest.raises(errors.DefinitionConflict, match="not there any more"):
+        agents.resolve(one.id, "ours")
+    with pytest.raises(errors.DefinitionRefused, match="nothing to merge"):
+        agents.resolve(one.id, "merge")
+    agents.resolve(one.id, "ours", base="")
+    assert path.read_text() == disputed.ours
+
+
+def test_texts_that_contradict_each_other_are_not_merged(hand, qa):
+    qa.write_text(text("theirs", model="opus"))
+    hand.put("qa", text("ours", model="haiku"), sha(text()), code=44)
+    one = hand.conflict()
+    said = hand("resolve", one["id"], "merge", code=44)
+    assert "`model`" in said
+    assert "FILE" in said
+    assert "both changed `model`" in hand("conflicts", one["id"])
+    [about] = hand.ask("conflicts", one["id"])["conflicts"]
+    assert [place["key"] for place in about["merge"]["conflicts"]] == ["model", None]
+    marked = hand("conflicts", one["id"], "--merged")
+    assert all(line in marked for line in ("model: opus", "model: haiku", "<<<<<<< ours"))
+    assert qa.read_text() == text("theirs", model="opus")
+
+
+def test_what_was_to_be_written_and_is_written_later_is_no_conflict_any_more(disputed):
+    disputed.agents.put("qa", disputed.ours, base=sha(disputed.theirs))
+    assert disputed.agents.conflicts() == []
+    assert [one.choice for one in disputed.agents.conflicts(resolved=True)] == [None]
+
+
+def test_both_write_the_same_and_one_writes_twice_without_a_conflict(world):  # noqa: F811
+    with holdfast.Definitions(world.project) as agents:
+        [made] = agents.create("qa", text())
+        agents.put("qa", text("two"), base=made.sha256)
+        agents.put("qa", text("two"), base=made.sha256)
+        base = sha(text("two"))
+        for number in range(5):
+            [made] = agents.put("qa", text(f"{number}"), base=base)
+            base = made.sha256
+        assert agents.conflicts(resolved=True) == []
+
+
+def test_conflicts_and_states_are_there_when_the_index_is_gone(hand, disputed, home):
+    (home / "definitions" / "index").unlink()
+    assert hand.state() == "conflicted"
+    hand("resolve", hand.conflict()["id"], "theirs")
+    (home / "definitions" / "index").unlink()
+    assert hand.state() == "modified"
+
+
+# ── states ──
+
+
+def test_each_state_follows_from_what_is_recorded(hand, qa):
+    assert hand.state() == "active"
+    hand.put("qa", text("two"), sha(text()))
+    assert hand.state() == "modified"
+    hand.put("qa", text(), sha(text("two")))
+    assert hand.state() == "active"
+    hand("delete", "qa")
+    [gone] = hand.ask("list", "--state", "deleted")["deleted"]
+    assert (gone["name"], gone["state"], gone["sha256"]) == ("qa", "deleted", sha(text()))
+    hand("create", "qa", "--from", "-", given=text("three"))
+    assert hand.state() == "active"
+    assert hand.ask("list", "--state", "deleted")["deleted"] == []
+    assert [one["name"] for one in hand.ask("list", "--state", "active")["definitions"]] == ["qa"]
+    hand.file().unlink()
+    hand.file().write_bytes(b"x" * (MOST_BYTES + 1))
+    assert {one["state"] for one in hand.ask("list")["definitions"]} == {"validating"}
+
+
+# ── killed ──
+
+
+@pytest.mark.parametrize("point", ["intended", "prepared", "swapped", "applied"])
+def test_a_move_that_is_killed_is_done_or_not(hand, qa, home, point):
+    done = subprocess.run(
+        [sys.executable, "-m", "holdfast", "definitions", "migrate", "qa", "--to", "user"],
+        cwd=hand.project,
+        env=os.environ | {"HOLDFAST_FAILPOINTS": f"definition.{point}=kill"},
+        capture_output=True,
+        timeout=RUN_LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    if point in {"intended", "prepared", "swapped"}:
+        [one] = json.loads(_without_looking(hand, "list", "--json"))["definitions"]
+        assert one["state"] == "migrating"
+    hand("list")
+    moved = point not in {"intended", "prepared"}
+    assert (qa.exists(), hand.file("user").exists()) == (not moved, moved)
+    assert told() == [("create", "project", True), *([("rename", "user", True)] if moved else [])]
+    assert_unbroken(revisions("qa"))
+    assert not [*hand.world.user.parent.rglob(".holdfast-*")]
+    assert not {"pending", "intended"} & {path.name for path in (home / "definitions").iterdir()}
+
+
+def _without_looking(hand, *args):
+    """Ask while another process holds the lock, so that what is under way stays."""
+    with (Path(os.environ["HOLDFAST_HOME"]) / "definitions" / "lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return hand(*args)
+
+
+# ── from Python ──
+
+
+def test_programs_write_only_over_what_they_read(world):  # noqa: F811
+    with holdfast.Definitions(world.project) as agents:
+        [made] = agents.create("qa", text(), reason="from a program")
+        assert (made.operation, made.tier, made.sha256) == ("create", "project", sha(text()))
+        read = agents.get("qa")
+        [put] = agents.put("qa", text("two"), base=read.sha256, author="a program")
+        assert (put.sha256_before, put.sha256) == (read.sha256, sha(text("two")))
+        with pytest.raises(errors.DefinitionConflict) as refused:
+            agents.put("qa", text(model="opus"), base=read.sha256)
+        [waiting] = agents.conflicts()
+        assert (waiting.id,) == refused.value.ids
+        made = agents.resolve(waiting.id, "merge", reason="both")
+        assert agents.get("qa").text == text("two", model="opus")
+        assert agents.conflicts() == []
+        assert [one.choice for one in agents.conflicts(resolved=True)] == ["merge"]
+        assert agents.migrate("qa", to="user").path_before == str(
+            world.project / ".claude" / "agents" / "qa.md"
+        )
+        assert [one.tier for one in agents.replicate("qa", to=["project", "user"])] == ["project", "user"]
+        agents.delete("qa", strategy="distributed")
+        with pytest.raises(errors.NotFound):
+            agents.get("qa")
+        with pytest.raises(errors.UsageError):
+            agents.create("qa", text(), strategy="everywhere")
+    opened = Home(load(None, os.environ, {}))
+    assert opened.catch_up([]).done
+    with contextlib.closing(opened.reader()) as db:
+        assert [one.author for one in definitions.of_name(db, "qa")][1] == "a program"
+    assert_unbroken(revisions("qa"))
