@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from holdfast.definitions.ledger import Texts
     from holdfast.home import Home
-    from holdfast.store.definitions import Revision
+    from holdfast.store.definitions import Conflict, Revision
 
 _MOST_TOLD = 20  # of each sort
 
@@ -51,6 +52,7 @@ def check(home: Home, db: apsw.Connection) -> Iterator[Wrong]:
     yield from _leftovers(kept.directory)
     yield from _some(_contents(kept.texts.directory, rows, definitions.purged(db)))
     yield from _some(_chain(rows))
+    yield from _some(_conflicts(kept.texts, definitions.conflicts(db)))
     is_behind = bool(database.backlog_bytes(db, home.journal)) or not ledger.is_empty(
         kept.directory / ledger.PENDING
     )
@@ -83,6 +85,10 @@ def _leftovers(directory: Path) -> Iterator[Wrong]:
         if path.name == ledger.PENDING and not ledger.is_empty(path):
             what = "changes of definitions were about to be recorded when their process ended"
             yield Wrong(what, str(path), "any command about definitions records them", is_fault=False)
+        elif path.name == ledger.INTENDED:
+            what = "what was about to be done to definitions was not ended when its process did"
+            remedy = "any command about definitions looks whether it was done, and else undoes it"
+            yield Wrong(what, str(path), remedy, is_fault=False)
         elif path.name.endswith(".damaged"):
             what = "what was about to be recorded of definitions cannot be read, and was set aside"
             remedy = (
@@ -111,6 +117,15 @@ def _contents(texts: Path, rows: list[Revision], purged: dict[str, int]) -> Iter
     for sha256 in sorted(named.keys() - there.keys() - purged.keys()):
         what = f"a content that {named[sha256].name} had is missing"
         yield Wrong(what, str(texts / sha256), _BACKUP)
+
+
+def _conflicts(texts: Texts, waiting: list[Conflict]) -> Iterator[Wrong]:
+    """Whether both contents of each conflict that waits for a decision are there."""
+    for one in waiting:
+        for sha256 in (one.ours, one.theirs):
+            if sha256 is not None and not texts.has(sha256):
+                what = f"a content of the conflict {one.id} about {one.name} is missing"
+                yield Wrong(what, str(texts.directory / sha256), _BACKUP)
 
 
 def _chain(rows: list[Revision]) -> Iterator[Wrong]:

@@ -81,8 +81,9 @@ _HOME: tuple[tuple[str, Any], ...] = (
         ledger.DIRECTORY,
         (
             (ledger.TEXTS, ((r"[0-9a-f]{64}|\.writing-[0-9a-f-]{36}|\.removing-[0-9a-f]{64}", None),)),
-            (rf"{ledger.INDEX}|{ledger.PENDING}(?:\.damaged)?|{ledger.LOCK}", None),
-            (rf"\.(?:{ledger.INDEX}|{ledger.PENDING})\.[0-9a-f-]{{36}}", None),
+            (ledger.EDITING, ((r"[0-9a-f-]{36}", ((r".*", None),)),)),
+            (rf"{ledger.INDEX}|(?:{ledger.PENDING}|{ledger.INTENDED})(?:\.damaged)?|{ledger.LOCK}", None),
+            (rf"\.(?:{ledger.INDEX}|{ledger.PENDING}|{ledger.INTENDED})\.[0-9a-f-]{{36}}", None),
         ),
     ),
     (kept.DIRECTORY, ((r"\.?[0-9a-f]{32}\.(?:index|lock|[0-9a-f-]{36})", None),)),

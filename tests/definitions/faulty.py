@@ -92,7 +92,9 @@ class World:
     def left(self) -> list[str]:
         """What says that something is under way."""
         names = [
-            name for name in (ledger.PENDING, ledger.INTENDED) if (self.home / "definitions" / name).exists()
+            name
+            for name in (ledger.PENDING, ledger.INTENDED)
+            if not ledger.is_empty(self.home / "definitions" / name)
         ]
         return names + [name for name in self.files() if ".holdfast-" in name]
 

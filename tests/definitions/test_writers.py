@@ -201,8 +201,8 @@ def test_what_somebody_else_saves_during_an_act_is_recorded_first_and_is_a_confl
         writer = world.writer()
         real = swapping.prepare
 
-        def late(one, content, like):
-            real(one, content, like)
+        def late(*given):
+            real(*given)
             beside = path.with_name("beside")
             beside.write_bytes(text("theirs"))
             beside.replace(path)

@@ -13,7 +13,7 @@ import click
 
 from holdfast.cli import definition_writing as writing
 from holdfast.cli.app import COMMANDS, Context
-from holdfast.definitions import placing, tools
+from holdfast.definitions import ledger, placing, tools
 from holdfast.definitions.parse import SUFFIXES
 from holdfast.errors import DefinitionConflict, DefinitionNotWritten, HoldfastError, UsageError
 from holdfast.ids import uuid7
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from holdfast.defining_writes import Copy
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][\w -]*")
-_EDITING = "editing"
 _TEXTS: Final = {
     tools.CLAUDE: "---\nname: {name}\ndescription: Say when this agent is to be used\n---\nSay what it is to do.\n",
     tools.CODEX: 'name = {quoted}\ndescription = "Say when this agent is to be used"\n'
@@ -170,7 +169,7 @@ def edit(
 
 def _copy(home: Path, read: Copy) -> Path:
     """A copy to edit, which nobody else can read; its name tells the editor what it is."""
-    directory = home / "definitions" / _EDITING / uuid7()
+    directory = home / ledger.DIRECTORY / ledger.EDITING / uuid7()
     path = directory / os.path.basename(read.place.file.path)  # noqa: PTH119 - any bytes
     try:
         directory.mkdir(mode=0o700, parents=True)

@@ -5,6 +5,7 @@
     <home>/definitions/pending          changes that are about to be recorded, in the same form
     <home>/definitions/intended         the same, and what is to be done to files before
     <home>/definitions/looked           looks that were recorded last (`looks.py`)
+    <home>/definitions/editing/         copies that somebody edits
     <home>/definitions/lock             held by whoever looks or writes, one at a time
 
 A change is recorded in this order: its content, `pending`, the records, `index`, and `pending` is emptied (zeros instead of its digest). Whoever takes the lock next and finds
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 DIRECTORY: Final = "definitions"
 TEXTS: Final = "texts"
+EDITING: Final = "editing"  # copies that somebody edits
 INDEX: Final = "index"
 PENDING: Final = "pending"
 INTENDED: Final = "intended"
@@ -221,8 +223,8 @@ class Ledger:
         """Have contents survive a loss of power once the lock is free."""
         self._unforced.update(names)
 
-    def peek(self) -> tuple[Index | None, Pending | None]:
-        """The index as it was written last, without waiting for anybody, and what is being done to files; None: not known, nothing.
+    def peek(self) -> tuple[Index, Pending | None]:
+        """The index, without waiting for anybody, and what is being done to files (None: nothing).
 
         Raises:
             StoreError: the system refused.
@@ -238,7 +240,7 @@ class Ledger:
                 under_way = read(intended, Pending)
             except FileNotFoundError:
                 under_way = None
-        return index if known else None, under_way
+        return index if known and index is not None else self._anew(), under_way
 
     def forget_read(self) -> None:
         """Read the index again when it is needed next."""

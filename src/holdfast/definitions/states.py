@@ -34,7 +34,7 @@ VALIDATING: Final = "validating"
 STATES: Final = (ACTIVE, MODIFIED, DELETED, CONFLICTED, MIGRATING, VALIDATING)
 
 
-def state_of(one: Definition, index: Index | None, under_way: Pending | None) -> str | None:
+def state_of(one: Definition, index: Index, under_way: Pending | None) -> str | None:
     """The state of a definition that has a file; None: not known.
 
     Args:
@@ -43,14 +43,14 @@ def state_of(one: Definition, index: Index | None, under_way: Pending | None) ->
         under_way: what is being done to files.
     """
     paths = {os.fsencode(each.place.file.real) for each in one.order}
-    if index is not None and any(path in paths for path, _ in index.conflicts.values()):
+    if any(path in paths for path, _ in index.conflicts.values()):
         return CONFLICTED
     moved = [step for step in under_way.steps if step.path_before is not None] if under_way else []
     if any(step.path in paths or step.path_before in paths for step in moved):
         return MIGRATING
     if one.shown.verdict.validity == UNCHECKED:
         return VALIDATING
-    known = index.known.get(os.fsencode(one.shown.file.real)) if index else None
+    known = index.known.get(os.fsencode(one.shown.file.real))
     if known is None or not known.first:
         return None
     return ACTIVE if known.first == one.shown.sha256 else MODIFIED
