@@ -132,6 +132,7 @@ def answers(tmp_path_factory):
     claude, home = place / "claude", place / "home"
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HOLDFAST_", "CLAUDE"))}
     environment |= {"HOLDFAST_HOME": str(home), "CLAUDE_CONFIG_DIR": str(claude), "HOME": str(place)}
+    environment["VISUAL"] = "sed -i s/opus/haiku/"  # the editor of `definitions edit`
     out = []
 
     def ask(*args, stdin="", code=0, shape=None, aliases=(), cwd=place, program=None):
@@ -386,6 +387,7 @@ def _ask_about_definitions(ask, place, claude):
     ask("definitions", "validate", code=42, cwd=work)
     ask("definitions", "validate", str(claude / "agents" / "rich.md"), cwd=work)
     _ask_about_revisions(ask, place)
+    _ask_about_writing(ask, place)
 
 
 def _ask_about_revisions(ask, place):
@@ -433,6 +435,43 @@ def _ask_about_revisions(ask, place):
     words = (*settings, *restore, "--snapshot", "last", "--dry-run")
     ask(*words, cwd=work, code=26, shape="holdfast restore definition")
     ask("definitions", "purge", "--older-than", "0", "--dry-run")
+
+
+def _ask_about_writing(ask, place):
+    """One that is made, changed, moved, copied and removed; writes over what was not read, decided in each way."""
+    work, name = place / "writing", "writer"
+    (work / ".git").mkdir(parents=True)
+    texts = [f"---\nname: {name}\ndescription: {word}\nmodel: opus\n---\nDo it.\n" for word in "abc"]
+    for number, text in enumerate(texts):
+        (work / f"{number}.md").write_text(text)
+
+    def write(*words, code=0):
+        return ask("definitions", *words, cwd=work, code=code)
+
+    made = write("create", name, "--from", "0.md", "--reason", "r")["files"][0]
+    base = ("--base", made["sha256"])
+    write("edit", name)
+    write("edit", name)
+    first = write("put", name, *base, "--from", "1.md", code=44)["conflicts"][0]
+    second = write("put", name, *base, "--from", "2.md", "--reason", "r", code=44)["conflicts"][0]
+    removed = write("delete", name, *base, code=44)["conflicts"][0]
+    for one in (first, removed):
+        write("conflicts", one)
+    write("show", name)
+    write("resolve", first, "merge", "--reason", "r")
+    third = write("put", name, *base, "--from", "2.md", code=44)["conflicts"][0]
+    for one in (second, third):
+        write("conflicts", one)
+    write("resolve", third, "theirs")
+    write("resolve", second, "theirs")
+    write("resolve", removed, "theirs")
+    write("conflicts", "--all")
+    write("migrate", name, "--to", "user")
+    write("replicate", name, "--to", "project")
+    write("replicate", name, "--to", "project")
+    write("delete", name)
+    write("delete", name, "--tier", "user")
+    write("list", "--state", "deleted")
 
 
 def _ask_about_texts_in_use(ask, claude, work):

@@ -354,8 +354,8 @@ def why(context: Context, name: str, cwd: str | None, as_json: bool) -> None:  #
     ones = shapes.named(found, name)
     unseen, also = shapes.unseen(one.tool for one in ones), found.also_called(name)
     if as_json:
-        used = shapes.last_used(context)
-        definitions = [shapes.explained(one) | used.answer(one) for one in ones]
+        used, state_of = shapes.last_used(context), shapes.standing(context)
+        definitions = [shapes.explained(one) | {"state": state_of(one)} | used.answer(one) for one in ones]
         terminal.print_json(
             {
                 "cwd": printable_path(found.cwd),

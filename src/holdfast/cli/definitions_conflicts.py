@@ -54,7 +54,7 @@ def conflicts(
     if begins is None:
         found = defining_writes.conflicts(context.home, resolved=every)
         if as_json:
-            terminal.print_json({"conflicts": [_json(one) for one in found]})
+            terminal.print_json({"conflicts": [_json(one) | {"merge": None} for one in found]})
         else:
             _say_all(found)
         return
