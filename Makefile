@@ -11,11 +11,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test thorough lint types contract redaction redos kill-sweep tamper simfs power-cut errno-matrix tail-histories tail-soak recover-drill supervise-drill definition-drill real-clients hook-faults fuzz bench lock clean
+.PHONY: help run test thorough lint types contract redaction redos kill-sweep tamper simfs power-cut errno-matrix tail-histories tail-soak recover-drill supervise-drill definition-sweep definition-drill real-clients hook-faults fuzz bench lock clean
 
 help:
 	@sed -n '2,5s/^# *//p' Makefile
-	@echo "Also: thorough, lint, types, contract, redaction, kill-sweep, tamper, simfs, power-cut, errno-matrix, tail-histories, tail-soak, recover-drill, supervise-drill, definition-drill, real-clients, hook-faults, bench, lock, clean"
+	@echo "Also: thorough, lint, types, contract, redaction, kill-sweep, tamper, simfs, power-cut, errno-matrix, tail-histories, tail-soak, recover-drill, supervise-drill, definition-sweep, definition-drill, real-clients, hook-faults, bench, lock, clean"
 
 # ── the environment: each stamp is made once and again only when its inputs change ──────────────
 
@@ -109,6 +109,10 @@ recover-drill: $(VENV)/.dev
 # ARGS="--agents 10000 --seed 1 --scene spawning"
 supervise-drill: $(VENV)/.dev
 	nice $(BIN)/python -m tests.e2e.supervise_drill $(ARGS)
+
+# Kill the command at every system call of each act that writes definitions. Linux, needs strace. ARGS="--only put --list"
+definition-sweep: $(VENV)/.dev
+	nice $(BIN)/python -m tests.crash.definitions $(ARGS)
 
 # A checkout of 1,000 definitions, and 20,000 files that are made while the service stands still: none is missed. Linux, minutes.
 definition-drill: $(VENV)/.dev

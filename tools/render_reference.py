@@ -318,7 +318,8 @@ def python_interface() -> str:
 def _methods(cls: type) -> dict[str, object]:
     return {
         name: member
-        for name, member in vars(cls).items()
+        for part in cls.__mro__
+        for name, member in vars(part).items()
         if not name.startswith("_") and inspect.isfunction(member)
     }
 

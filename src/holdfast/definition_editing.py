@@ -21,12 +21,7 @@ Choice = Literal["ours", "theirs", "merge", "text"]
 
 
 class Editing:
-    """Writes definitions as they are seen from a directory, and only over what was read.
-
-    Each act raises DefinitionConflict where somebody else wrote meanwhile: both texts are kept, and `ids` names what `resolve` decides. It raises
-    DefinitionRefused where a definition may not be written, DefinitionNotWritten, StoreError or AppendFailed where the system refuses,
-    DefinitionsBusy where another process is at it for long, and NotFound or UsageError as `get`.
-    """
+    """Writes definitions as they are seen from a directory, and only over what was read."""
 
     _home: Home
     _cwd: str
@@ -52,6 +47,10 @@ class Editing:
             strategy: which files.
             author: who writes it; None: whose process this is.
             reason: why.
+
+        Raises:
+            DefinitionConflict, DefinitionRefused, DefinitionNotWritten, StoreError, AppendFailed, DefinitionsBusy, NotFound, UsageError, SettingError: as
+                for `put`.
         """
         where = _where(name, tool, tier, strategy)
         return _told(self._writer(author, reason).create(where, _bytes(text)))
@@ -79,6 +78,14 @@ class Editing:
             strategy: which files.
             author: as for `create`.
             reason: why.
+
+        Raises:
+            DefinitionConflict: somebody else wrote meanwhile; both texts are kept, and `ids` of the error says what `resolve` decides.
+            DefinitionRefused: it may not be written there, or not with this text.
+            DefinitionNotWritten, StoreError, AppendFailed: the system refused; every file is as it was, unless the message says more.
+            DefinitionsBusy: another process is at it for long.
+            NotFound, UsageError: as for `get`.
+            SettingError: `definition_roots` names what it may not.
         """
         where = _where(name, tool, tier, strategy)
         return _told(self._writer(author, reason).put(where, _bytes(text), base))
@@ -104,6 +111,10 @@ class Editing:
             strategy: which files.
             author: as for `create`.
             reason: why.
+
+        Raises:
+            DefinitionConflict, DefinitionRefused, DefinitionNotWritten, StoreError, AppendFailed, DefinitionsBusy, NotFound, UsageError, SettingError: as
+                for `put`.
         """
         return _told(self._writer(author, reason).delete(_where(name, tool, tier, strategy), base))
 
@@ -126,6 +137,10 @@ class Editing:
             tier: from where; None: the file that counts.
             author: as for `create`.
             reason: why.
+
+        Raises:
+            DefinitionConflict, DefinitionRefused, DefinitionNotWritten, StoreError, AppendFailed, DefinitionsBusy, NotFound, UsageError, SettingError: as
+                for `put`.
         """
         return _told([self._writer(author, reason).migrate(_where(name, tool, tier), to)])[0]
 
@@ -150,6 +165,10 @@ class Editing:
             tier: from where; None: the file that counts.
             author: as for `create`.
             reason: why.
+
+        Raises:
+            DefinitionConflict, DefinitionRefused, DefinitionNotWritten, StoreError, AppendFailed, DefinitionsBusy, NotFound, UsageError, SettingError: as
+                for `put`.
         """
         return _told(self._writer(author, reason).replicate(_where(name, tool, tier), to, base))
 
@@ -185,6 +204,10 @@ class Editing:
             base: the SHA-256 of what lies there now and may be written over; None: what lay there when it came to the conflict.
             author: as for `create`.
             reason: why.
+
+        Raises:
+            DefinitionConflict, DefinitionRefused, DefinitionNotWritten, StoreError, AppendFailed, DefinitionsBusy, NotFound, UsageError, SettingError: as
+                for `put`.
         """
         from holdfast import defining_writes  # noqa: PLC0415 - as above
 

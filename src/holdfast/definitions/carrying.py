@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.definitions import reading, swapping
+from holdfast.definitions.swapping import Overtaken
 from holdfast.errors import DefinitionNotWritten, HoldfastError
 from holdfast.failpoints import failpoint
 from holdfast.journal.blobs import sync_directory
@@ -90,7 +91,11 @@ def _keep(held: Held, plan: Plan, made: list[Path]) -> None:
             held.texts.keep(content, sync=True)
             _make_directory(Path(os.fsdecode(action.path)).parent, made)
         if action.before:
-            held.texts.keep(reading.content(os.fsdecode(action.path)), sync=True)
+            try:
+                before = reading.content(os.fsdecode(action.path))
+            except FileNotFoundError as exc:
+                raise Overtaken(action.path) from exc
+            held.texts.keep(before, sync=True)
 
 
 def _recorded(held: Held, plan: Plan, made: list[Path]) -> list[str]:
