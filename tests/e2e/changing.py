@@ -51,6 +51,7 @@ class Watched:
         self._read: dict[int, int] = {}
         self._told: list[Json] = []
         self.alarms: list[Json] = []
+        self.looks: list[Json] = []
 
     def told(self) -> list[Json]:
         """Every revision that is recorded, in order; `id` is its event's."""
@@ -64,6 +65,8 @@ class Watched:
                 self._told.append(body["fields"] | {"id": item.record.id})
             elif body["kind"] == "definition.unwatched":
                 self.alarms.append(body["fields"])
+            elif body["kind"] == "definition.looked":
+                self.looks.append(body["fields"])
         return self._told
 
     def of(self, directory: Path) -> list[tuple[str, str]]:

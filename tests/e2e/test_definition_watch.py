@@ -56,6 +56,20 @@ def test_each_change_is_recorded_once_with_its_kind(home, world, modes):  # noqa
         assert alarms == ([("notes", False)] if modes else [])
 
 
+def test_that_nothing_changed_is_recorded_once_where_somebody_works(home, world):  # noqa: F811
+    """So that a text can be called observed that was there before and after; not again with each scan."""
+    one, other = roots(world, 2)
+    (one / "qa.md").write_bytes(text("qa"))
+    with watched(home, directories=2) as seen:
+        until(lambda: seen.told() and seen.looks, "a look")
+        seen.settle()
+        seen.settle()
+        seen.told()
+        told = [(each["cwd"], look["roots"]) for look in seen.looks for each in look["directories"]]
+        assert sorted(cwd for cwd, _ in told) == sorted(str(agents.parent.parent) for agents in (one, other))
+        assert all(str(one) in {root["path"] for root in reached} for cwd, reached in told if cwd in str(one))
+
+
 @pytest.mark.skipif(not shutil.which("vim"), reason="needs vim, whose scene above is left out")
 def test_vim_is_there():
     changing.run("vim", "--version")
