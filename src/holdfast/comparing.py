@@ -16,11 +16,11 @@ from holdfast.errors import BlobDamaged, NotFound
 from holdfast.store import queries, uses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import apsw
 
-    from holdfast.definitions.past import Revision
+    from holdfast.definitions.past import Look, Revision
     from holdfast.home import Home
     from holdfast.linking import Link
 
@@ -58,7 +58,13 @@ def directories(db: apsw.Connection, name: str) -> list[str | None]:
 
 
 def compare(
-    home: Home, db: apsw.Connection, name: str, stale_us: int, *, tool: str | None = None
+    home: Home,
+    db: apsw.Connection,
+    name: str,
+    stale_us: int,
+    *,
+    tool: str | None = None,
+    live: Iterable[Look] = (),
 ) -> list[Compared]:
     """Compare the texts of a name, for each tool that has agents or definitions of it.
 
@@ -68,6 +74,7 @@ def compare(
         name: of the definition.
         stale_us: after how long without a sign a session counts as cut.
         tool: of this tool only.
+        live: looks of this moment, which need not be recorded.
 
     Raises:
         NotFound: no agent ran under the name, and no definition has it.
@@ -78,21 +85,16 @@ def compare(
         if called == name and tool in (None, each)
     }
     found: dict[str, list[Run]] = {}
-    for link, agent in _runs(home, db, name, stale_us, tool):
+    for link, agent in _runs(home, db, name, stale_us, live):
         of = tools.of_source(link.use.source)
+        if tool not in (None, of):
+            continue
         one = every.setdefault(of, Compared(of, name))
         one.runs += 1
-        text = link.found.sha256
-        if text is None or link.found.either:
-            reason = (
-                "built_in"
-                if link.found.origin == BUILT_IN
-                else "ambiguous"
-                if link.found.either
-                else "unknown"
-            )
+        if (reason := _left_out(link)) is not None:
             one.left_out[reason] += 1
             continue
+        text = str(link.found.sha256)
         one.revisions.setdefault(text, link.found.revision)
         one.grades.setdefault(text, Counter())[link.found.grade] += 1
         found.setdefault(of, []).append(_run(db, link, agent, text))
@@ -109,16 +111,24 @@ def compare(
     return sorted(every.values(), key=lambda one: list(tools.TOOLS).index(one.tool))
 
 
+def _left_out(link: Link) -> str | None:
+    """Why a run is not compared; None: it is."""
+    if link.found.origin == BUILT_IN:
+        return "built_in"
+    if link.found.either:
+        return "ambiguous"
+    return "unknown" if link.found.sha256 is None else None
+
+
 def _runs(
-    home: Home, db: apsw.Connection, name: str, stale_us: int, tool: str | None
+    home: Home, db: apsw.Connection, name: str, stale_us: int, live: Iterable[Look]
 ) -> Iterator[tuple[Link, Json]]:
     """Each run of a name, linked, and what is told of it."""
     now_us, vitals = home.now_us(), home.vitals()
-    links = linking.Linking(home, db)
+    links = linking.Linking(home, db, live)
     by_session: dict[int, list[uses.Use]] = {}
     for use in uses.of_name(db, name):
-        if tool in (None, tools.of_source(use.source)):
-            by_session.setdefault(use.session_id, []).append(use)
+        by_session.setdefault(use.session_id, []).append(use)
     for session, some in by_session.items():
         row = queries.session_rows(db, session, vitals=vitals)[0]
         state = queries.session_answer(row, now_us, stale_us)["state"]

@@ -269,6 +269,7 @@ def test_outcomes_compare_texts_and_claim_nothing_below_twenty_runs(world):
         (second, 22, True),
         (sha(world.qa), 1, False),
     ]
+    assert [one["grades"]["observed"] for one in found["texts"]] == [25, 22, 1]
     assert (old["completed"]["count"], old["completed"]["of"]) == (10, 25)
     assert (old["completed"]["low"], old["completed"]["high"]) == pytest.approx((0.2340, 0.5926), abs=1e-4)
     assert (old["retries"], old["retried"]["count"], new["retried"]["count"]) == (10, 10, 0)

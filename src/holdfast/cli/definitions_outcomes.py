@@ -39,11 +39,12 @@ _REASONS = {
 @click.pass_obj
 def command(context: Context, name: str, tool: str | None, as_json: bool) -> None:  # noqa: FBT001
     home, db = context.home, answers.ready(context)
-    if linking.look(home, comparing.directories(db, name)).noted:
+    seen = linking.look(home, comparing.directories(db, name))
+    if seen.noted:
         answers.catch_up(home, sources=False)
         db.close()
         db = home.reader()
-    found = comparing.compare(home, db, name, context.stale_us, tool=tool)
+    found = comparing.compare(home, db, name, context.stale_us, tool=tool, live=seen.looks)
     if as_json:
         definitions = [comparing.answer(one) for one in found]
         terminal.print_json(
