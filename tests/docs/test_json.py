@@ -338,7 +338,7 @@ def _ask_about_agents(ask, place, environment):
     ask("attempts", failed)
     other = ask("run", "--detach", "--parent", busy, "--", "sleep", "60")["id"]
     ask("stop", other)
-    left = "import os, time; os.fork() or (os.setsid(), time.sleep(5)); time.sleep(0.3)"
+    left = "import os, time; os.fork() or (os.setsid(), time.sleep(20)); time.sleep(0.3)"
     ask("run", "--", sys.executable, "-c", left, shape="started agent")
     waits = ask("run", "--detach", "--restart", "on-failure", "--", "sh", "-c", "exit 3")["id"]
     ask("attempts", waits)
