@@ -140,7 +140,7 @@ def calls_of(act, place, error=None):
 
 def test_a_kill_at_any_call_that_writes_leaves_old_or_new_and_the_record_agrees(act, tmp_path):
     count = calls_of(act, tmp_path / "clean")
-    for at in some(range(1, count + 1), 4):
+    for at in some(range(1, count + 1), 3):
         world = begun(tmp_path / str(at), act)
         code, said = carried_out(world, act, at)
         assert (code, said) == (-signal.SIGKILL, None)
@@ -181,7 +181,7 @@ ERRORS = ("ENOSPC", "EIO", "EACCES")
 
 def test_what_the_system_refuses_is_not_done_or_said_to_be_done(act, tmp_path):
     count = calls_of(act, tmp_path / "clean", "EIO")
-    for number, (at, error) in enumerate(some(itertools.product(range(1, count + 1), ERRORS), 4)):
+    for number, (at, error) in enumerate(some(itertools.product(range(1, count + 1), ERRORS), 3)):
         world = begun(tmp_path / str(number), act)
         code, said = carried_out(world, act, at, error)
         assert code in {0, 10, 21, 30, 43, 45}, (at, error, said)
