@@ -16,8 +16,7 @@ import threading
 import pytest
 
 import holdfast
-from holdfast import defining, hearing
-from holdfast.definitions.ledger import Known, Step
+from holdfast import hearing
 from holdfast.errors import AmbiguousId, BlobDamaged, DefinitionsBusy, NotFound, UsageError
 from holdfast.home import Home
 from holdfast.settings import load
@@ -294,21 +293,8 @@ def test_what_holdfast_writes_itself_is_heard_once_as_its_own(agents, project, o
     agents.refresh()
     heard = []
     agents.subscribe(heard.append)
-    kept = defining.ledger_of(Home(load(None, os.environ, {})))
     content = path.read_bytes() + b"More.\n"
-    with kept.held() as held:
-        raw = os.fsencode(path)
-        before = held.index.known[raw]
-        after = Known("claude", "qa", "project", before.root, held.texts.keep(content), len(content), "")
-        fields = {
-            "name": "qa", "operation": "modify", "tool": "claude", "tier": "project", "path": str(path), "root": before.root,
-            "hash_before": before.sha256, "hash_after": after.sha256, "previous": before.revision, "own": True,
-            "author": "me", "author_grade": "observed", "reason": "tests",
-        }  # fmt: skip
-        written = [Step({"kind": "definition.revised", "key": "k", "fields": fields}, raw, after)]
-        held.intend(written, [])
-        path.write_bytes(content)
-        held.done(written)
+    [after] = agents.put("qa", content, base=agents.get("qa").sha256, author="me", reason="tests")
     assert agents.refresh()[-1].own, "the refresh tells it too, once"
     assert agents.refresh() == []
     assert command() == 0
