@@ -194,7 +194,7 @@ def _rename(old: bytes, new: bytes, flags: int) -> bool:
 
 def sync_around(some: Iterable[Action]) -> None:
     """Have names in the directories of files survive a loss of power. Raises OSError."""
-    for directory in {os.path.dirname(one.path) for one in some}:  # noqa: PTH120
+    for directory in sorted({os.path.dirname(one.path) for one in some}):  # noqa: PTH120
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
