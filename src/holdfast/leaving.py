@@ -26,7 +26,7 @@ import msgspec
 from holdfast import background, checkpointing, forgotten, premises, service
 from holdfast.capture import inbox, progress, sink
 from holdfast.checkpoint import kept, place
-from holdfast.definitions import ledger, trouble
+from holdfast.definitions import ledger, looks, trouble
 from holdfast.errors import AgentRuns, CheckpointFailed, HomeError, StoreBusy
 from holdfast.git import Git, NoAnswer
 from holdfast.home import KeptGates
@@ -82,8 +82,11 @@ _HOME: tuple[tuple[str, Any], ...] = (
         (
             (ledger.TEXTS, ((r"[0-9a-f]{64}|\.writing-[0-9a-f-]{36}|\.removing-[0-9a-f]{64}", None),)),
             (ledger.EDITING, ((r"[0-9a-f-]{36}", ((r".*", None),)),)),
-            (rf"{ledger.INDEX}|(?:{ledger.PENDING}|{ledger.INTENDED})(?:\.damaged)?|{ledger.LOCK}", None),
-            (rf"\.(?:{ledger.INDEX}|{ledger.PENDING}|{ledger.INTENDED})\.[0-9a-f-]{{36}}", None),
+            (
+                rf"{ledger.INDEX}|{looks.FILE}|(?:{ledger.PENDING}|{ledger.INTENDED})(?:\.damaged)?|{ledger.LOCK}",
+                None,
+            ),
+            (rf"\.(?:{ledger.INDEX}|{looks.FILE}|{ledger.PENDING}|{ledger.INTENDED})\.[0-9a-f-]{{36}}", None),
         ),
     ),
     (kept.DIRECTORY, ((r"\.?[0-9a-f]{32}\.(?:index|lock|[0-9a-f-]{36})", None),)),
