@@ -16,6 +16,7 @@ import contextlib
 import dataclasses
 import os
 import select
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -113,6 +114,8 @@ class Watch:
     # ── the thread ──
 
     def _run(self) -> None:
+        # A signal that this thread took would not wake the one that has to act on it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self._watch()
         finally:

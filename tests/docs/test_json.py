@@ -445,8 +445,12 @@ def _ask_about_writing(ask, place):
     for number, text in enumerate(texts):
         (work / f"{number}.md").write_text(text)
 
+    (work / "3.md").write_text(texts[0].replace("model: opus\n", ""))
+    acts = ("create", "edit", "put", "delete", "migrate", "replicate", "resolve")  # all answer alike
+
     def write(*words, code=0):
-        return ask("definitions", *words, cwd=work, code=code)
+        alike = [f"holdfast definitions {one}" for one in acts if words[0] in acts and one != words[0]]
+        return ask("definitions", *words, cwd=work, code=code, aliases=alike)
 
     made = write("create", name, "--from", "0.md", "--reason", "r")["files"][0]
     base = ("--base", made["sha256"])
@@ -460,9 +464,11 @@ def _ask_about_writing(ask, place):
     write("show", name)
     write("resolve", first, "merge", "--reason", "r")
     third = write("put", name, *base, "--from", "2.md", code=44)["conflicts"][0]
-    for one in (second, third):
+    fourth = write("put", name, *base, "--from", "3.md", code=44)["conflicts"][0]
+    for one in (second, third, fourth):
         write("conflicts", one)
-    write("resolve", third, "theirs")
+    for one in (third, fourth):
+        write("resolve", one, "theirs")
     write("resolve", second, "theirs")
     write("resolve", removed, "theirs")
     write("conflicts", "--all")
@@ -472,6 +478,10 @@ def _ask_about_writing(ask, place):
     write("delete", name)
     write("delete", name, "--tier", "user")
     write("list", "--state", "deleted")
+    for word in ("other", "another"):
+        (work / f"{word}.md").write_text(f"---\nname: {word}\ndescription: x\ntols: Read\n---\nDo it.\n")
+    other = write("create", "other", "--from", "other.md")["files"][0]
+    write("put", "other", "--base", other["sha256"], "--from", "another.md")
 
 
 def _ask_about_texts_in_use(ask, claude, work):
