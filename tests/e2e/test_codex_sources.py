@@ -127,12 +127,13 @@ def test_both_sources_give_one_truth_in_any_order(scenario, home, tmp_path):
 
 
 def timeless(tree: str) -> object:
-    """A tree without what only hooks tell of it: what kind of agent one is, that somebody was asked."""
+    """A tree without what only hooks tell of it: what kind of agent one is and so of which text, that somebody was asked."""
     found = json.loads(tree)
 
     def bare(node: dict) -> dict:
         below = [bare(child) for child in node["children"] if child["kind"] != "event"]
-        return {**node, "name": None if node["kind"] == "agent" else node["name"], "children": below}
+        told = {"name": None, "definition": None} if node["kind"] == "agent" else {}
+        return {**node, **told, "children": below}
 
     return [bare(node) for node in found["roots"]]
 
