@@ -48,13 +48,13 @@ def run(home: Path, command: list[str], stdin: str = "") -> subprocess.Completed
     )
 
 
-def record(home: Path, *options: str, inject: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """`holdfast record` one event, with faults injected into its system calls."""
-    strace = (
-        ["strace", "-f", "-o", "/dev/null", *[f"--inject={fault}" for fault in inject], "--"]
-        if inject
-        else []
-    )
+def record(
+    home: Path, *options: str, inject: tuple[str, ...] = (), of: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`holdfast record` one event, with faults injected into its system calls, or into those that concern one file."""
+    faults = [f"--inject={fault}" for fault in inject]
+    only = ["-P", str(of)] if of else []
+    strace = ["strace", "-f", "-o", "/dev/null", *only, *faults, "--"] if inject else []
     return run(home, [*strace, *holdfast("record", *options)], EVENT)
 
 
@@ -131,8 +131,7 @@ def test_fdatasync_of_the_store_fails(used):
 )
 def test_a_write_that_is_refused(used, fault):
     """When the write of a record fails, the command says why with its exit code, and the next one works."""
-    number = _write_number(used)
-    done = record(used, inject=(f"{fault}:when={number}",))
+    done = record(used, inject=(f"{fault}:when=1",), of=segments.path(used / "journal", 1))
     assert_told(
         done, {21}, "the record was not written", os.strerror(getattr(errno, fault.rpartition("=")[2]))
     )
@@ -145,8 +144,7 @@ def test_a_write_that_is_refused(used, fault):
 @pytest.mark.parametrize("length", [0, 1, 17, 120])
 def test_a_write_that_is_said_to_be_short(used, length):
     """When the system reports a short write, the whole record is appended again and acknowledged once it is whole."""
-    number = _write_number(used)
-    done = record(used, inject=(f"write:retval={length}:when={number}",))
+    done = record(used, inject=(f"write:retval={length}:when=1",), of=segments.path(used / "journal", 1))
     assert done.returncode == 0, done.stderr
     assert [i for _, i in found(used)].count(done.stdout.strip()) == 1
 
@@ -154,27 +152,8 @@ def test_a_write_that_is_said_to_be_short(used, length):
 @needs_strace
 def test_writes_that_stay_short(used):
     """When every write is short, the append is given up with its exit code."""
-    number = _write_number(used)
-    assert_told(
-        record(used, inject=(f"write:retval=3:when={number}..{number + 2}",)),
-        {21},
-        "only a part of it fitted",
-    )
-
-
-def _write_number(home: Path) -> int:
-    """Which of the process's writes is the record's."""
-    trace_file = home.parent / "trace"
-    env = volume.environment(home)
-    shutil.copytree(home, home.parent / "copy", symlinks=True)
-    env["HOLDFAST_HOME"] = str(home.parent / "copy")
-    # the input comes through a file here: `trace` gives the command none
-    (home.parent / "event").write_text(EVENT)
-    command = ["sh", "-c", f"exec {' '.join(holdfast('record'))} < {home.parent / 'event'}"]
-    outcome = points.trace(command, env, home.parent / "copy", trace_file)
-    assert outcome.status == 0, outcome.errors
-    (number,) = [p.number for p in outcome.points if p.syscall == "write" and p.file.startswith("journal/")]
-    return number
+    done = record(used, inject=("write:retval=3:when=1..3",), of=segments.path(used / "journal", 1))
+    assert_told(done, {21}, "only a part of it fitted")
 
 
 # ── while folding ──
