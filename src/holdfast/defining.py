@@ -22,7 +22,7 @@ from holdfast.store import database, definitions
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     import apsw
 
@@ -155,7 +155,7 @@ def _from_store(home: Home) -> Index:
         raw = _raw(one.path, one.path_bytes)
         last = out.known.pop(raw, None)
         if one.path_before is not None:
-            before = next((path for path in out.known if _is(path, one.path_before)), None)
+            before = _lay(out.known, one.path_before)
             if before is not None:
                 last = out.known.pop(before)
                 out.gone[before] = one.id
@@ -235,5 +235,9 @@ def _raw(path: str, path_bytes: str | None) -> bytes:
     return bytes.fromhex(path_bytes) if path_bytes else os.fsencode(path)
 
 
-def _is(raw: bytes, path: str) -> bool:
-    return printable_path(os.fsdecode(raw)) == path
+def _lay(known: Collection[bytes], path: str) -> bytes | None:
+    """The file that was recorded under a path as text."""
+    raw = os.fsencode(path)
+    if raw in known or "\\x" not in path:
+        return raw if raw in known else None
+    return next((each for each in known if printable_path(os.fsdecode(each)) == path), None)

@@ -9,7 +9,7 @@ from holdfast.definition_history import real_of
 from holdfast.definitions import ledger
 from holdfast.definitions.ledger import Index
 from holdfast.errors import BlobDamaged
-from holdfast.journal import blobs
+from holdfast.journal import blobs, digested
 from holdfast.journal.format import BlobRef
 from holdfast.store import database, definitions
 
@@ -53,7 +53,7 @@ def check(home: Home, db: apsw.Connection) -> Iterator[Wrong]:
     yield from _some(_contents(kept.texts.directory, rows, definitions.purged(db)))
     yield from _some(_chain(rows))
     yield from _some(_conflicts(kept.texts, definitions.conflicts(db)))
-    is_behind = bool(database.backlog_bytes(db, home.journal)) or not ledger.is_empty(
+    is_behind = bool(database.backlog_bytes(db, home.journal)) or not digested.is_empty(
         kept.directory / ledger.PENDING
     )
     if before is not None and not is_behind and before == _read(kept.directory / ledger.INDEX):
@@ -82,7 +82,7 @@ def _read(path: Path) -> bytes | None:
 
 def _leftovers(directory: Path) -> Iterator[Wrong]:
     for path in sorted(directory.iterdir()):
-        if path.name == ledger.PENDING and not ledger.is_empty(path):
+        if path.name == ledger.PENDING and not digested.is_empty(path):
             what = "changes of definitions were about to be recorded when their process ended"
             yield Wrong(what, str(path), "any command about definitions records them", is_fault=False)
         elif path.name == ledger.INTENDED:
@@ -159,7 +159,7 @@ def _broken(one: Revision, why: str) -> Wrong:
 
 def _index(path: Path, rows: list[Revision]) -> Iterator[Wrong]:
     """Whether the index says what the store says; one that is of another boot or damaged is made anew, and no fault."""
-    found = ledger.read(path, Index)
+    found = digested.read(path, Index)
     if found is None or (found.version, found.boot) != (ledger.VERSION, processes.boot_id()):
         return
     stored = {real_of(one): one.id for one in definitions.current(rows).values()}

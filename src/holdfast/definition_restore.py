@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holdfast import clock, defining, defining_writes
 from holdfast.definition_history import contents, real_of
-from holdfast.definitions import looking, reading, roots, tools, versions, writing
+from holdfast.definitions import looking, reading, revisions, roots, tools, versions, writing
 from holdfast.definitions.swapping import NOTHING, Overtaken
 from holdfast.definitions.writing import Write
 from holdfast.errors import BlobDamaged, DefinitionRefused, NotFound, StoreError, UsageError
@@ -225,7 +225,7 @@ def restore(home: Home, goals: list[Goal], reason: str) -> list[Restored]:
 
 def _written(held: Held, goals: list[Goal], reason: str, now_us: int) -> dict[bytes, Restored]:
     writes = [_write(held, one) for one in goals]
-    made = writing.write(held, writes, defining_writes.by(None, reason), now_us, operation=writing.RESTORE)
+    made = writing.write(held, writes, defining_writes.by(None, reason), now_us, operation=revisions.RESTORE)
     return {
         one.path: Restored(one, WRITTEN, each.revision, each.before)
         if each.revision is not None

@@ -160,7 +160,8 @@ class Watch:
 
 def _record_alarm(home: Path, what: str, why: str | None) -> None:
     fields = {"what": what, "is_over": True} if why is None else {"what": what, "why": why}
-    door.append({"kind": "definition.unwatched", "fields": fields}, home=os.fspath(home))
+    body = {"kind": "definition.unwatched", "session": defining.SESSION, "fields": fields}
+    door.append(body, home=os.fspath(home))
 
 
 def _words(exc: Exception) -> str:
@@ -208,6 +209,7 @@ class _Round:
         self._taken: Scan | None = None
         self._before: Scan | None = None  # the last one, while something changes
         self._changing_since_s = self._looked_s = 0.0
+        self._batch: str | None = None  # of what changes without a pause
         self._due_s = self._find_due_s = self._sessions_due_s = 0.0
         self._scanned_s = self._scan_takes_s = 0.0
         self._to_settle = 0
@@ -264,7 +266,7 @@ class _Round:
             self._before = None
             self._due_s = time.monotonic() + self._every_s()
         elif self._before is None and not is_same:
-            self._before, self._changing_since_s = scan, now_s
+            self._before, self._changing_since_s, self._batch = scan, now_s, None
             self._due_s = now_s + SETTLE_S
         else:
             self._take(scan, self._before or scan, now_s)
@@ -310,7 +312,7 @@ class _Round:
         try:
             with self._ledger.held(_LOCK_WAIT_MS) as held:
                 roots = [_as_it_is(root) for root in self._roots]
-                out = looking.look(held, roots, self._home.now_us(), still)
+                out = looking.look(held, roots, self._home.now_us(), still, self._batch)
                 self._known = defining.known_roots(held.index)
                 for step in held.ended:
                     self._changed(step.body["fields"]["operation"], step.body["fields"]["name"])
@@ -323,13 +325,13 @@ class _Round:
         self._trouble("look", None)
         self._index = _mark(self._index_path)
         self._looks += 1
-        self._files = out.files
+        self._files, self._batch = out.files, out.batch
         self._unreadable = out.unreadable
         if out.noted:
             last = out.noted[-1].change
             lying = last.after or last.before
             assert lying is not None
-            self._changed(looking.OPERATIONS[last.kind], lying.name)
+            self._changed(last.kind, lying.name)
         return out
 
     def _changed(self, operation: str, name: str) -> None:

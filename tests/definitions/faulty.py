@@ -7,6 +7,7 @@ the system calls themselves.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from holdfast.definitions import ledger, swapping
 from holdfast.definitions.choosing import Where
 from holdfast.errors import HoldfastError
 from holdfast.home import Home
+from holdfast.journal import digested
 from holdfast.settings import load
 from holdfast.store import definitions
 
@@ -94,7 +96,7 @@ class World:
         names = [
             name
             for name in (ledger.PENDING, ledger.INTENDED)
-            if not ledger.is_empty(self.home / "definitions" / name)
+            if not digested.is_empty(self.home / "definitions" / name)
         ]
         return names + [name for name in self.files() if ".holdfast-" in name]
 
@@ -233,7 +235,7 @@ PROJECT, USER = "project/.claude/agents/qa.md", ".claude/agents/qa.md"
 
 
 def sha(content: bytes) -> str:
-    return ledger.hashlib.sha256(content).hexdigest()
+    return hashlib.sha256(content).hexdigest()
 
 
 @dataclass(frozen=True)

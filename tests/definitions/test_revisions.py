@@ -10,12 +10,9 @@ from holdfast.definitions.revisions import (
     CREATE,
     DELETE,
     MODIFY,
-    MOVE,
+    RENAME,
     RESTORE,
-    Change,
     Lying,
-    Seen,
-    bursts,
     changes,
 )
 
@@ -34,10 +31,10 @@ A, B = "/r/a.md", "/r/b.md"
         ([at(A)], [], [(DELETE, A)]),
         ([at(A)], [at(A)], []),
         ([at(A)], [at(A, "2")], [(MODIFY, A)]),
-        ([at(A)], [at(B)], [(MOVE, B)]),
-        ([at(A)], [at(B, "2")], [(MOVE, B)]),
+        ([at(A)], [at(B)], [(RENAME, B)]),
+        ([at(A)], [at(B, "2")], [(RENAME, B)]),
         ([at(A)], [at(B, "2", "other")], [(DELETE, A), (CREATE, B)]),
-        ([at(A)], [at("/r/A.md")], [(MOVE, "/r/A.md")]),
+        ([at(A)], [at("/r/A.md")], [(RENAME, "/r/A.md")]),
         ([at(A)], [at(A), at(B)], [(CREATE, B)]),
         ([at(A), at(B)], [at(A)], [(DELETE, B)]),
         ([at(A), at(B, "2", "web")], [at(A, "2", "web"), at(B)], [(MODIFY, A), (MODIFY, B)]),
@@ -102,21 +99,6 @@ def test_what_could_not_be_looked_at_is_not_gone():
     assert (one.kind, one.path) == (DELETE, "/closed-not/a.md")
 
 
-@pytest.mark.parametrize(
-    ("own", "left"),
-    [([(A, "2")], 0), ([(A, "3")], 1), ([(B, "2")], 1), ([], 1)],
-    ids=["ours", "overtaken", "another", "none"],
-)
-def test_what_we_wrote_ourselves_is_no_change_again(own, left):
-    assert len(changes([at(A)], [at(A, "2")], own=own)) == left
-
-
-def test_of_our_own_moves_both_ends_must_be_ours():
-    assert changes([at(A)], [at(B)], own=[(B, "1"), (A, None)]) == []
-    assert len(changes([at(A)], [at(B)], own=[(B, "1")])) == 1
-    assert changes([at(A)], [], own=[(A, None)]) == []
-
-
 PATHS = st.sampled_from([f"/{root}/{name}.md" for root in "rs" for name in "abcd"])
 STATES = st.dictionaries(
     PATHS,
@@ -145,31 +127,3 @@ def test_the_changes_lead_from_the_one_state_to_the_other(last, now, random):
     for some in (before, after):
         random.shuffle(some)
     assert changes(before, after) == found
-
-
-def saved(path, at_us):
-    return Seen(Change(MODIFY, at(path), at(path, "2")), at_us)
-
-
-def test_a_checkout_of_many_files_is_one_act_and_what_comes_later_another():
-    checkout = [saved(f"/r/{n}.md", n * 100) for n in range(1_000)]
-    later = saved("/r/later.md", 5_000_000)
-    together, alone = bursts([later, *reversed(checkout)])
-    assert together == checkout
-    assert alone == [later]
-
-
-def test_many_saves_of_one_file_and_a_few_files_stand_by_themselves():
-    rapid = [saved(A, n * 1_000) for n in range(20)]
-    assert bursts(rapid) == [[one] for one in rapid]
-    few = [saved(f"/r/{n}.md", n) for n in range(4)]
-    assert bursts(few) == [[one] for one in few]
-    assert bursts([]) == []
-
-
-@given(st.lists(st.tuples(PATHS, st.integers(0, 10_000_000)), max_size=30))
-def test_no_change_is_lost_or_doubled_by_grouping(given_seen):
-    seen = [saved(path, at_us) for path, at_us in given_seen]
-    flat = [one for group in bursts(seen) for one in group]
-    assert sorted(flat, key=repr) == sorted(seen, key=repr)
-    assert [one.at_us for one in flat] == sorted(one.at_us for one in seen)

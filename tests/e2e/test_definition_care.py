@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from holdfast.definitions import ledger
+from holdfast.journal import digested
 from tests.conftest import RUN_LIMIT_S
 from tests.e2e.test_definition_history import ONE, asked, history, holdfast, looked, qa, restored  # noqa: F401
 from tests.e2e.test_definitions import world  # noqa: F401 - a fixture
@@ -116,13 +117,13 @@ def damage(home, harm, sha256):
     elif harm == "a missing content":
         (texts_of / sha256).unlink()
     elif harm == "another index":
-        found = ledger.read(index, ledger.Index)
+        found = digested.read(index, ledger.Index)
         found.known = {}
-        ledger.write(index, found)
+        digested.write(index, found)
     elif harm == "what was set aside":
         (home / "definitions" / "pending.damaged").touch(mode=0o600)
     elif harm == "what was not recorded":
-        ledger.write(home / "definitions" / "pending", ledger.Pending([]))
+        digested.write(home / "definitions" / "pending", ledger.Pending([]))
     elif harm == "a content in the making":
         (texts_of / ".writing-01a20000-0000-7000-8000-000000000000").touch(mode=0o600)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.definitions import comparing, ledger
+from holdfast.definitions import comparing
+from holdfast.journal import digested
 from tests import warm
 from tests.conftest import RUN_LIMIT_S
 from tests.e2e.test_definitions import world  # noqa: F401 - a fixture
@@ -456,7 +457,7 @@ def test_a_restore_that_is_killed_leaves_old_or_new_and_the_record_agrees(world,
     found = history(world.project)
     assert [one["own"] for one in found].count(True) == is_new
     assert [one.name for one in qa.parent.iterdir()] == (["qa.md"] if qa.exists() else [])
-    assert ledger.is_empty(home / "definitions" / "pending")
+    assert digested.is_empty(home / "definitions" / "pending")
     assert_unbroken(revisions("qa"))
     restored(world.project, "--revision", "1")
     assert qa.read_bytes() == ONE

@@ -117,7 +117,9 @@ def test_a_checkout_of_many_files_is_one_act(home, world):  # noqa: F811
             "delete": 10,
             "create": 10,
         }
-        assert {one.get("batch") for one in seen.told()[:BURST]} != {None}
+        batches = [one.get("batch") for one in told]
+        assert len({*batches} - {None}) == 1  # however many looks it took
+        assert batches.count(None) <= 1  # the first file, if it was seen alone
         seen.assert_sound()
 
 

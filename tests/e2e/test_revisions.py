@@ -13,6 +13,7 @@ import pytest
 
 from holdfast.definitions import ledger
 from holdfast.home import Home
+from holdfast.journal import digested
 from holdfast.settings import load
 from holdfast.store import definitions
 from tests.conftest import RUN_LIMIT_S
@@ -89,7 +90,7 @@ def test_a_look_that_is_killed_records_a_change_once(world, home, point):  # noq
     hold(world.project, "list")
     assert told("qa") == [("create", "qa.md"), ("modify", "qa.md"), ("modify", "qa.md")]
     assert_unbroken(revisions("qa"))
-    assert ledger.is_empty(home / "definitions" / "pending")
+    assert digested.is_empty(home / "definitions" / "pending")
 
 
 @pytest.mark.parametrize("harm", ["gone", "torn", "of another boot"])
@@ -102,9 +103,9 @@ def test_an_index_that_is_no_use_is_made_from_what_is_recorded(world, home, harm
     elif harm == "torn":
         os.truncate(index, 50)
     else:
-        found = ledger.read(index, ledger.Index)
+        found = digested.read(index, ledger.Index)
         found.boot, found.known = "another", {}
-        ledger.write(index, found)
+        digested.write(index, found)
     hold(world.project, "list")
     path.write_text(path.read_text() + "More.\n")
     hold(world.project, "list")

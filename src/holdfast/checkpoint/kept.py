@@ -7,14 +7,14 @@ index passes the conversions that `.gitattributes` names. It is a hint: whatever
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from holdfast.checkpoint.commits import Read  # noqa: TC001 - decoded
-from holdfast.ids import uuid7
+from holdfast.journal import digested
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ UNSURE_NS: Final = (
     2_000_000_000  # a change this shortly before the look may be followed by one that the system dates alike
 )
 VERSION: Final = 2
-_DIGEST_BYTES: Final = 32
 
 
 class Known(msgspec.Struct, array_like=True):
@@ -84,25 +83,11 @@ def repository_at(directory: Path, recorded: str) -> str:
 
 
 def _read(path: Path) -> Index:
-    try:
-        whole = path.read_bytes()
-        body = whole[_DIGEST_BYTES:]
-        if hashlib.sha256(body).digest() == whole[:_DIGEST_BYTES]:
-            return msgspec.msgpack.decode(body, type=Index)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        pass
+    with contextlib.suppress(OSError):
+        return digested.read(path, Index) or Index()
     return Index()
 
 
 def save(directory: Path, stem: str, index: Index) -> None:
     """Keep it, whole or not at all. Raises OSError."""
-    body = msgspec.msgpack.encode(index)
-    temporary = directory / f".{stem}.{uuid7()}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(hashlib.sha256(body).digest() + body)
-        temporary.replace(directory / f"{stem}.index")
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    digested.write(directory / f"{stem}.index", index)

@@ -23,9 +23,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -33,9 +32,7 @@ from holdfast import processes
 from holdfast.definitions import swapping
 from holdfast.errors import DefinitionsBusy, HoldfastError, StoreError
 from holdfast.failpoints import failpoint
-from holdfast.ids import uuid7
-from holdfast.journal import blobs
-from holdfast.journal.blobs import sync_directory, write_all
+from holdfast.journal import blobs, digested
 from holdfast.journal.format import BlobRef
 from holdfast.store.lock import lock_within
 
@@ -54,8 +51,6 @@ INTENDED: Final = "intended"
 LOCK: Final = "lock"
 VERSION: Final = 1
 WAIT_MS: Final = 5_000
-_DIGEST_BYTES: Final = 32
-_NOTHING: Final = bytes(_DIGEST_BYTES)  # in the digest's place
 _BLOCK_BYTES: Final = 4_096
 _FORCED_AT_ONCE: Final = 64  # contents; of more, the system writes them when it likes
 _FOR_NOW: Final = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -63,7 +58,6 @@ CONFLICT: Final = "definition.conflict"
 RESOLVED: Final = "definition.resolved"
 
 Json = dict[str, Any]
-_Kind = TypeVar("_Kind")
 
 
 class Known(msgspec.Struct, array_like=True):
@@ -122,6 +116,18 @@ class Step(msgspec.Struct):
     path: bytes | None = None
     known: Known | None = None
     path_before: bytes | None = None
+
+
+def revised(fields: Json, now_us: int, path: bytes, known: Known | None, path_before: bytes | None) -> Step:
+    """The record of a change of a file; `fields` are those of the event, `previous` and `hash_after` among them. The rest as in `Step`."""
+    previous, after = fields["previous"] or "", fields["hash_after"] or ""
+    body = {
+        "kind": "definition.revised",
+        "time": now_us,
+        "key": f"definition:{previous}:{path.hex()}:{after}",
+        "fields": {name: value for name, value in fields.items() if value is not None},
+    }
+    return Step(body, path, known, path_before)
 
 
 class Pending(msgspec.Struct):
@@ -232,12 +238,12 @@ class Ledger:
         index_path, intended = self.directory / INDEX, self.directory / INTENDED
         with _told(self.directory):
             try:
-                index = read(index_path, Index)
+                index = digested.read(index_path, Index)
                 known = index is not None and (index.version, index.boot) == (VERSION, processes.boot_id())
             except FileNotFoundError:
                 index, known = None, False
             try:
-                under_way = read(intended, Pending)
+                under_way = digested.read(intended, Pending)
             except FileNotFoundError:
                 under_way = None
         return index if known and index is not None else self._anew(), under_way
@@ -254,7 +260,7 @@ class Ledger:
             return self._anew()
         if self._read is not None and self._read[0] == state:
             return self._read[1]
-        found = read(path, Index)
+        found = digested.read(path, Index)
         if found is None or found.version != VERSION or found.boot != processes.boot_id():
             return self._anew()
         self._read = (state, found)
@@ -269,7 +275,7 @@ class Ledger:
         """Write the index, whole or not at all. Raises OSError."""
         index.boot = processes.boot_id()
         path = self.directory / INDEX
-        write_over(path, index)
+        digested.write_over(path, index)
         self._read = (_state(path), index)
 
     def drop_index(self) -> None:
@@ -309,7 +315,7 @@ class Held:
         """
         if not steps:
             return []
-        write_over(self._pending, _padded(Pending(steps)))
+        digested.write_over(self._pending, _padded(Pending(steps)))
         failpoint("definition.pending")
         return self._end(steps)
 
@@ -317,7 +323,7 @@ class Held:
         """Write down, for good, what is about to be done to files. `applied`, `record` and `finish` follow, or `undone`; if not, whoever holds the
         lock next asks the files. Raises OSError.
         """
-        write(self._intended, Pending(steps, actions), sync=True)
+        digested.write(self._intended, Pending(steps, actions), sync=True)
         failpoint("definition.intended")
 
     def applied(self) -> None:
@@ -327,7 +333,7 @@ class Held:
 
     def unapplied(self) -> None:
         """It is about to be undone, and nothing of it is recorded. Raises OSError."""
-        if not is_empty(self._pending):
+        if not digested.is_empty(self._pending):
             self._pending.replace(self._intended)
 
     def undone(self) -> None:
@@ -360,7 +366,7 @@ class Held:
         for action in actions or ():
             swapping.clear(action)
         swapping.sync_around(actions or ())
-        empty(self._pending)
+        digested.empty(self._pending)
         self._ledger.to_force(step.known.sha256 for step in steps if step.known)
 
     def force(self) -> None:
@@ -384,7 +390,7 @@ class Held:
         """End what somebody began. Raises OSError, AppendFailed."""
         if self._intended.exists() and self._settle():
             self.applied()
-        if not is_empty(self._pending) and (found := self._found(self._pending)):
+        if not digested.is_empty(self._pending) and (found := self._found(self._pending)):
             self.record(found.steps)
             self.finish(found.steps, found.actions)
             self.ended = found.steps
@@ -407,7 +413,7 @@ class Held:
 
     def _found(self, path: Path) -> Pending | None:
         """What somebody wrote down; None: a loss of power, a kill, or damage. What it said is found again by looking."""
-        found = read(path, Pending)
+        found = digested.read(path, Pending)
         if found is None:
             self._set_aside(path)
         return found
@@ -457,60 +463,6 @@ def _lock(fd: int, wait_ms: int) -> None:
         raise DefinitionsBusy("another process writes definitions", hint="run the same command again")
 
 
-# ── small files that are whole or not there ──
-
-
-def write(path: Path, content: msgspec.Struct, *, sync: bool = False) -> None:
-    """Write a file of ours, whole or not at all. Raises OSError."""
-    body = msgspec.msgpack.encode(content)
-    temporary = path.with_name(f".{path.name}.{uuid7()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            write_all(fd, hashlib.sha256(body).digest() + body)
-            if sync:
-                os.fsync(fd)
-        finally:
-            os.close(fd)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if sync:
-        sync_directory(path.parent)
-
-
-def write_over(path: Path, content: msgspec.Struct) -> None:
-    """Write a file of ours where it lies; torn by a kill, or by another error, it is damaged. Raises OSError."""
-    body = msgspec.msgpack.encode(content)
-    size_bytes = _DIGEST_BYTES + len(body)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        write_all(fd, hashlib.sha256(body).digest() + body)
-        if os.fstat(fd).st_size > size_bytes:
-            os.ftruncate(fd, size_bytes)
-    finally:
-        os.close(fd)
-
-
-def empty(path: Path) -> None:
-    """Have a file say nothing. It keeps its size: to change that takes longer than everything else together. Raises OSError."""
-    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        write_all(fd, _NOTHING)
-    finally:
-        os.close(fd)
-
-
-def is_empty(path: Path) -> bool:
-    """Whether a file is not there, or says nothing. Raises OSError."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            return file.read(_DIGEST_BYTES) in (b"", _NOTHING)
-    except FileNotFoundError:
-        return True
-
-
 def _padded(pending: Pending) -> Pending:
     pending.padding = bytes(-len(msgspec.msgpack.encode(pending)) % _BLOCK_BYTES)
     return pending
@@ -520,19 +472,7 @@ def _state(path: Path) -> object:
     """What tells whether a file of ours was written since, however soon after: its digest is part of it. Raises OSError."""
     with path.open("rb", buffering=0) as file:
         about = os.fstat(file.fileno())
-        return about.st_ino, about.st_size, about.st_mtime_ns, file.read(_DIGEST_BYTES)
-
-
-def read(path: Path, kind: type[_Kind]) -> _Kind | None:
-    """What a file of ours says; None: it is damaged. Raises OSError."""
-    whole = path.read_bytes()
-    body = whole[_DIGEST_BYTES:]
-    if hashlib.sha256(body).digest() != whole[:_DIGEST_BYTES]:
-        return None
-    try:
-        return msgspec.msgpack.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+        return about.st_ino, about.st_size, about.st_mtime_ns, file.read(digested.DIGEST_BYTES)
 
 
 @contextlib.contextmanager

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holdfast import clock
 from holdfast.definitions import reading, registry, tools
-from holdfast.definitions.ledger import Known, Step
-from holdfast.definitions.revisions import CREATE, DELETE, MODIFY, MOVE, RESTORE, Lying, changes
+from holdfast.definitions.ledger import Known, revised
+from holdfast.definitions.revisions import MODIFY, RESTORE, Lying, changes
 from holdfast.ids import uuid7
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from holdfast.definitions.ledger import Held
+    from holdfast.definitions.ledger import Held, Step
     from holdfast.definitions.past import Look
     from holdfast.definitions.reading import File
     from holdfast.definitions.revisions import Change
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from holdfast.definitions.scanning import Still
     from holdfast.definitions.validate import Verdict
 
-OPERATIONS: Final = {CREATE: "create", MODIFY: "modify", DELETE: "delete", MOVE: "rename", RESTORE: "restore"}
 _LEAST_OF_A_BATCH: Final = 2  # changes that were seen at once
 _READ_AGAIN: Final = 3  # times, where a file changes while it is read
 _OF_ONE_FILE: Final = {MODIFY, RESTORE}
@@ -56,6 +55,7 @@ class Looked:
         is_restless: something did not hold still, and waits for the next look.
         is_unsettled: something changed so lately that the next look has to read it again.
         looks: what was reached from each directory.
+        batch: what the changes have in common; None: one stands by itself.
     """
 
     noted: list[Noted] = field(default_factory=list)
@@ -64,6 +64,7 @@ class Looked:
     is_unsettled: bool = False
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
+    batch: str | None = None
 
 
 @dataclass(slots=True)
@@ -74,7 +75,9 @@ class _Seen:
     unseen: list[str] = field(default_factory=list)
 
 
-def look(held: Held, roots: Iterable[Root], now_us: int, still: Still | None = None) -> Looked:
+def look(
+    held: Held, roots: Iterable[Root], now_us: int, still: Still | None = None, batch: str | None = None
+) -> Looked:
     """Look through directories and record what happened in them.
 
     Args:
@@ -82,6 +85,7 @@ def look(held: Held, roots: Iterable[Root], now_us: int, still: Still | None = N
         roots: the directories, also those that are not there (any more): what lay in them is gone.
         now_us: when this is.
         still: what held still for a moment; a file that did not, or changed since, waits for the next look. None: all is taken as it lies.
+        batch: of changes that were seen a moment ago, with which these are one act.
 
     Raises:
         OSError, AppendFailed: it could not be recorded; the next look finds it again.
@@ -103,8 +107,8 @@ def look(held: Held, roots: Iterable[Root], now_us: int, still: Still | None = N
     found = changes(last, seen.lying.values(), had=had, unseen=seen.unseen)
     if out.is_restless:
         found = [change for change in found if _is_whole(change, still)]
-    batch = uuid7() if len(found) >= _LEAST_OF_A_BATCH else None
-    steps = [_step(held, seen, change, now_us, batch) for change in found]
+    out.batch = batch or (uuid7() if len(found) >= _LEAST_OF_A_BATCH else None)
+    steps = [_step(held, seen, change, now_us, out.batch) for change in found]
     out.noted = [Noted(*pair) for pair in zip(found, held.note(steps), strict=True)]
     out.files = len(seen.lying)
     settled = {
@@ -233,7 +237,7 @@ def _step(held: Held, seen: _Seen, change: Change, now_us: int, batch: str | Non
     file, verdict = seen.files.get(path), seen.verdicts.get(path)
     fields: Json = {
         "name": lying.name,
-        "operation": OPERATIONS[change.kind],
+        "operation": change.kind,
         "tool": lying.tool,
         "tier": lying.tier,
         "path": printable_path(path),
@@ -251,17 +255,8 @@ def _step(held: Held, seen: _Seen, change: Change, now_us: int, batch: str | Non
         "batch": batch,
         "reason": change.why or None,
     }
-    return Step(
-        body={
-            "kind": "definition.revised",
-            "time": now_us,
-            "key": f"definition:{previous or ''}:{raw.hex()}:{fields['hash_after'] or ''}",
-            "fields": {name: value for name, value in fields.items() if value is not None},
-        },
-        path=raw,
-        known=_known(file, after) if after and file else None,
-        path_before=os.fsencode(before.path) if before and before.path != path else None,
-    )
+    path_before = os.fsencode(before.path) if before and before.path != path else None
+    return revised(fields, now_us, raw, _known(file, after) if after and file else None, path_before)
 
 
 def _known(file: File, after: Lying) -> Known:

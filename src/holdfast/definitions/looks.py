@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from holdfast import clock
-from holdfast.definitions import ledger
 from holdfast.definitions.past import WATCH_GAP_US, Look, Reached
+from holdfast.journal import digested
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def note(kept: Ledger, reached: Mapping[str, Reach], now_us: int) -> list[Look]:
         OSError, AppendFailed: it could not be recorded; the next one does.
     """
     path = kept.directory / FILE
-    last = (ledger.read(path, Last) if path.exists() else None) or Last()
+    last = (digested.read(path, Last) if path.exists() else None) or Last()
     looks, due = [], []
     for cwd, roots in reached.items():
         digest = hashlib.sha256(repr(roots).encode()).hexdigest()[:16]
@@ -94,7 +94,7 @@ def note(kept: Ledger, reached: Mapping[str, Reach], now_us: int) -> list[Look]:
         kept.record(_body(due, now_us))
         while len(last.looks) > _MOST_DIRECTORIES:
             del last.looks[min(last.looks, key=lambda cwd: last.looks[cwd])]
-        ledger.write(path, last)
+        digested.write(path, last)
     return looks
 
 

@@ -3,7 +3,7 @@
     create    a file that was not there
     modify    the same file with another content
     restore   a file whose content its definition had before, after another one or none
-    move      the same content at another path; or the same name, where its path is gone and its content changed on the way
+    rename    the same content at another path; or the same name, where its path is gone and its content changed on the way
     delete    a file that is not there any more
 
 A content is known by its SHA-256, so what changes no byte (touch, chmod, a save without a change) is no change. An editor that writes beside and renames
@@ -17,15 +17,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 CREATE: Final = "create"
 MODIFY: Final = "modify"
 RESTORE: Final = "restore"
-MOVE: Final = "move"
+RENAME: Final = "rename"
 DELETE: Final = "delete"
-_BURST_GAP_US: Final = 1_000_000
-_LEAST_OF_A_BURST: Final = 5  # files
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,6 @@ def changes(
     *,
     had: Mapping[tuple[str, str], Collection[str]] | None = None,
     unseen: Collection[str] = (),
-    own: Collection[tuple[str, str | None]] = (),
 ) -> list[Change]:
     """Decide what happened, by path.
 
@@ -91,7 +88,6 @@ def changes(
         now: how they lie.
         had: contents that each definition (tool, name) ever had.
         unseen: directories that could not be looked through; what lay in them is not known to be gone.
-        own: what this program itself wrote and recorded since (path, SHA-256 after; None: removed), which is no change any more.
     """
     before = {lying.path: lying for lying in last}
     after = {lying.path: lying for lying in now}
@@ -101,11 +97,10 @@ def changes(
     new = {path: lying for path, lying in after.items() if path not in before and lying.sha256 is not None}
     out = [_same_path(before[path], lying, had or {}) for path, lying in after.items() if path in before]
     for old, fresh, why in _moved(gone, new):
-        out.append(Change(MOVE, gone.pop(old), new.pop(fresh), why))
+        out.append(Change(RENAME, gone.pop(old), new.pop(fresh), why))
     out += [Change(DELETE, lying, None) for lying in gone.values()]
     out += [Change(_appeared(lying, had or {}), None, lying) for lying in new.values()]
-    written = set(own)
-    return sorted((one for one in out if one and not _is_own(one, written)), key=lambda one: one.path)
+    return sorted(filter(None, out), key=lambda one: one.path)
 
 
 def _same_path(before: Lying, after: Lying, had: Mapping[tuple[str, str], Collection[str]]) -> Change | None:
@@ -152,46 +147,3 @@ def _grouped_by(lying: Iterable[Lying], *, with_name: bool) -> dict[tuple[str, s
 
 def _is_below(path: str, directories: Collection[str]) -> bool:
     return any(path.startswith(f"{directory.rstrip('/')}/") for directory in directories)
-
-
-def _is_own(change: Change, own: Collection[tuple[str, str | None]]) -> bool:
-    """Whether we did it: what it left is what we wrote; of a move, both ends."""
-    after = (change.path, change.after.sha256 if change.after else None)
-    if change.kind == MOVE and change.before is not None:
-        return after in own and (change.before.path, None) in own
-    return after in own
-
-
-# ── what belongs together ──
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A change, and when it was seen (µs UTC)."""
-
-    change: Change
-    at_us: int
-
-
-def bursts(
-    seen: Sequence[Seen], *, gap_us: int = _BURST_GAP_US, least_files: int = _LEAST_OF_A_BURST
-) -> list[list[Seen]]:
-    """Changes in their order, those that belong together in one list.
-
-    One act on many files, such as a checkout of another branch, is a burst: changes of at least `least_files` files, none later than `gap_us` after the
-    one before. Everything else stands by itself, also many saves of one file.
-    """
-    out: list[list[Seen]] = []
-    run: list[Seen] = []
-    for one in sorted(seen, key=lambda one: (one.at_us, one.change.path)):
-        if run and one.at_us - run[-1].at_us > gap_us:
-            out += _parted(run, least_files)
-            run = []
-        run.append(one)
-    return out + _parted(run, least_files)
-
-
-def _parted(run: list[Seen], least_files: int) -> list[list[Seen]]:
-    if len({one.change.path for one in run}) >= least_files:
-        return [run]
-    return [[one] for one in run]

@@ -11,13 +11,14 @@ import os
 import stat
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from holdfast import clock
 from holdfast.definitions import reading, registry, swapping, tools
 from holdfast.definitions.carrying import Plan, carry_out
-from holdfast.definitions.ledger import CONFLICT, Known, Step
+from holdfast.definitions.ledger import CONFLICT, Known, Step, revised
 from holdfast.definitions.parse import MOST_BYTES
+from holdfast.definitions.revisions import CREATE, DELETE, MODIFY, RENAME, RESTORE
 from holdfast.definitions.swapping import NOTHING
 from holdfast.errors import DefinitionConflict, DefinitionNotWritten, DefinitionRefused
 from holdfast.ids import uuid7
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
     from holdfast.definitions.ledger import Held
     from holdfast.definitions.roots import Root
     from holdfast.definitions.tiers import Place
-
-CREATE: Final = "create"
-MODIFY: Final = "modify"
-DELETE: Final = "delete"
-RENAME: Final = "rename"
-RESTORE: Final = "restore"
 
 Json = dict[str, Any]
 
@@ -337,17 +332,8 @@ def _fields(
 def _step(one: Write, fields: Json, now_us: int, place: Place | None, path_before: bytes | None) -> Step:
     after = fields["hash_after"] or ""
     root, size = fields["root"], fields["size_bytes"] or 0
-    return Step(
-        body={
-            "kind": "definition.revised",
-            "time": now_us,
-            "key": f"definition:{fields['previous'] or ''}:{one.raw.hex()}:{after}",
-            "fields": {name: value for name, value in fields.items() if value is not None},
-        },
-        path=one.raw,
-        known=Known(one.root.tool, place.name, one.root.tier, root, after, size, "") if place else None,
-        path_before=path_before,
-    )
+    known = Known(one.root.tool, place.name, one.root.tier, root, after, size, "") if place else None
+    return revised(fields, now_us, one.raw, known, path_before)
 
 
 # ── conflicts ──
