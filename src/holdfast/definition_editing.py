@@ -234,7 +234,15 @@ def _where(name: str, tool: str | None, tier: str | None, strategy: str = "tier_
 
 
 def _bytes(text: str | bytes) -> bytes:
-    return text.encode() if isinstance(text, str) else text
+    if isinstance(text, bytes):
+        return text
+    try:
+        return text.encode()
+    except UnicodeEncodeError as exc:
+        hint = "give the bytes of the file instead"
+        raise UsageError(
+            f"`text` has no UTF-8 form: character {exc.start} is half a surrogate pair", hint=hint
+        ) from exc
 
 
 def _told(made: Sequence[Written]) -> tuple[WrittenFile, ...]:

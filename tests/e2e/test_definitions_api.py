@@ -296,6 +296,15 @@ def test_a_stub_makes_no_empty_prompt_and_what_it_hides_is_named(project, user):
     assert agents.prompt("qa", tier="user").text == "The real one.\n"
 
 
+def test_a_text_without_utf8_form_is_refused_by_name(project):
+    path = write(project / ".claude", "qa")
+    agents = holdfast.Definitions()
+    with pytest.raises(UsageError, match="character 3 is half a surrogate pair"):
+        agents.put("qa", "abc\udc80", base=sha256(path))
+    with pytest.raises(UsageError, match="surrogate"):
+        agents.create("web", "\ud800")
+
+
 def test_many_threads_ask_while_files_change_and_each_answer_is_one_revision(project):
     agents, wrong, over = holdfast.Definitions(), [], threading.Event()
     write(project / ".claude", "qa", "0\n")

@@ -21,9 +21,9 @@ import pytest
 import holdfast
 from holdfast import door, errors
 from holdfast.cli.app import main
-from holdfast.definitions import ledger
 from holdfast.definitions.parse import MOST_BYTES
 from holdfast.home import Home
+from holdfast.journal import digested
 from holdfast.settings import load
 from holdfast.store import definitions
 from tests.conftest import RUN_LIMIT_S
@@ -204,6 +204,12 @@ def test_an_editor_that_fails_or_meets_a_conflict_loses_no_word(hand, qa):
     assert qa.read_text() == text() + "theirs\n"
     assert "mine\n" in hand("conflicts", hand.conflict()["id"], "--merged")
     assert "cannot be started" in hand("edit", "qa", code=2, EDITOR="no-such-editor")
+
+
+def test_what_an_editor_leaves_beside_is_taken_away(hand, qa, home):
+    hand("edit", "qa", EDITOR="sh -c 'mkdir -p ${0%/*}/undo/tree; echo more >> $0; echo x > $0~'")
+    assert qa.read_text() == text() + "more\n"
+    assert list((home / "definitions" / "editing").iterdir()) == []
 
 
 # ── where ──
@@ -474,7 +480,7 @@ def test_a_move_that_is_killed_is_done_or_not(hand, qa, home, point):
     assert told() == [("create", "project", True), *([("rename", "user", True)] if moved else [])]
     assert_unbroken(revisions("qa"))
     assert not [*hand.world.user.parent.rglob(".holdfast-*")]
-    assert ledger.is_empty(home / "definitions" / "pending")
+    assert digested.is_empty(home / "definitions" / "pending")
     assert not (home / "definitions" / "intended").exists()
 
 

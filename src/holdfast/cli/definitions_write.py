@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
@@ -195,10 +196,7 @@ def _edited(copy: Path) -> None:
 
 
 def _remove(copy: Path) -> None:
-    copy.unlink(missing_ok=True)
-    for left in copy.parent.iterdir():  # what the editor keeps beside a file
-        left.unlink(missing_ok=True)
-    copy.parent.rmdir()
+    shutil.rmtree(copy.parent, ignore_errors=True)  # with what the editor keeps beside a file
 
 
 commands = {"definitions create": create, "definitions put": put, "definitions edit": edit}
