@@ -177,12 +177,8 @@ def median(values: Sequence[float | None]) -> Median:
 
 def _place(n: int) -> int:
     """How many of `n` values in order lie below the interval of the median on either side, from 0."""
-    whole, term, below, place = (
-        1 << n,
-        1,
-        0,
-        0,
-    )  # of 2^n ways to lie about the median, those with fewer than `place` below
+    whole, term = 1 << n, 1  # of 2^n ways to lie about the median, those with exactly `place` below it
+    below = place = 0  # and those with fewer
     while (below + term) * _TAIL_OF <= whole:
         below += term
         term = term * (n - place) // (place + 1)
