@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.definitions import tools
 from holdfast.errors import DefinitionRefused, NotFound
-from holdfast.visible import visible
+from holdfast.visible import printable_path, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -144,7 +144,7 @@ def _in_tier(
     able = [root for root in roots if root.writable]
     if not able:
         title = tools.TOOLS[wanted.tool].title
-        shown = ", ".join(visible(_shown(root.path)) for root in roots[:1])
+        shown = ", ".join(visible(printable_path(root.path)) for root in roots[:1])
         return f"{shown} ({tier}) may not be written" if roots else f"{title} has no tier {tier} here"
     root = next((one for one in able if one.exists), able[0])
     return Target(root, _new_path(wanted, root, is_taken))
@@ -156,16 +156,12 @@ def protected(root: Root, real: str, every: Iterable[Root]) -> str | None:
     owner = max(holds, key=lambda one: len(one.real), default=root)
     for one in (root, owner):
         if not one.writable:
-            return f"{visible(_shown(real))} lies in the tier {one.tier}, which may not be written"
+            return f"{visible(printable_path(real))} lies in the tier {one.tier}, which may not be written"
     return None
 
 
 def _each_once(found: list[Target]) -> list[Target]:
     return list({one.real: one for one in reversed(found)}.values())[::-1]
-
-
-def _shown(path: str) -> str:
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 # ── names of new files ──
@@ -181,7 +177,7 @@ def _new_path(wanted: Wanted, root: Root, is_taken: Callable[[str], bool]) -> st
         if not is_taken(path):
             return path
     raise DefinitionRefused(
-        f"{visible(_shown(root.path))}: there is no name left for a file of {visible(wanted.name)}",
+        f"{visible(printable_path(root.path))}: there is no name left for a file of {visible(wanted.name)}",
         hint="remove some of the files whose names begin with it",
     )
 
