@@ -79,6 +79,7 @@ def test_a_service_that_neither_hears_nor_scans_is_found_out(home, world):  # no
     """The negative control of the test above."""
     [agents] = roots(world, 1)
     with watched(home, "deaf", "scanless", directories=1) as seen:
+        until(lambda: seen.status()["looks"], "its first look, which is the last")
         (agents / "one.md").write_bytes(text("one"))
         with pytest.raises(AssertionError, match="waited in vain for 1 changes"):
             seen.until(agents, 1, limit_s=2)
