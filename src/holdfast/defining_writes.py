@@ -130,6 +130,8 @@ class Writer:
 
         return self._act(act)
 
+                if there.sha256 is None and os.path.islink(there.file.path):  # noqa: PTH114 - any bytes
+                    raise choosing.linked(there)
     def put(self, where: Where, content: bytes, base: str | None) -> list[Written]:
         """Write a definition over what its writer read.
 
@@ -154,7 +156,7 @@ class Writer:
 
         def act(held: Held, found: Found) -> Written:
             [place] = choosing.removable(found, where)
-            if place.file.root.tier == to:
+            if choosing.is_of(place, to):
                 raise UsageError(f"{choosing.shown(place.file.path)} lies in the tier {to} already")
             content = _content(held, place)
             old = choosing.over(place, None, place.sha256)

@@ -188,9 +188,36 @@ def test_rights_and_links_stay(hand, qa, tmp_path):
     qa.symlink_to(elsewhere)
     hand.put("qa", text("three"), sha(text("two")))
     assert (qa.is_symlink(), elsewhere.read_text()) == (True, text("three"))
-    hand("delete", "qa")
-    assert not elsewhere.exists()
     assert_unbroken(revisions("qa"))
+
+
+@pytest.mark.parametrize(
+    "act", [("delete", "qa"), ("migrate", "qa", "--to", "user")], ids=["delete", "migrate"]
+)
+def test_a_link_and_what_it_leads_to_stay_where_they_are(hand, qa, tmp_path, act):
+    elsewhere = tmp_path / "dotfiles.md"
+    qa.replace(elsewhere)
+    qa.symlink_to(elsewhere)
+    said = hand(*act, code=43)
+    assert (f"is a link to {elsewhere}" in said, f"rm {qa}" in said) == (True, True)
+    assert (qa.is_symlink(), elsewhere.read_text()) == (True, text())
+    elsewhere.unlink()
+    for words in (act, ("create", "qa")):
+        said = hand(*words, code=43)
+        assert ("a link to" in said, f"rm {qa}" in said) == (True, True)
+    assert not hand.file("user").exists()
+
+
+def test_a_file_that_lies_in_both_tiers_is_not_moved(hand):
+    """One directory, reached from both."""
+    agents = hand.file("user").parent
+    agents.mkdir()
+    (hand.project / ".claude").mkdir()
+    (hand.project / ".claude" / "agents").symlink_to(agents)
+    hand("create", "qa", "--from", "-", given=text())
+    for tier in ("user", "project"):
+        assert f"lies in the tier {tier} already" in hand("migrate", "qa", "--to", tier, code=2)
+    assert hand.file("user").read_text() == text()
 
 
 def test_an_editor_that_fails_or_meets_a_conflict_loses_no_word(hand, qa):

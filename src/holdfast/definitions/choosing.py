@@ -60,7 +60,7 @@ def source(found: Found, where: Where) -> Place:
     order = [each.place for each in ones[0].order]
     if where.tier is None:
         return order[0]
-    if place := next((one for one in order if _is_of(one, where.tier)), None):
+    if place := next((one for one in order if is_of(one, where.tier)), None):
         return place
     has = ", ".join(dict.fromkeys(place.file.root.tier for place in order))
     raise NotFound(f"{visible(where.name)} has no file in the tier {where.tier}", hint=f"it lies in: {has}")
@@ -72,7 +72,8 @@ def _at(found: Found, path: str) -> Place | None:
     return next((place for place in every if place.file.real == real), None)
 
 
-def _is_of(place: Place, tier: str) -> bool:
+def is_of(place: Place, tier: str) -> bool:
+    """Whether a file lies in a tier, however its directory is reached."""
     return tier in {place.file.root.tier, *place.file.root.also}
 
 
@@ -86,7 +87,7 @@ def every_file(found: Found, place: Place) -> list[Place]:
 
 def in_tier(found: Found, place: Place, tier: str) -> list[Place]:
     """Those of them in a tier, the strongest first."""
-    return [one for one in every_file(found, place) if _is_of(one, tier)]
+    return [one for one in every_file(found, place) if is_of(one, tier)]
 
 
 def removable(found: Found, where: Where) -> list[Place]:
@@ -96,20 +97,32 @@ def removable(found: Found, where: Where) -> list[Place]:
         DefinitionRefused: they may not.
         NotFound, UsageError: as `source`; there is no file where the strategy wants one.
     """
-    chosen = source(found, where)
-    every = every_file(found, chosen)
+    place = source(found, where)
+    every = every_file(found, place)
     if where.strategy == placing.USER_OVERRIDE:
-        every = in_tier(found, chosen, tools.USER)[:1]
+        every = in_tier(found, place, tools.USER)[:1]
         if not every:
-            raise NotFound(f"{visible(chosen.name)} has no file in the tier {tools.USER}")
+            raise NotFound(f"{visible(place.name)} has no file in the tier {tools.USER}")
     elif where.strategy == placing.TIER_SPECIFIC:
-        every = [chosen]
+        every = [place]
     whys = {one.file.path: placing.protected(one.file.root, one.file.real, found.roots) for one in every}
     able = [one for one in every if whys[one.file.path] is None]
     if not able:
         hint = "--tier TIER chooses another file of this name"
         raise DefinitionRefused(f"nothing was changed: {next(iter(whys.values()))}", hint=hint)
-    return able if where.strategy == placing.DISTRIBUTED else able[:1]
+    chosen = able if where.strategy == placing.DISTRIBUTED else able[:1]
+    if link := next((one for one in chosen if os.path.islink(one.file.path)), None):  # noqa: PTH114 - any bytes
+        raise linked(link)
+    return chosen
+
+
+def linked(place: Place) -> DefinitionRefused:
+    """Who made a link takes it away: what it leads to may be somebody else's too."""
+    path, to = shown(place.file.path), shown(place.file.real)
+    return DefinitionRefused(
+        f"{path} is a link to {to}{'' if place.sha256 else ', where nothing can be read'}, so nothing was changed",
+        hint=f"`rm {path}` takes the link away, and leaves what it leads to",
+    )
 
 
 def puts(found: Found, where: Where, content: bytes, base: str | None) -> list[Write]:
