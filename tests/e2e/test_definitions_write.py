@@ -300,6 +300,8 @@ REFUSED = [
     (("put", "--base", "absent"), "", 2, "give a NAME"),
     (("put", "qa", "--base", "absent"), text("two"), 44, "it is there already"),
     (("put", "--path", "elsewhere.md", "--base", "absent"), text(), 43, "no directory of definitions"),
+    (("put", "--path", ".claude/agents/../../out.md", "--base", "absent"), text(), 43, "no directory of definitions"),
+    (("put", "--path", ".claude/agents/new/../../../../out/x.md", "--base", "absent"), text(), 43, "no directory of"),
     (("put", "--path", ".claude/agents/README.md", "--base", "absent"), "Hello", 43, "would not take this"),
     (("put", "--path", ".claude/agents/qa.txt", "--base", "absent"), text(), 43, "would not take this"),
     (("put", "qa", "--base", sha(text())), "x" * (MOST_BYTES + 1), 2, "at most"),
@@ -345,6 +347,8 @@ def test_a_path_is_written_by_its_root(hand, qa):
     )
     [one] = [each for each in revisions("web") if each.operation == "modify"]
     assert (one.name, one.name_before) == ("web-2", "web")
+    hand("put", "--path", ".claude/agents/none/../up.md", "--base", "absent", given=text(name="up"))
+    assert qa.with_name("up.md").read_text() == text(name="up")
 
 
 # ── conflicts ──

@@ -156,6 +156,8 @@ def _put_at(found: Found, path: str, content: bytes, base: str | None) -> Write:
     if place := _at(found, path):
         root, path, real = place.file.root, place.file.path, place.file.real
     else:
+        if ".." in path.split("/"):
+            path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))  # noqa: PTH118, PTH119, PTH120 - any bytes
         real = os.path.realpath(path)
         holds = [root for root in found.roots if real.startswith(f"{root.real.rstrip('/')}/")]
         by_link = [root for root in found.roots if path.startswith(f"{root.path.rstrip('/')}/")]
