@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from holdfast import clock, defining
-from holdfast.definitions import choosing, ledger, looking, merging, registry, roots, swapping, tools, writing
+from holdfast.definitions import (
+    choosing,
+    ledger,
+    looking,
+    merging,
+    placing,
+    registry,
+    swapping,
+    tools,
+    writing,
+)
 from holdfast.definitions.ledger import RESOLVED, Step
 from holdfast.definitions.placing import TIER_SPECIFIC, Wanted
 from holdfast.definitions.swapping import NOTHING, Overtaken
@@ -46,6 +56,7 @@ OURS: Final = "ours"
 THEIRS: Final = "theirs"
 MERGE: Final = "merge"
 TEXT: Final = "text"
+CHOICES: Final = (OURS, THEIRS, MERGE, TEXT)
 
 _WAIT_MS: Final = 20_000  # for others who write; each takes some hundredths of a second
 _TRIES: Final = 5  # where somebody changes a file while it is looked at
@@ -119,6 +130,8 @@ class Writer:
             wanted = Wanted(tool, name, has, suffix=suffix)
             chosen = choosing.targets(found, wanted, where.strategy, where.tier)
             if there := next((one.place for one in chosen if one.place), None):
+                if there.sha256 is None and os.path.islink(there.file.path):  # noqa: PTH114 - any bytes
+                    raise choosing.linked(there)
                 raise DefinitionRefused(
                     f"{visible(name)} lies in {choosing.shown(there.file.path)} already",
                     hint="`holdfast definitions edit` changes it; --tier TIER says where another one is to lie",
@@ -130,8 +143,6 @@ class Writer:
 
         return self._act(act)
 
-                if there.sha256 is None and os.path.islink(there.file.path):  # noqa: PTH114 - any bytes
-                    raise choosing.linked(there)
     def put(self, where: Where, content: bytes, base: str | None) -> list[Written]:
         """Write a definition over what its writer read.
 
@@ -209,18 +220,27 @@ class Writer:
             base: the SHA-256 of what lies there now and may be written over ("": nothing lies there); None: what lay there when it came to
                 the conflict.
         """
-        raw = bytes.fromhex(conflict.path_bytes) if conflict.path_bytes else os.fsencode(conflict.path)
-        real = os.fsdecode(raw)
-        root = _root_of(conflict, real)
+        if choice not in CHOICES:
+            raise UsageError(f"{choice!r} is no choice", hint=f"there is {', '.join(CHOICES)}")
+        stored = bytes.fromhex(conflict.path_bytes) if conflict.path_bytes else os.fsencode(conflict.path)
+        real = os.path.realpath(os.fsdecode(stored))  # what was no link then may be one by now
+        root, every = self._reached(conflict, real)
 
         def act(held: Held, _found: Found) -> Written | None:
             if conflict.id not in held.index.conflicts:
                 raise UsageError(f"the conflict {conflict.id} is decided already")
-            known = held.index.known.get(raw)
+            known = held.index.known.get(os.fsencode(real))
             lies = known.sha256 if known else NOTHING
             if choice == THEIRS:
                 held.note([self._resolution(conflict, choice, lies)])
                 return None
+            if root is None:
+                raise DefinitionRefused(
+                    f"{choosing.shown(real)} lies in no directory of definitions any more",
+                    hint="decide for theirs; `holdfast definitions put` writes elsewhere",
+                )
+            if (why := placing.protected(root, real, every)) is not None:
+                raise DefinitionRefused(f"nothing was written: {why}", hint="decide for theirs")
             text, over = content, conflict.theirs if base is None else base
             if choice == OURS:
                 text = held.texts.get(conflict.ours) if conflict.ours else None
@@ -230,9 +250,18 @@ class Writer:
             done = self._resolution(conflict, choice, one.after)
             return self._write(held, [one], [done], keep_conflicts=False)[0]
 
-        return self._act(act, also=[root])
+        return self._act(act, also=[root] if root else ())
 
     # ── inside ──
+
+    def _reached(self, conflict: Conflict, real: str) -> tuple[Root | None, list[Root]]:
+        """The directory through which a file is reached now (None: through none any more), and every one around it."""
+        seen_from = [*(os.path.dirname(path) for path in (real, conflict.root) if path), self._cwd]  # noqa: PTH120 - any bytes
+        every = defining.roots_around(self._home, seen_from).found
+        ours = [one for one in every if one.tool == conflict.tool]
+        holds = [one for one in ours if real.startswith(f"{one.real.rstrip('/')}/")]
+        linked = next((one for one in ours if printable_path(one.real) == conflict.root), None)
+        return max(holds, key=lambda one: len(one.real), default=linked), every
 
     def _act(self, act: Callable[[Held, Found], _T], also: Iterable[Root] = ()) -> _T:
         """Look, act, and if somebody else came between, look and act again."""
@@ -385,12 +414,3 @@ def _told(one: merging.Conflict) -> str:
     where = f"`{visible(one.where)}`" if one.where else "the text"
     line = f" (line {one.line} of ours)" if one.line is not None else ""
     return f"{where}{line}{f': {one.why}' if one.why else ''}"
-
-
-def _root_of(conflict: Conflict, real: str) -> Root:
-    """The directory of a file about which there is a conflict, seen from nowhere."""
-    path = os.path.dirname(real) if conflict.path_bytes or not conflict.root else conflict.root  # noqa: PTH120
-    tier = conflict.tier or tools.PROJECT
-    rank = (tools.TIERS.index(tier), 0)
-    exists = os.path.isdir(path)  # noqa: PTH112 - any bytes
-    return roots.Root(conflict.tool, tier, path, path, rank, exists, writable=True, why="of a conflict")

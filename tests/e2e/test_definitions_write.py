@@ -397,6 +397,42 @@ def test_a_conflict_is_decided_once(disputed, choice, result):
     assert_unbroken(revisions("qa"))
 
 
+def test_an_unknown_choice_decides_nothing(disputed):
+    [one] = disputed.agents.conflicts()
+    with pytest.raises(errors.UsageError, match="'mine' is no choice"):
+        disputed.agents.resolve(one.id, "mine")
+    assert (disputed.path.read_text(), disputed.agents.conflicts()) == (disputed.theirs, [one])
+
+
+def test_a_conflict_is_not_decided_into_what_may_not_be_written_any_more(hand, disputed, monkeypatch):
+    """Its directory became a link to one that is managed."""
+    managed = hand.world.agent(hand.world.managed / ".claude", "qa.md")
+    before = managed.read_bytes()
+    hand.world.project.joinpath(".claude", "agents").rename(hand.world.project / "aside")
+    hand.file().parent.symlink_to(managed.parent)
+    one = hand.conflict()["id"]
+    assert "may not be written" in hand("resolve", one, "ours", "--base", sha(before), code=43)
+    assert managed.read_bytes() == before
+    assert hand.conflict()["state"] == "open"
+
+
+def test_a_conflict_in_a_root_that_is_read_only_by_now_is_not_written(hand, home):
+    def roots(*words):
+        return {"HOLDFAST_DEFINITION_ROOTS": json.dumps({"team": ["team", "project", "claude", *words]})}
+
+    path = hand.world.agent(hand.project, "t.md", "t")
+    path = path.rename(hand.project / "team.md")
+    (hand.project / "team").mkdir()
+    path = path.rename(hand.project / "team" / "t.md")
+    before = path.read_text()
+    hand.put("t", text("ours", "t"), "0" * 64, code=44, **roots())
+    one = hand.conflict()["id"]
+    assert "may not be written" in hand("resolve", one, "ours", code=43, **roots("read-only"))
+    assert "no directory of definitions" in hand("resolve", one, "ours", code=43)
+    assert path.read_text() == before
+    hand("resolve", one, "theirs")
+
+
 def test_a_conflict_is_listed_shown_and_decided_with_the_command(hand, disputed):
     assert hand.state() == "conflicted"
     one = hand.conflict()
