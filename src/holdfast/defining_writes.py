@@ -151,7 +151,12 @@ class Writer:
             content: all of it.
             base: the SHA-256 of what was read; None: there was none.
         """
-        return self._act(lambda held, found: self._write(held, choosing.puts(found, where, content, base)))
+
+        def act(held: Held, found: Found) -> list[Written]:
+            gone = self._gone(found, where, content, base)
+            return self._write(held, [gone] if gone else choosing.puts(found, where, content, base))
+
+        return self._act(act)
 
     def delete(self, where: Where, base: str | None = None) -> list[Written]:
         """Remove a definition's file; its contents are kept. `base`: the SHA-256 of what was read; None: whatever it says."""
@@ -253,6 +258,21 @@ class Writer:
         return self._act(act, also=[root] if root else ())
 
     # ── inside ──
+
+    def _gone(self, found: Found, where: Where, content: bytes, base: str | None) -> Write | None:
+        """The file that was read, where it is not there any more: to write over another one of the name would be to write over what was not read."""
+        if base is None or where.name is None or not choosing.reads_anew(found, where, content, base):
+            return None
+        seen: set[tuple[str, str | None]] = set()
+        for one in reversed(defining.recorded(self._home)):
+            if (file := (one.path, one.path_bytes)) in seen:
+                continue
+            seen.add(file)
+            if (one.name, one.sha256, one.before_sha256) == (where.name, None, base):
+                path = os.fsdecode(bytes.fromhex(one.path_bytes) if one.path_bytes else one.path)
+                if write := choosing.at_gone(found, where, path, one.tool, content, base):
+                    return write
+        return None
 
     def _reached(self, conflict: Conflict, real: str) -> tuple[Root | None, list[Root]]:
         """The directory through which a file is reached now (None: through none any more), and every one around it."""

@@ -462,6 +462,23 @@ def test_both_texts_are_there_whatever_becomes_of_the_file(disputed):
     assert path.read_text() == disputed.ours
 
 
+@pytest.mark.parametrize("other", [None, "in the user's"])
+@pytest.mark.parametrize("strategy", ["tier_specific", "system_fallback"])
+def test_what_was_read_and_is_gone_is_a_conflict_about_that_file(hand, qa, other, strategy):
+    """It is not written over another file of the name, which was not read."""
+    if other is not None:
+        hand("create", "qa", "--tier", "user", "--from", "-", given=text(other))
+    qa.unlink()
+    before = other and hand.file("user").read_bytes()
+    said = hand.put("qa", text("ours"), sha(text()), "--strategy", strategy, code=44)
+    assert f"{qa}: it is not there any more" in said
+    assert (qa.exists(), other and hand.file("user").read_bytes()) == (False, before)
+    one = hand.conflict()
+    assert (one["path"], one["tier"], one["theirs_sha256"]) == (str(qa), "project", None)
+    hand("resolve", one["id"], "ours")
+    assert qa.read_text() == text("ours")
+
+
 def test_texts_that_contradict_each_other_are_not_merged(hand, qa):
     qa.write_text(text("theirs", model="opus"))
     hand.put("qa", text("ours", model="haiku"), sha(text()), code=44)

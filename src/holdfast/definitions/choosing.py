@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -150,6 +151,29 @@ def puts(found: Found, where: Where, content: bytes, base: str | None) -> list[W
             raise DefinitionRefused(f"{what}, so no other file is to hide it", hint="read it again")
         out.append(new(one, content) if one.place is None else over(one.place, content, base))
     return out
+
+
+def reads_anew(found: Found, where: Where, content: bytes, base: str) -> bool:
+    """Whether a name leads to another file than the one that was read, which said `base`, by all that its text tells."""
+    try:
+        place = source(found, where)
+    except NotFound:
+        return True
+    by_place = where.strategy in {placing.TIER_SPECIFIC, placing.SYSTEM_FALLBACK}
+    return by_place and place.sha256 not in {base, hashlib.sha256(content).hexdigest()}
+
+
+def at_gone(found: Found, where: Where, path: str, tool: str, content: bytes, base: str) -> Write | None:
+    """Write over a file that is not there any more; None: it is not what is asked for, or may not be written. Other arguments as for `puts`."""
+    holds = [
+        root for root in found.roots if root.tool == tool and path.startswith(f"{root.real.rstrip('/')}/")
+    ]
+    if not holds or where.tool not in {None, tool}:
+        return None
+    root = max(holds, key=lambda one: len(one.real))
+    if where.tier not in {None, root.tier, *root.also} or placing.protected(root, path, found.roots):
+        return None
+    return Write(root, path, path, content, base)
 
 
 def _put_at(found: Found, path: str, content: bytes, base: str | None) -> Write:
