@@ -311,6 +311,8 @@ REFUSED = [
     (("delete", "qa", "--tier", "user"), "", 3, "it lies in: project"),
     (("migrate", "qa", "--to", "project"), "", 2, "already"),
     (("migrate", "qa", "--to", "managed"), "", 43, "may not be written"),
+    (("delete", "qa", "--tier", "project", "--strategy", "user_override"), "", 2, "chooses the tier itself"),
+    (("create", "new", "--tier", "user", "--strategy", "distributed"), "", 2, "chooses the tier itself"),
     (("resolve", "0123", "ours"), "", 3, "no conflict"),
     (("conflicts", "--merged"), "", 2, "say which"),
 ]  # fmt: skip
@@ -602,6 +604,8 @@ def test_programs_write_only_over_what_they_read(world):  # noqa: F811
             agents.get("qa")
         with pytest.raises(errors.UsageError):
             agents.create("qa", text(), strategy="everywhere")
+        with pytest.raises(errors.UsageError, match="chooses the tier itself"):
+            agents.put("qa", text(), base=None, tier="project", strategy="user_override")
     opened = Home(load(None, os.environ, {}))
     assert opened.catch_up([]).done
     with contextlib.closing(opened.reader()) as db:

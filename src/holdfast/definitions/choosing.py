@@ -30,6 +30,9 @@ class Where:
         tool: whose; None: the only one that has such an agent, and for a new one Claude Code.
         tier: where; None: as the strategy says.
         strategy: one of `placing.STRATEGIES`.
+
+    Raises:
+        UsageError: a tier is given to a strategy that says where by itself.
     """
 
     name: str | None = None
@@ -37,6 +40,12 @@ class Where:
     tool: str | None = None
     tier: str | None = None
     strategy: str = placing.TIER_SPECIFIC
+
+    def __post_init__(self) -> None:
+        if self.tier is not None and self.strategy in {placing.USER_OVERRIDE, placing.DISTRIBUTED}:
+            raise UsageError(
+                f"{self.strategy} chooses the tier itself", hint="leave the tier or the strategy out"
+            )
 
 
 def source(found: Found, where: Where) -> Place:
