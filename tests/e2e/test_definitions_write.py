@@ -239,6 +239,42 @@ def test_what_an_editor_leaves_beside_is_taken_away(hand, qa, home):
     assert list((home / "definitions" / "editing").iterdir()) == []
 
 
+def test_an_interrupt_is_for_the_editor(hand, qa):
+    """As with git: the key that interrupts goes to both, and only the editor knows what it means."""
+    assert _edit(hand, "sh -c 'kill -INT $PPID; kill -QUIT $PPID; echo more >> $0'").returncode == 0
+    assert qa.read_text() == text() + "more\n"
+
+
+def test_copies_that_a_kill_left_behind_are_told(hand, qa, home):
+    assert _edit(hand, "sh -c 'echo mine >> $0; kill -KILL $PPID'").returncode == -signal.SIGKILL
+    [copy] = (home / "definitions" / "editing").glob("*/qa.md")
+    assert copy.read_text() == text() + "mine\n"
+    said = _edit(hand, "sh -c 'ls -d $0; echo more >> $0'")
+    assert (said.returncode, f"left by an edit that was cut: {copy}" in said.stderr) == (0, True)
+    [own] = [line for line in said.stdout.splitlines() if line.startswith("/")]
+    assert own not in said.stderr
+
+
+def test_an_editor_that_removes_its_copy_is_not_said_to_have_kept_it(hand, qa):
+    said = hand("edit", "qa", code=1, EDITOR="rm")
+    assert ("removed its copy" in said, "your text is in" in said) == (True, False)
+    assert qa.read_text() == text()
+
+
+def _edit(hand, editor):
+    """In a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "holdfast", "definitions", "edit", "qa"],
+        cwd=hand.project,
+        env=os.environ | {"VISUAL": editor},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=RUN_LIMIT_S,
+        check=False,
+    )
+
+
 # ── where ──
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from holdfast.cli import definition_writing as writing
+from holdfast.cli import terminal
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.definitions import ledger, placing, tools
 from holdfast.definitions.parse import SUFFIXES
@@ -21,6 +25,7 @@ from holdfast.ids import uuid7
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from holdfast.defining_writes import Copy
@@ -152,20 +157,53 @@ def edit(
         writing.where(name, None, tool, tier, strategy),
     )
     read = writer.read(where)
+    for left in _left_behind(context.home.path):
+        click.echo(terminal.plain(f"left by an edit that was cut: {left}"), err=True)
     copy = _copy(context.home.path, read)
     try:
-        _edited(copy)
-        content = writing.given(str(copy))
+        with _held(copy.parent):
+            content = _edited(copy)
         if strategy == placing.TIER_SPECIFIC:
             where = writing.where(None, read.place.file.path, tool, tier, strategy)
         writing.carried_out(context, cwd, lambda: writer.put(where, content, read.sha256), as_json=as_json)
     except DefinitionConflict:
         _remove(copy)  # what was written in it is kept with the conflict
         raise
-    except HoldfastError as exc:
-        exc.hint = f"{f'{exc.hint}; ' if exc.hint else ''}your text is in {copy}"
+    except BaseException as exc:
+        _say_kept(copy, exc)
         raise
     _remove(copy)
+
+
+def _left_behind(home: Path) -> list[str]:
+    """Copies that nobody edits any more, and that were not written: whoever did was killed."""
+    out = []
+    for copy in sorted((home / ledger.DIRECTORY / ledger.EDITING).glob("*/*")):
+        with contextlib.suppress(OSError), _held(copy.parent):
+            out.append(printable_path(str(copy)))
+    return out
+
+
+@contextlib.contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    """Show that somebody edits what lies in a directory. Raises OSError: somebody else does."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _say_kept(copy: Path, exc: BaseException) -> None:
+    """Say where the text is that was not written."""
+    if not copy.exists():
+        return
+    where = f"your text is in {printable_path(str(copy))}"
+    if isinstance(exc, HoldfastError):
+        exc.hint = f"{exc.hint}; {where}" if exc.hint else where
+    else:
+        click.echo(terminal.plain(where), err=True)
 
 
 def _copy(home: Path, read: Copy) -> Path:
@@ -183,16 +221,32 @@ def _copy(home: Path, read: Copy) -> Path:
     return path
 
 
-def _edited(copy: Path) -> None:
+def _edited(copy: Path) -> bytes:
+    """What the editor makes of a copy."""
     words = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     try:
         command = [*shlex.split(words), str(copy)]
-        status = subprocess.run(command, check=False).returncode
+        with _uninterrupted():
+            status = subprocess.run(command, check=False).returncode
     except (OSError, ValueError) as exc:
         hint = "set VISUAL or EDITOR to the command of an editor"
         raise UsageError(f"the editor {words!r} cannot be started: {exc}", hint=hint) from exc
     if status:
         raise HoldfastError(f"the editor {words!r} ended with {status}, so nothing was written")
+    if not os.path.lexists(copy):
+        raise HoldfastError(f"the editor {words!r} removed its copy, so nothing was written")
+    return writing.given(str(copy))
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Keys that interrupt mean the editor alone, as with git. It does not inherit a handler, and would inherit that they are ignored."""
+    before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGINT, signal.SIGQUIT)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _remove(copy: Path) -> None:
