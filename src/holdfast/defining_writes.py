@@ -107,10 +107,12 @@ class Writer:
         self._registry = registry.Registry(home.settings, str(Path.home()))
 
     def read(self, where: Where) -> Copy:
-        """What a definition says now: the file that counts, or the strongest of the tier that is asked for."""
+        """What a definition says now: the file that counts, or the strongest of the tier that is asked for. It is read to be changed."""
 
         def act(held: Held, found: Found) -> Copy:
             place = choosing.source(found, where)
+            for one in choosing.puts(found, where, b"", place.sha256):
+                writing.check_rights(one)
             return Copy(_content(held, place), place.sha256 or NOTHING, place)
 
         return self._act(act)

@@ -27,7 +27,7 @@ from holdfast.journal import digested
 from holdfast.settings import load
 from holdfast.store import definitions
 from tests.conftest import RUN_LIMIT_S
-from tests.e2e.test_definitions import world  # noqa: F401 - a fixture
+from tests.e2e.test_definitions import BODY, world  # noqa: F401 - a fixture
 from tests.e2e.test_revisions import assert_unbroken, revisions
 
 pytestmark = [
@@ -375,6 +375,15 @@ def test_a_path_is_written_by_its_root(hand, qa):
     hand("put", "--path", new, "--base", "absent", given=text(name="web"))
     assert new.read_text() == text(name="web")
     hand(
+def test_what_may_not_be_written_is_not_edited_first(hand, qa):
+    qa.chmod(0o444)
+    hand.world.agent(hand.world.managed / ".claude", "held.md")
+    said = [hand("edit", name, code=43, EDITOR="false") for name in ("qa", "held")]
+    assert ("chmod u+w" in said[0], "may not be written" in said[1]) == (True, True)
+    hand("edit", "held", "--strategy", "user_override", EDITOR="sed -i s/You/We/")
+    assert hand.file("user", "held.md").read_text().endswith(f"We{BODY[3:]}")
+
+
         "put",
         "--path",
         "web.md",

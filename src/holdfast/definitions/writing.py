@@ -224,12 +224,7 @@ def _planned(held: Held, plan: Plan, one: Write, now: str, how: _How) -> Written
     if now == one.after:
         same = Written(one.root, one.path, one.real, name, None, None, before, before, place)
         return replace(same, size_bytes=_size(one))
-    about = _about(one.real) if now != NOTHING else _about(one.like) if one.like else None
-    if now != NOTHING and about is not None and not about.st_mode & 0o222:
-        raise DefinitionRefused(
-            f"{_shown(one.path)}: nobody may write it (mode {stat.S_IMODE(about.st_mode):04o})",
-            hint=f"chmod u+w {_shown(one.path)}",
-        )
+    about = check_rights(one) if now != NOTHING else _about(one.like) if one.like else None
     had = held.index.had.get(f"{one.root.tool}:{name}", [])
     again = bool(one.after) and bytes.fromhex(one.after) in had
     operation = how.operation or (
@@ -278,6 +273,19 @@ def place_of(one: Write) -> Place:
     """What a file is that is to be written. Raises DefinitionRefused: no definition."""
     assert one.content is not None
     return _place(one, one.content)
+
+
+def check_rights(one: Write) -> os.stat_result | None:
+    """What the system says of a file that is to be written over; None: there is none. Raises DefinitionRefused: nobody may write it."""
+    if not os.path.lexists(one.real):
+        return None
+    about = _about(one.real)
+    if not about.st_mode & 0o222:
+        raise DefinitionRefused(
+            f"{_shown(one.path)}: nobody may write it (mode {stat.S_IMODE(about.st_mode):04o})",
+            hint=f"chmod u+w {_shown(one.path)}",
+        )
+    return about
 
 
 def _about(path: str) -> os.stat_result:
