@@ -120,6 +120,7 @@ class Writer:
     def create(self, where: Where, content: bytes, *, suffix: str | None = None) -> list[Written]:
         """Write a definition that there is not, or not there. `suffix`: of its files; None: the usual one of its tool."""
         assert where.name is not None
+        _check_text(content)
         name, tool = where.name, where.tool or tools.CLAUDE
 
         def act(held: Held, found: Found) -> list[Written]:
@@ -153,6 +154,7 @@ class Writer:
             content: all of it.
             base: the SHA-256 of what was read; None: there was none.
         """
+        _check_text(content)
 
         def act(held: Held, found: Found) -> list[Written]:
             gone = self._gone(found, where, content, base)
@@ -229,6 +231,8 @@ class Writer:
         """
         if choice not in CHOICES:
             raise UsageError(f"{choice!r} is no choice", hint=f"there is {', '.join(CHOICES)}")
+        if content is not None:
+            _check_text(content)
         stored = bytes.fromhex(conflict.path_bytes) if conflict.path_bytes else os.fsencode(conflict.path)
         real = os.path.realpath(os.fsdecode(stored))  # what was no link then may be one by now
         root, every = self._reached(conflict, real)
@@ -319,6 +323,12 @@ class Writer:
                 "fields": {name: value for name, value in fields.items() if value is not None},
             }
         )
+
+
+def _check_text(content: bytes) -> None:
+    if not content.strip():
+        hint = "`holdfast definitions delete` removes a definition"
+        raise DefinitionRefused("nothing is to be written: the text is empty", hint=hint)
 
 
 def _check_name(one: Write, name: str) -> None:

@@ -331,7 +331,7 @@ REFUSED = [
     (("create", "///"), "", 43, "no file can be called"),
     (("create", "new", "--from", "none.md"), "", 3, "No such file"),
     (("create", "new", "--tier", "built-in"), "", 3, "no tier built-in"),
-    (("put", "none", "--base", "0" * 64), "", 3, "no definition is called"),
+    (("put", "none", "--base", "0" * 64), text(), 3, "no definition is called"),
     (("put", "qa", "--base", "123"), "", 2, "no SHA-256"),
     (("put", "--base", "absent"), "", 2, "give a NAME"),
     (("put", "qa", "--base", "absent"), text("two"), 44, "it is there already"),
@@ -347,6 +347,10 @@ REFUSED = [
     (("delete", "qa", "--tier", "user"), "", 3, "it lies in: project"),
     (("migrate", "qa", "--to", "project"), "", 2, "already"),
     (("migrate", "qa", "--to", "managed"), "", 43, "may not be written"),
+    (("put", "qa", "--base", sha(text())), "", 43, "nothing is to be written"),
+    (("put", "qa", "--base", sha(text())), " \n", 43, "nothing is to be written"),
+    (("create", "new", "--from", "-"), "", 43, "nothing is to be written"),
+    (("edit", "qa"), "", 43, "nothing is to be written"),
     (("delete", "qa", "--tier", "project", "--strategy", "user_override"), "", 2, "chooses the tier itself"),
     (("create", "new", "--tier", "user", "--strategy", "distributed"), "", 2, "chooses the tier itself"),
     (("resolve", "0123", "ours"), "", 3, "no conflict"),
@@ -354,7 +358,8 @@ REFUSED = [
 ]  # fmt: skip
 
 
-def test_what_is_refused_says_why_and_changes_nothing(hand, qa):
+def test_what_is_refused_says_why_and_changes_nothing(hand, qa, monkeypatch):
+    monkeypatch.setenv("VISUAL", "truncate -s0")
     for args, given, code, words in REFUSED:
         said = hand(*args, given=given, code=code)
         assert words in said, args
@@ -370,11 +375,6 @@ def test_a_file_that_nobody_may_write_is_left_alone(hand, qa):
     assert qa.read_text() == text()
 
 
-def test_a_path_is_written_by_its_root(hand, qa):
-    new = qa.with_name("deep") / "web.md"
-    hand("put", "--path", new, "--base", "absent", given=text(name="web"))
-    assert new.read_text() == text(name="web")
-    hand(
 def test_what_may_not_be_written_is_not_edited_first(hand, qa):
     qa.chmod(0o444)
     hand.world.agent(hand.world.managed / ".claude", "held.md")
@@ -384,6 +384,11 @@ def test_what_may_not_be_written_is_not_edited_first(hand, qa):
     assert hand.file("user", "held.md").read_text().endswith(f"We{BODY[3:]}")
 
 
+def test_a_path_is_written_by_its_root(hand, qa):
+    new = qa.with_name("deep") / "web.md"
+    hand("put", "--path", new, "--base", "absent", given=text(name="web"))
+    assert new.read_text() == text(name="web")
+    hand(
         "put",
         "--path",
         "web.md",
