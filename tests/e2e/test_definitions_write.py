@@ -313,7 +313,8 @@ def test_of_several_files_all_are_written_or_none(hand, qa):
     hand.put("qa", text("two"), sha(text()), "--strategy", "distributed")
     assert (qa.read_text(), other.read_text()) == (text("two"), text("two"))
     other.write_text(text("theirs"))
-    hand.put("qa", text("three"), sha(text("two")), "--strategy", "distributed", code=44)
+    said = hand.put("qa", text("three"), sha(text("two")), "--strategy", "distributed", code=44)
+    assert f"not written either: {qa}" in said
     assert (qa.read_text(), other.read_text()) == (text("two"), text("theirs"))
     assert hand.conflict()["path"] == str(other)
     assert "says something else" in hand("migrate", "qa", "--to", "user", code=43)

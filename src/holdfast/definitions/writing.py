@@ -145,7 +145,9 @@ def write(
             raise swapping.Overtaken(one.raw)
     clashes = [(one, now) for one, now in zip(writes, lying, strict=True) if now not in {one.base, one.after}]
     if clashes:
-        raise _conflict(held, clashes, by, now_us, keep=keep_conflicts)
+        exc = _conflict(held, clashes, by, now_us, keep=keep_conflicts)
+        others = [one for one, now in zip(writes, lying, strict=True) if now == one.base != one.after]
+        raise _with_others(exc, others)
     plan, out = Plan(time.time_ns()), []
     how = _How(by, now_us, uuid7() if len(writes) > 1 else None, operation)
     for one, now in zip(writes, lying, strict=True):
@@ -374,6 +376,13 @@ def _conflict(
         else "look at what lies there now, and decide again",
         ids=ids,
     )
+
+
+def _with_others(exc: DefinitionConflict, others: list[Write]) -> DefinitionConflict:
+    """To decide a conflict writes one file; the others of the act are told."""
+    if others:
+        exc.hint = f"{exc.hint}; not written either: {', '.join(_shown(one.path) for one in others)}"
+    return exc
 
 
 def _keep(held: Held, one: Write, content: bytes) -> None:
