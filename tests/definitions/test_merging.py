@@ -57,6 +57,11 @@ def merged(base, ours, theirs, suffix=".md"):
     return merge(base and base.encode(), ours.encode(), theirs.encode(), suffix)
 
 
+LOOSE = "---\nname: qa\ndescription: Use this: now\n\ntools: Read\n---\n" + BODY
+TWICE = "---\nname: qa\nname: qa\n\ntools: Read\n---\n" + BODY
+SHORT = '# for whom\nname = "qa"\ndeveloper_instructions = """\n# one\n# two"""\nmodel = "o"\n'
+
+
 CLEAN = {
     "another key each": (AGENT, [("Read", "Read, Bash")], [("opus ", "haiku ")]),
     "a key and the body": (AGENT, [("Read", "Read, Bash")], [("two", "2")]),
@@ -86,6 +91,11 @@ CLEAN = {
         ROLE,
         [('"""\n\n[', '"""\nmodel = "o"\n\n[')],
         [('"""\n\n[', '"""\n\n[tools]\nweb = true\n[')],
+    ),
+    "a text that ends like a comment, and the key below goes": (
+        SHORT,
+        [('model = "o"\n', "")],
+        [('"qa"', '"qb"')],
     ),
     "lines of a text that look like keys": (ROLE, [('"no key"', '"no"')], [('"d"', '"e"')]),
 }
@@ -126,6 +136,25 @@ CLASHES = {
     "no front matter": (AGENT, ".md", [(HEAD, "one more\n")], [("Read", "Bash")], [""]),
     "a table's key": (ROLE, ".toml", [('"x"', '"y"')], [('"x"', '"z"')], ["[mcp_servers.a]"]),
     "one line of a text": (ROLE, ".toml", [("four", "4")], [("four", "IV")], ["developer_instructions"]),
+    "a new key twice, in another place each": (
+        '{\n"a": 1,\n\n"b": 2,\n\n"c": 3\n}\n', ".json", [("1,\n", '1,\n"d": 4,\n')], [("2,\n", '2,\n"d": 5,\n')], [""],
+    ),
+    "a new key twice in Python": (
+        "a = 1\n\nb = 2\n\nc = 3\n", ".py", [("1\n", "1\nd = 4\n")], [("2\n", "2\nD = 5\n")], [""],
+    ),
+    "a key written over in Python, and changed": (
+        "a = 1\n\nb = 2\n\nc = 3\n", ".py", [("a = 1", "a = 4")], [("3\n", "3\na = 5\n")], [""],
+    ),
+    "a new key twice beside one that is none in a line": (
+        "? a\n: 1\nb: 2\n\nc: 3\n", ".yaml", [("1\n", "1\nd: 4\n")], [("3\n", "3\nd: 5\n")], [""],
+    ),
+    "two keys of a front matter that is none": (
+        AGENT, ".md", [("name: qa", "name: qa: 1\nmodel: haiku")], [("Read", "Edit: all")], [""],
+    ),
+    "a new key twice in one that is none": (LOOSE, ".md", [("qa\n", "qa\nmodel: opus\n")], [("Read\n", "Read\nmodel: haiku\n")], [""]),
+    "a new key twice beside one that stands twice": (
+        TWICE, ".md", [("qa\n\n", "qa\nmodel: opus\n\n")], [("Read\n", "Read\nmodel: haiku\n")], [""],
+    ),
     "keys by lines": ('{\n"a": 1,\n"b": 2\n}\n', ".json", [("1", "3")], [("2", "4")], [""]),
 }  # fmt: skip
 
@@ -156,6 +185,12 @@ def test_what_would_be_well_formed_no_more_is_a_conflict():
     gone = base.replace('"a": 1,\n', "").replace('"b": 2,\n\n"c": 3\n', '"b": 2\n\n')
     found = merged(base, gone, broken, ".json")
     assert found.content is None
+
+
+@pytest.mark.parametrize("base", [LOOSE, TWICE], ids=["no YAML", "a key twice"])
+def test_a_front_matter_that_only_one_changed_is_theirs_whatever_it_is(base):
+    found = merged(base, changed(base, ("Read", "Bash")), changed(base, ("three", "3")))
+    assert found.content == changed(base, ("Read", "Bash"), ("three", "3")).encode()
 
 
 def test_keys_that_are_each_right_and_wrong_together_are_a_conflict():

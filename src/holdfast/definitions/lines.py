@@ -152,6 +152,13 @@ def by_lines(base: list[Line], ours: list[Line], theirs: list[Line], where: str 
         at, of_ours, of_theirs = (end + 1 for end in ends)
 
 
+def as_one(base: list[Line], ours: list[Line], theirs: list[Line], why: str) -> list[Piece]:
+    """Go through them as by lines, but if both changed any of them, all of them contradict each other; `why` that is so."""
+    if any(isinstance(piece, Clash) for piece in _decided(base, ours, theirs, "")):
+        return [Clash("", base, ours, theirs, why)]
+    return [*by_lines(base, ours, theirs)]
+
+
 def _decided(base: list[Line], ours: list[Line], theirs: list[Line], where: str) -> Iterator[Piece]:
     before, mine, other = ([line.text for line in lines] for lines in (base, ours, theirs))
     if mine in (before, other):

@@ -5,31 +5,34 @@
 others           by lines
 
 A key is a range of lines: the comments directly above it, and its value. Ranges are moved and merged by lines and nothing is ever written anew, so comments,
-quotes and indentation stay as somebody wrote them. The order of keys is that of `ours`. What is no mapping of plain keys, each in a line of its own, is merged by lines.
+quotes and indentation stay as somebody wrote them. The order of keys is that of `ours`. What is no mapping of plain keys, each in a line of its own, is merged by lines;
+a front matter that is none is one thing, which only one may have changed.
 
 Changes to lines that touch contradict each other, as they do for diff3(1): nobody knows whether the one still makes sense beside the other. Whatever comes out must
-be as well formed as what went in, and must say for each key what the one who changed it says; else it is a conflict.
+be as well formed as what went in, and must say for each key what the one who changed it says; else it is a conflict. What cannot be read cannot be asked that.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.definitions import lines as three_lines
 from holdfast.definitions import plain_data, plain_yaml
-from holdfast.definitions.findings import ERROR
+from holdfast.definitions.findings import ERROR, Finding
 from holdfast.definitions.lines import Clash, Kept, Line, Piece, Three, by_lines, joined
 from holdfast.definitions.parse import SUFFIXES, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holdfast.definitions.plain_yaml import Read
+    from holdfast.definitions.plain_yaml import Field
 
 _STRANGE = re.compile("[\r\x85\u2028\u2029\ud800-\udfff]")  # ends lines for YAML alone; is no UTF-8
+_NEITHER = "merged, it would say something that neither of them says"
 _NO_KEY = (" ", "\t", "{", "?", "&", "!", "*", "---")  # no plain key in a line of its own begins so
 _TOML_TEXT = re.compile(
     r'"{3}(?:[^\\]|\\[\s\S])*?"{3}|\'{3}[\s\S]*?\'{3}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*'
@@ -86,9 +89,12 @@ def merge(base: bytes | None, ours: bytes, theirs: bytes, suffix: str) -> Merged
     if base == ours:
         return Merged(theirs, (), theirs)
     three = Three(three_lines.read(base or b""), three_lines.read(ours), three_lines.read(theirs))
-    pieces = _by_keys(three, suffix.lower(), is_new=base is None) or [*by_lines(*three.lines)]
+    keyed = _by_keys(three, suffix.lower(), is_new=base is None)
+    pieces = keyed or [*by_lines(*three.lines)]
     made = three_lines.written(three, pieces)
-    if not any(isinstance(piece, Clash) for piece in pieces) and (why := _worse(made, ours, theirs, suffix)):
+    if not any(isinstance(piece, Clash) for piece in pieces) and (
+        why := _wrong(_Contents(base or b"", ours, theirs, made), suffix, keyed=bool(keyed))
+    ):
         pieces = [Clash("", [], [*three.ours.lines], [*three.theirs.lines], why)]
         made = three_lines.written(three, pieces)
     conflicts = tuple(_told(piece) for piece in pieces if isinstance(piece, Clash))
@@ -101,20 +107,35 @@ def _told(clash: Clash) -> Conflict:
     return Conflict(clash.where, line, base, ours, theirs, clash.why)
 
 
-def _worse(made: bytes, ours: bytes, theirs: bytes, suffix: str) -> str:
-    """What is wrong with the form of what came out and was with neither; "" where nothing is."""
+class _Contents(NamedTuple):
+    """Three that went in, and what came out."""
+
+    base: bytes
+    ours: bytes
+    theirs: bytes
+    made: bytes
+
+
+def _wrong(contents: _Contents, suffix: str, *, keyed: bool) -> str:
+    """Why what came out is not to be taken; "" where it is. `keyed`: its keys were merged and compared before."""
     if suffix.lower() not in SUFFIXES:
         return ""
-    before, after = (
-        {
-            one.code: one.text
-            for content in contents
-            for one in parse(content, suffix).findings
-            if one.level == ERROR
-        }
-        for contents in ((ours, theirs), (made,))
-    )
-    return next((text for code, text in after.items() if code not in before), "")
+    base, ours, theirs, made = (parse(content, suffix) for content in contents)
+    before = _ill(ours.findings) | _ill(theirs.findings)
+    after = _ill(made.findings)
+    if worse := next((one.text for one in made.findings if after[one.code] > before[one.code]), ""):
+        return worse
+    if keyed:
+        return ""
+    if any(one.salvaged for one in (base, ours, theirs, made)):
+        return "one of them cannot be read, so nobody knows what it would say"
+    said = (_said(one.fields) for one in (base, ours, theirs, made))
+    return "" if _says_both(*said, unmixed=True) else _NEITHER
+
+
+def _ill(findings: tuple[Finding, ...]) -> Counter[str]:
+    """What of a form is wrong, and how often."""
+    return Counter(one.code for one in findings if one.level == ERROR or one.code == "duplicate-key")
 
 
 # ── by keys ──
@@ -158,7 +179,7 @@ def _by_front_matter(three: Three, *, is_new: bool) -> list[Piece] | None:
     begins, keys, ends, bodies = ([*same] for same in zip(*(part for part in parts if part), strict=True))
     told = _merged_keys((keys[0], keys[1], keys[2]), _yaml)
     if told is None:
-        return None
+        told = three_lines.as_one(keys[0], keys[1], keys[2], "the keys cannot be read one by one")
     return [*by_lines(*begins), *told, *by_lines(*ends), *by_lines(*bodies)]
 
 
@@ -201,7 +222,7 @@ def _merged_keys(
     if not any(isinstance(piece, Clash) for piece in pieces):
         made = read([piece.line for piece in pieces if isinstance(piece, Kept)])
         if made is None or not _says_both(base.said, ours.said, theirs.said, made.said):
-            return [Clash("", *three, "merged key by key, it would say something that neither of them says")]
+            return [Clash("", *three, _NEITHER)]
     return pieces
 
 
@@ -251,12 +272,22 @@ def _texts(lines: list[Line]) -> list[str]:
 
 
 def _says_both(
-    base: dict[str, str], ours: dict[str, str], theirs: dict[str, str], made: dict[str, str]
+    base: dict[str, str],
+    ours: dict[str, str],
+    theirs: dict[str, str],
+    made: dict[str, str],
+    *,
+    unmixed: bool = False,
 ) -> bool:
-    """Whether for each key that only one changed what came out says what that one says."""
+    """Whether for each key that only one changed what came out says what that one says.
+
+    `unmixed`: and for none that both changed what one of them says, as it does where both have written the key, each in another place.
+    """
     for key in {*base, *ours, *theirs, *made}:
         before, mine, other, out = (said.get(key) for said in (base, ours, theirs, made))
         if (mine in (before, other) and out != other) or (other == before and out != mine):
+            return False
+        if unmixed and before != mine != other != before and out in (mine, other):
             return False
     return True
 
@@ -272,7 +303,7 @@ def _yaml(lines: list[Line]) -> _Keys | None:
     starts = [(key, field.line or 0) for key, field in read.fields.items()]
     if any(key == "?" or lines[at].text.startswith(_NO_KEY) for key, at in starts):
         return None
-    return _keys(lines, starts, _said(read))
+    return _keys(lines, starts, _said(read.fields), _texts(lines))
 
 
 def _toml(lines: list[Line]) -> _Keys | None:
@@ -291,12 +322,13 @@ def _toml(lines: list[Line]) -> _Keys | None:
                 starts.append((written.strip() if is_table else written.partition("=")[0].strip(), at))
             in_table = in_table or is_table
         deep += sum(line.count(bracket) for bracket in "[{") - sum(line.count(bracket) for bracket in "]}")
-    return _keys(lines, starts, _said(read))
+    comments = ["#" if line.text.startswith("#") and not plain[at] else "" for at, line in enumerate(lines)]
+    return _keys(lines, starts, _said(read.fields), comments)
 
 
-def _said(read: Read) -> dict[str, str]:
+def _said(fields: dict[str, Field]) -> dict[str, str]:
     """What each key says, so that only what is the same is equal: 1 is not `true`."""
-    return {key: repr(field.value) for key, field in (read.fields or {}).items()}
+    return {key: repr(field.value) for key, field in fields.items()}
 
 
 def _blanked(found: re.Match[str]) -> str:
@@ -304,8 +336,10 @@ def _blanked(found: re.Match[str]) -> str:
     return "" if found[0].startswith("#") else re.sub(r"[^\n]", "\0", found[0])
 
 
-def _keys(lines: list[Line], starts: list[tuple[str, int]], said: dict[str, str]) -> _Keys | None:
-    """Part lines where keys begin; None: two begin in one line, or are spelled the same."""
+def _keys(
+    lines: list[Line], starts: list[tuple[str, int]], said: dict[str, str], plain: list[str]
+) -> _Keys | None:
+    """Part lines where keys begin; None: two begin in one line, or are spelled the same. `plain`: what begins with `#` is a comment."""
     if any(one[1] >= next_one[1] for one, next_one in itertools.pairwise(starts)) or len(
         {k for k, _ in starts}
     ) < len(starts):
@@ -313,7 +347,7 @@ def _keys(lines: list[Line], starts: list[tuple[str, int]], said: dict[str, str]
     begins = []
     for number, (_, at) in enumerate(starts):
         least, lead = starts[number - 1][1] + 1 if number else 0, at
-        while lead > least and lines[lead - 1].text.startswith("#"):
+        while lead > least and plain[lead - 1].startswith("#"):
             lead -= 1
         begins.append(lead)
     ends = [*begins, len(lines)][1:]
