@@ -227,7 +227,7 @@ class Writer:
             choice: OURS: what was to be written; THEIRS: what lies there; MERGE: both; TEXT: `content`.
             content: of another text.
             base: the SHA-256 of what lies there now and may be written over ("": nothing lies there); None: what lay there when it came to
-                the conflict.
+                the conflict. If something else does, `content` is kept as another conflict.
         """
         if choice not in CHOICES:
             raise UsageError(f"{choice!r} is no choice", hint=f"there is {', '.join(CHOICES)}")
@@ -259,7 +259,7 @@ class Writer:
                 text, over = _merged(held, conflict, lies), lies
             one = Write(root, real, real, text, over or NOTHING)
             done = self._resolution(conflict, choice, one.after)
-            return self._write(held, [one], [done], keep_conflicts=False)[0]
+            return self._write(held, [one], [done], keep_conflicts=choice == TEXT)[0]
 
         return self._act(act, also=[root] if root else ())
 

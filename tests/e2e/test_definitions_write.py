@@ -503,6 +503,23 @@ def test_a_conflict_is_listed_shown_and_decided_with_the_command(hand, disputed)
     )  # fmt: skip
 
 
+def test_a_text_that_comes_too_late_for_its_conflict_is_one_itself(hand, disputed):
+    first = hand.conflict()["id"]
+    disputed.path.write_text(text("theirs again"))
+    said = hand("resolve", first, "-", given=text("Look thrice."), code=44)
+    both = hand.ask("conflicts")["conflicts"]
+    assert [one["id"] for one in both] == [first, both[1]["id"]]
+    assert both[1]["id"] in said
+    assert [both[1][f"{side}_sha256"] for side in ("base", "ours", "theirs")] == [
+        sha(disputed.theirs), sha(text("Look thrice.")), sha(text("theirs again")),
+    ]  # fmt: skip
+    hand("resolve", both[1]["id"], "ours")
+    assert disputed.path.read_text() == text("Look thrice.")
+    disputed.path.write_text(text("theirs once more"))
+    hand("resolve", first, "ours", code=44)
+    assert [one["id"] for one in hand.ask("conflicts")["conflicts"]] == [first]
+
+
 def test_both_texts_are_there_whatever_becomes_of_the_file(disputed):
     agents, path = disputed.agents, disputed.path
     agents.delete("qa")
