@@ -402,6 +402,14 @@ def conflict_of(home: Home, begins: str) -> Conflict:
     return every[0]
 
 
+def text_of(home: Home, sha256: str | None) -> bytes:
+    """One of the two texts of a conflict. Raises DefinitionRefused: it is none, since no file was to lie there, or did."""
+    if sha256 is None:
+        hint = "`--ours` and `--theirs` print the other one"
+        raise DefinitionRefused("there was to be no file, or there was none, so there is no text", hint=hint)
+    return defining.ledger_of(home).texts.get(sha256)
+
+
 def merged(home: Home, conflict: Conflict) -> merging.Merged:
     """What comes out if what was to be written is merged with what lay there when it came to the conflict.
 

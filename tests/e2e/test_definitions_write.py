@@ -356,6 +356,7 @@ REFUSED = [
     (("create", "new", "--tier", "user", "--strategy", "distributed"), "", 2, "chooses the tier itself"),
     (("resolve", "0123", "ours"), "", 3, "no conflict"),
     (("conflicts", "--merged"), "", 2, "say which"),
+    (("conflicts", "--ours"), "", 2, "say which"),
 ]  # fmt: skip
 
 
@@ -520,6 +521,22 @@ def test_a_text_that_comes_too_late_for_its_conflict_is_one_itself(hand, dispute
     assert [one["id"] for one in hand.ask("conflicts")["conflicts"]] == [first]
 
 
+def test_what_contradicts_each_other_at_length_is_cut(hand, qa):
+    qa.write_text(text("x" * 300))
+    hand.put("qa", text("line\n" * 30), sha(text()), code=44)
+    shown = hand("conflicts", hand.conflict()["id"])
+    assert "ours    … and 19 more lines" in shown
+    assert f"theirs  {'x' * 200}…\n" in shown
+
+
+def test_what_was_to_be_written_can_be_seen_where_the_file_is_gone(hand, qa):
+    qa.unlink()
+    hand("put", "--path", qa, "--base", sha(text()), given=text("ours"), code=44)
+    one = hand.conflict()["id"]
+    assert hand("conflicts", one, "--ours") == text("ours")
+    assert "no text" in hand("conflicts", one, "--theirs", code=43)
+
+
 def test_both_texts_are_there_whatever_becomes_of_the_file(disputed):
     agents, path = disputed.agents, disputed.path
     agents.delete("qa")
@@ -556,7 +573,12 @@ def test_texts_that_contradict_each_other_are_not_merged(hand, qa):
     said = hand("resolve", one["id"], "merge", code=44)
     assert "`model`" in said
     assert "FILE" in said
-    assert "both changed `model`" in hand("conflicts", one["id"])
+    shown = hand("conflicts", one["id"])
+    assert "both changed `model`" in shown
+    for each in ("read    (nothing)", "ours    model: haiku", "theirs  model: opus", "theirs  theirs"):
+        assert f"    {each}\n" in shown
+    for side, whole in (("ours", text("ours", model="haiku")), ("theirs", text("theirs", model="opus"))):
+        assert hand("conflicts", one["id"], f"--{side}") == whole
     [about] = hand.ask("conflicts", one["id"])["conflicts"]
     assert [place["key"] for place in about["merge"]["conflicts"]] == ["model", None]
     marked = hand("conflicts", one["id"], "--merged")

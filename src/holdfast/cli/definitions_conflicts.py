@@ -25,32 +25,40 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _SHORT_CHARS = 8
+_MERGED, _OURS, _THEIRS = "merged", "ours", "theirs"
+_MOST_LINES = 12  # of each text that are shown where they contradict each other
+_MOST_CHARS = 200  # of a line
 _OPEN, _RESOLVED, _CAME = "open", "resolved", "written"
 
 
 @click.command(
     "conflicts",
     help=COMMANDS["definitions conflicts"][1]
-    + "\n\nOf one ID: what was read, what was to be written, what lay there, and whether both can be merged.",
+    + "\n\nOf one ID: what was read, what was to be written, what lay there, whether both can be merged, and where they contradict each other.",
 )
 @click.argument("begins", metavar="[ID]", required=False)
 @click.option("--all", "every", is_flag=True, help="Also those that are decided.")
 @click.option(
-    "--merged", is_flag=True, help="Print both texts of one ID in one, between marks where they differ."
+    "--merged",
+    "side",
+    flag_value=_MERGED,
+    help="Print both texts of one ID in one, between marks where they contradict each other.",
 )
+@click.option("--ours", "side", flag_value=_OURS, help="Print what was to be written.")
+@click.option("--theirs", "side", flag_value=_THEIRS, help="Print what lay there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 @click.pass_obj
 def conflicts(
     context: Context,
     begins: str | None,
     every: bool,  # noqa: FBT001
-    merged: bool,  # noqa: FBT001
+    side: str | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     from holdfast import defining_writes
 
-    if merged and begins is None:
-        raise UsageError("--merged prints the texts of one conflict", hint="say which, by its ID")
+    if side and begins is None:
+        raise UsageError(f"--{side} prints a text of one conflict", hint="say which, by its ID")
     if begins is None:
         found = defining_writes.conflicts(context.home, resolved=every)
         if as_json:
@@ -59,14 +67,22 @@ def conflicts(
             _say_all(found)
         return
     one = defining_writes.conflict_of(context.home, begins)
-    if merged:
-        sys.stdout.buffer.write(defining_writes.merged(context.home, one).marked)
+    if side:
+        sys.stdout.buffer.write(_text(context.home, one, side))
         return
     both = _both(context.home, one)
     if as_json:
         terminal.print_json({"conflicts": [_json(one) | {"merge": _merge_json(both)}]})
         return
     _say_one(one, both)
+
+
+def _text(home: Home, one: Conflict, side: str) -> bytes:
+    from holdfast import defining_writes
+
+    if side == _MERGED:
+        return defining_writes.merged(home, one).marked
+    return defining_writes.text_of(home, one.ours if side == _OURS else one.theirs)
 
 
 def _json(one: Conflict) -> Json:
@@ -170,6 +186,15 @@ def _say_one(one: Conflict, both: Merged | str) -> None:
         where = f"`{visible(each.where)}`" if each.where else "the text"
         line = f", line {each.line} of ours" if each.line is not None else ""
         click.echo(terminal.plain(f"  both changed {where}{line}{f': {each.why}' if each.why else ''}"))
+        for label, text in (("read", each.base), (_OURS, each.ours), (_THEIRS, each.theirs)):
+            _say_lines(label, text.splitlines() or ["(nothing)"])
+
+
+def _say_lines(label: str, lines: list[str]) -> None:
+    for line in lines[:_MOST_LINES]:
+        click.echo(terminal.plain(f"    {label:<8}{line[:_MOST_CHARS]}{'…' * (len(line) > _MOST_CHARS)}"))
+    if len(lines) > _MOST_LINES:
+        click.echo(f"    {label:<8}… and {len(lines) - _MOST_LINES:,} more lines")
 
 
 @click.command(
