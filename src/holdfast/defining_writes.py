@@ -17,6 +17,7 @@ from holdfast import clock, defining
 from holdfast.definitions import (
     choosing,
     ledger,
+    lines,
     looking,
     merging,
     placing,
@@ -232,7 +233,7 @@ class Writer:
         if choice not in CHOICES:
             raise UsageError(f"{choice!r} is no choice", hint=f"there is {', '.join(CHOICES)}")
         if content is not None:
-            _check_text(content)
+            _check_decision(content)
         stored = bytes.fromhex(conflict.path_bytes) if conflict.path_bytes else os.fsencode(conflict.path)
         real = os.path.realpath(os.fsdecode(stored))  # what was no link then may be one by now
         root, every = self._reached(conflict, real)
@@ -322,6 +323,16 @@ class Writer:
                 "key": f"definition-resolved:{conflict.id}",
                 "fields": {name: value for name, value in fields.items() if value is not None},
             }
+        )
+
+
+def _check_decision(content: bytes) -> None:
+    """Raises DefinitionRefused: a text that decides a conflict is empty, or still says both."""
+    _check_text(content)
+    if mark := lines.mark(content):
+        raise DefinitionRefused(
+            f"line {mark.number} still says `{mark.text}`, so both texts stand in it",
+            hint="leave one of them, or what is to be of both; `put` writes any text",
         )
 
 

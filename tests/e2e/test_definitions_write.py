@@ -583,7 +583,12 @@ def test_texts_that_contradict_each_other_are_not_merged(hand, qa):
     assert [place["key"] for place in about["merge"]["conflicts"]] == ["model", None]
     marked = hand("conflicts", one["id"], "--merged")
     assert all(line in marked for line in ("model: opus", "model: haiku", "<<<<<<< ours"))
+    for mark in ("<<<<<<< ours", "||||||| base", ">>>>>>> theirs"):
+        assert f"{mark}\n" in marked
+        said = hand("resolve", one["id"], "-", given=f"{text()}{mark}\r\n", code=43)
+        assert f"still says `{mark}`" in said
     assert qa.read_text() == text("theirs", model="opus")
+    hand("resolve", one["id"], "-", given=text("Look\n=======\n"))
 
 
 def test_what_was_to_be_written_and_is_written_later_is_no_conflict_any_more(disputed):

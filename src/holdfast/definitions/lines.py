@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _BOM = b"\xef\xbb\xbf"
 _LINE = re.compile(r"([^\n]*?)(\r?\n)|([^\n]+)\Z")
+_OURS: Final = "<<<<<<< ours"
+_BASE: Final = "||||||| base"
+_BETWEEN: Final = "======="  # also below a heading of Markdown
+_THEIRS: Final = ">>>>>>> theirs"
 _MOST_PAIRS: Final = 1_000_000  # of lines that are compared where none of them is the only one of its kind
 
 
@@ -120,19 +124,23 @@ def written(three: Three, pieces: Sequence[Piece]) -> bytes:
             add([piece.line], piece.of)
             continue
         for mark, lines, of in (
-            ("<" * 7 + " ours", piece.ours, "ours"),
-            ("|" * 7 + " base", piece.base, "base"),
+            (_OURS, piece.ours, "ours"),
+            (_BASE, piece.base, "base"),
+            (_BETWEEN, piece.theirs, "theirs"),
         ):
             out.append((mark, style))
             add(lines, of)
-        out.append(("=" * 7, style))
-        add(piece.theirs, "theirs")
-        out.append((">" * 7 + " theirs", style))
+        out.append((_THEIRS, style))
     whole = [text + (end or style) for text, end in out]
     if out and not settled(three.base.ends, three.ours.ends, three.theirs.ends):
         whole[-1] = out[-1][0]
     bom = _BOM if settled(three.base.bom, three.ours.bom, three.theirs.bom) else b""
     return bom + "".join(whole).encode("utf-8", "surrogateescape")
+
+
+def mark(content: bytes) -> Line | None:
+    """The first mark of `written` that is left in a content; None: there is none."""
+    return next((line for line in read(content).lines if line.text in {_OURS, _BASE, _THEIRS}), None)
 
 
 def by_lines(base: list[Line], ours: list[Line], theirs: list[Line], where: str = "") -> Iterator[Piece]:
