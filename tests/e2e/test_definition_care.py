@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,6 +148,26 @@ def test_the_doctor_compares_what_is_kept_with_what_is_recorded(world, home, qa,
     found = faults(world.project, code)
     assert [severity for severity, _ in found] == (["fault"] if code else ["notice"] if said else [])
     assert said is None or said in found[0][1]
+
+
+@pytest.mark.parametrize("lost", ["definitions", "definitions/texts", "one text", "a damaged text"])
+def test_what_lies_there_is_kept_again(world, home, qa, lost):  # noqa: F811
+    """So that the next edit takes nothing away, and the doctor's remedy works."""
+    last = history(world.project)[-1]["sha256"]
+    if lost == "one text":
+        damage(home, "a missing content", last)
+    elif lost == "a damaged text":
+        damage(home, "a flipped bit", last)
+        qa.write_bytes(qa.read_bytes())
+    else:
+        shutil.rmtree(home / lost)
+    looked(world.project)
+    content = qa.read_bytes()
+    qa.write_bytes(ONE + b"Another.\n")
+    looked(world.project)
+    restored(world.project)
+    assert qa.read_bytes() == content
+    assert [one["operation"] for one in history(world.project)] == ["create", "modify", "modify", "restore"]
 
 
 # ── leaving, and what takes nothing along ──

@@ -1,12 +1,12 @@
 """Look at definitions, and record what happened to them since somebody looked last.
 
 What the system says of a file (its inode, size and times) tells whether it has to be read. A file that changed within the last moments, before the
-system's clock could tell another change apart, is read again at the next look. Every content is kept before its change is recorded.
+system's clock could tell another change apart, is read again at the next look. Every content is kept before its change is recorded, and kept again
+where it is not there any more.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -170,7 +170,7 @@ def _pass_over(held: Held, file: File, seen: _Seen) -> None:
 
 def _see_file(held: Held, file: File, tool: tools.Tool, seen: _Seen, out: Looked, *, is_still: bool) -> None:
     known = held.index.known.get(os.fsencode(file.real))
-    if known is not None and known.state and file.state is not None and known.state == tuple(file.state):
+    if known is not None and _is_as_it_was(held, known, file):
         seen.lying[file.real] = Lying(
             file.real, known.tool, known.name, known.tier, known.sha256, known.size_bytes
         )
@@ -190,11 +190,17 @@ def _see_file(held: Held, file: File, tool: tools.Tool, seen: _Seen, out: Looked
     place = registry.place_of(file, tool, content)
     if place is None:
         return
-    sha256 = hashlib.sha256(content).hexdigest()
+    sha256 = held.texts.keep(content)
     if known is None or known.sha256 != sha256:
-        held.texts.keep(content)
         seen.verdicts[file.real] = place.verdict
     seen.lying[file.real] = Lying(file.real, tool.name, place.name, file.root.tier, sha256, len(content))
+
+
+def _is_as_it_was(held: Held, known: Known, file: File) -> bool:
+    """Whether a file has the content that is recorded, which is kept, so that nobody has to read it."""
+    if not known.state or file.state is None or known.state != tuple(file.state):
+        return False
+    return held.texts.has(known.sha256)
 
 
 class _Restless(Exception):
