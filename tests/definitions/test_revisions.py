@@ -18,7 +18,7 @@ from holdfast.definitions.revisions import (
 
 
 def at(path, content="1", name="qa", tool="claude"):
-    return Lying(path, tool, name, "user", content, 1)
+    return Lying(path, tool, name, "user", content, 1, path.rpartition("/")[0])
 
 
 A, B = "/r/a.md", "/r/b.md"
@@ -34,6 +34,8 @@ A, B = "/r/a.md", "/r/b.md"
         ([at(A)], [at(B)], [(RENAME, B)]),
         ([at(A)], [at(B, "2")], [(RENAME, B)]),
         ([at(A)], [at(B, "2", "other")], [(DELETE, A), (CREATE, B)]),
+        ([at(A)], [at("/s/a.md")], [(RENAME, "/s/a.md")]),
+        ([at(A)], [at("/s/a.md", "2")], [(DELETE, A), (CREATE, "/s/a.md")]),
         ([at(A)], [at("/r/A.md")], [(RENAME, "/r/A.md")]),
         ([at(A)], [at(A), at(B)], [(CREATE, B)]),
         ([at(A), at(B)], [at(A)], [(DELETE, B)]),
@@ -44,7 +46,8 @@ A, B = "/r/a.md", "/r/b.md"
         ([at(A)], [at(B, "1", "qa", "codex")], [(DELETE, A), (CREATE, B)]),
     ],
     ids=[
-        "create", "delete", "nothing", "modify", "move", "moved and edited", "another one", "case of the name",
+        "create", "delete", "nothing", "modify", "move", "moved and edited", "another one", "moved into another root",
+        "another text of the name in another root", "case of the name",
         "copy", "one of two copies goes", "two swap names", "cannot be read now", "cannot be read yet",
         "can be read again", "another tool",
     ],

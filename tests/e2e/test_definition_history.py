@@ -86,7 +86,9 @@ def test_the_history_names_every_revision_across_a_rename(world, qa):  # noqa: F
     assert [one["id"] for one in history(world.project, "quality")] == [one["id"] for one in found]
     assert [one["before_sha256"] for one in found[1:]] == [one["sha256"] for one in found[:-1]]
     assert all(one["content"] == "kept" for one in found[:-1])
-    assert b"it lay at .claude/agents/qa.md" in holdfast(world.project, "definitions", "history", "qa")
+    assert b"it lay at .claude/agents/qa.md?: the same content" in holdfast(
+        world.project, "definitions", "history", "qa"
+    )
 
 
 def test_another_definition_in_the_same_place_is_another_history(world, qa):  # noqa: F811
@@ -96,6 +98,13 @@ def test_another_definition_in_the_same_place_is_another_history(world, qa):  # 
     looked(world.project)
     assert [one["operation"] for one in history(world.project)] == ["create", "modify", "delete"]
     assert [one["operation"] for one in history(world.project, "other")] == ["create"]
+
+
+def test_a_definition_of_the_same_name_in_another_project_is_another_one(world, qa):  # noqa: F811
+    shutil.rmtree(world.project)
+    other = world.agent(world.user / "other" / ".claude", "other.md", "qa", body="Quite another text.\n")
+    told = [(one["operation"], one["path"]) for one in history(world.user / "other")]
+    assert told[2:] == [("create", str(other)), ("delete", str(qa))]
 
 
 def test_a_checkout_of_many_files_reads_as_one(world):  # noqa: F811

@@ -232,7 +232,8 @@ def _notes(found: History, one: Version, kept: definition_history.Contents) -> l
     row = one.row
     out = []
     if row.path_before is not None:
-        out.append(f"it lay at {near(row.path_before, here())}")
+        rule = "" if row.own else f"?: {row.reason}"
+        out.append(f"it lay at {near(row.path_before, here())}{rule}")
     if row.name_before is not None:
         out.append(f"it was called {row.name_before[:_NAME_CHARS]}")
     out += [_who_said(who) for who in found.who.get(row.id, [])]

@@ -8,7 +8,7 @@ where it is not there any more.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast import clock
@@ -95,7 +95,7 @@ def look(
     seen = _see(held, roots, out, still)
     looked_in = {printable_path(root.real) for root in roots if root.real not in seen.unseen}
     last = [
-        Lying(os.fsdecode(path), known.tool, known.name, known.tier, known.sha256, known.size_bytes)
+        _lying(os.fsdecode(path), known)
         for path, known in held.index.known.items()
         if known.root in looked_in or os.fsdecode(path) in seen.lying  # a link leads to it from here too
     ]
@@ -165,15 +165,13 @@ def _pass_over(held: Held, file: File, seen: _Seen) -> None:
     """Nothing is known of a change of this file."""
     known = held.index.known.get(os.fsencode(file.real))
     if known is not None:
-        seen.lying[file.real] = Lying(file.real, known.tool, known.name, known.tier, None)
+        seen.lying[file.real] = replace(_lying(file.real, known), sha256=None, size_bytes=None)
 
 
 def _see_file(held: Held, file: File, tool: tools.Tool, seen: _Seen, out: Looked, *, is_still: bool) -> None:
     known = held.index.known.get(os.fsencode(file.real))
     if known is not None and _is_as_it_was(held, known, file):
-        seen.lying[file.real] = Lying(
-            file.real, known.tool, known.name, known.tier, known.sha256, known.size_bytes
-        )
+        seen.lying[file.real] = _lying(file.real, known)
         return
     try:
         content = None if file.problem else _content(file, is_still=is_still)
@@ -193,7 +191,15 @@ def _see_file(held: Held, file: File, tool: tools.Tool, seen: _Seen, out: Looked
     sha256 = held.texts.keep(content)
     if known is None or known.sha256 != sha256:
         seen.verdicts[file.real] = place.verdict
-    seen.lying[file.real] = Lying(file.real, tool.name, place.name, file.root.tier, sha256, len(content))
+    root = printable_path(file.root.real)
+    seen.lying[file.real] = Lying(
+        file.real, tool.name, place.name, file.root.tier, sha256, len(content), root
+    )
+
+
+def _lying(path: str, known: Known) -> Lying:
+    """A file as it was recorded last."""
+    return Lying(path, known.tool, known.name, known.tier, known.sha256, known.size_bytes, known.root)
 
 
 def _is_as_it_was(held: Held, known: Known, file: File) -> bool:

@@ -3,7 +3,7 @@
     create    a file that was not there
     modify    the same file with another content
     restore   a file whose content its definition had before, after another one or none
-    rename    the same content at another path; or the same name, where its path is gone and its content changed on the way
+    rename    the same content at another path; or the same name in the same root, where its path is gone and its content changed on the way
     delete    a file that is not there any more
 
 A content is known by its SHA-256, so what changes no byte (touch, chmod, a save without a change) is no change. An editor that writes beside and renames
@@ -34,6 +34,7 @@ class Lying:
         path: its real path; what it is known by from look to look.
         tool, name: of the definition that it is.
         sha256: of its content; None: it could not be read, so nothing is known of a change.
+        root: the directory through which it was reached, without links, as text.
     """
 
     path: str
@@ -42,6 +43,7 @@ class Lying:
     tier: str
     sha256: str | None
     size_bytes: int | None = None
+    root: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def _appeared(lying: Lying, had: Mapping[tuple[str, str], Collection[str]]) -> s
 
 
 def _moved(gone: Mapping[str, Lying], new: Mapping[str, Lying]) -> Iterator[tuple[str, str, str]]:
-    """Which gone file is which new one: first by content, those of one name before others; then by name, where only one can be meant."""
+    """Which gone file is which new one: first by content, those of one name before others; then by name within a root, where only one can be meant."""
     left, taken = dict(gone), set[str]()
     for same_name in (True, False):
         by_content = _grouped_by(left.values(), with_name=same_name)
@@ -128,10 +130,10 @@ def _moved(gone: Mapping[str, Lying], new: Mapping[str, Lying]) -> Iterator[tupl
             del left[old]
             taken.add(path)
             yield old, path, "the same content"
-    by_name: dict[tuple[str, str], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    by_name: dict[tuple[str, str, str], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for at, some in enumerate((left, {path: lying for path, lying in new.items() if path not in taken})):
         for path, lying in some.items():
-            by_name[lying.tool, lying.name][at].append(path)
+            by_name[lying.tool, lying.root, lying.name][at].append(path)
     for olds, news in by_name.values():
         if len(olds) == len(news) == 1:
             yield olds[0], news[0], "the same name"
