@@ -97,6 +97,11 @@ CLEAN = {
         [('model = "o"\n', "")],
         [('"qa"', '"qb"')],
     ),
+    "a text whose last line looks like a comment": (
+        ROLE.replace('four\n"""', 'four\n# five"""\nmodel = "o"'),
+        [("model", 'service_tier = "s"\nmodel')],
+        [("# five", "# 5")],
+    ),
     "lines of a text that look like keys": (ROLE, [('"no key"', '"no"')], [('"d"', '"e"')]),
 }
 

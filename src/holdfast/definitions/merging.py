@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 _STRANGE = re.compile("[\r\x85\u2028\u2029\ud800-\udfff]")  # ends lines for YAML alone; is no UTF-8
 _NEITHER = "merged, it would say something that neither of them says"
 _NO_KEY = (" ", "\t", "{", "?", "&", "!", "*", "---")  # no plain key in a line of its own begins so
-_TOML_TEXT = re.compile(
-    r'"{3}(?:[^\\]|\\[\s\S])*?"{3}|\'{3}[\s\S]*?\'{3}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +300,7 @@ def _yaml(lines: list[Line]) -> _Keys | None:
     starts = [(key, field.line or 0) for key, field in read.fields.items()]
     if any(key == "?" or lines[at].text.startswith(_NO_KEY) for key, at in starts):
         return None
-    return _keys(lines, starts, _said(read.fields), _texts(lines))
+    return _keys(lines, starts, _said(read.fields), _comments(lines))
 
 
 def _toml(lines: list[Line]) -> _Keys | None:
@@ -311,7 +308,7 @@ def _toml(lines: list[Line]) -> _Keys | None:
     read = plain_yaml.Read(None, []) if _STRANGE.search(text) else plain_data.toml(text)
     if read.fields is None:
         return None
-    plain = _TOML_TEXT.sub(_blanked, text).split("\n")
+    plain = plain_data.TOML_TEXT.sub(_blanked, text).split("\n")
     starts: list[tuple[str, int]] = []
     deep, in_table = 0, False
     for at, line in enumerate(plain):
@@ -322,8 +319,12 @@ def _toml(lines: list[Line]) -> _Keys | None:
                 starts.append((written.strip() if is_table else written.partition("=")[0].strip(), at))
             in_table = in_table or is_table
         deep += sum(line.count(bracket) for bracket in "[{") - sum(line.count(bracket) for bracket in "]}")
-    comments = ["#" if line.text.startswith("#") and not plain[at] else "" for at, line in enumerate(lines)]
-    return _keys(lines, starts, _said(read.fields), comments)
+    return _keys(lines, starts, _said(read.fields), {at for at in _comments(lines) if not plain[at]})
+
+
+def _comments(lines: list[Line]) -> set[int]:
+    """Which lines begin as comments do; within a text they are none."""
+    return {at for at, line in enumerate(lines) if line.text.startswith("#")}
 
 
 def _said(fields: dict[str, Field]) -> dict[str, str]:
@@ -337,9 +338,9 @@ def _blanked(found: re.Match[str]) -> str:
 
 
 def _keys(
-    lines: list[Line], starts: list[tuple[str, int]], said: dict[str, str], plain: list[str]
+    lines: list[Line], starts: list[tuple[str, int]], said: dict[str, str], comments: set[int]
 ) -> _Keys | None:
-    """Part lines where keys begin; None: two begin in one line, or are spelled the same. `plain`: what begins with `#` is a comment."""
+    """Part lines where keys begin; None: two begin in one line, or are spelled the same."""
     if any(one[1] >= next_one[1] for one, next_one in itertools.pairwise(starts)) or len(
         {k for k, _ in starts}
     ) < len(starts):
@@ -347,7 +348,7 @@ def _keys(
     begins = []
     for number, (_, at) in enumerate(starts):
         least, lead = starts[number - 1][1] + 1 if number else 0, at
-        while lead > least and plain[lead - 1].startswith("#"):
+        while lead > least and lead - 1 in comments:
             lead -= 1
         begins.append(lead)
     ends = [*begins, len(lines)][1:]

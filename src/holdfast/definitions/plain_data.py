@@ -6,7 +6,7 @@ import json as stdlib_json
 import re
 import tomllib
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 from holdfast.definitions.findings import ERROR, WARNING, Finding
 from holdfast.definitions.plain_yaml import Field, Read
@@ -14,7 +14,11 @@ from holdfast.definitions.plain_yaml import Field, Read
 _MOST_DEEP = 32
 _MOST_TOLD = 200
 _MOST_DOTS = 100  # of a TOML key; reading one takes the square of them
-_TOML_TEXT = re.compile(r"""\"{3}[\s\S]*?\"{3}|'{3}[\s\S]*?'{3}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|#[^\n]*""")
+# A text or a comment; it takes in what never ends, so that no text is gone through twice.
+TOML_TEXT: Final = re.compile(
+    r'"{3}(?:[^"\\]|\\[\s\S]|"(?!""))*(?:"{3,5})?|\'{3}(?:[^\']|\'(?!\'\'))*(?:\'{3,5})?'
+    r'|"(?:[^"\\\n]|\\.)*"?|\'[^\'\n]*\'?|#[^\n]*'
+)
 _TOML_KEY = re.compile(r"^[ \t]*[\"']?([\w-]+)[\"']?[ \t]*=", re.MULTILINE)
 _TOML_LINE = re.compile(r"at line (\d+)")
 _JSON_KEY = re.compile(r'"([^"\\]{0,200})"[ \t\n]{0,20}:')
@@ -22,7 +26,7 @@ _JSON_KEY = re.compile(r'"([^"\\]{0,200})"[ \t\n]{0,20}:')
 
 def toml(text: str) -> Read:
     """Read a TOML document."""
-    for number, keys in enumerate(_TOML_TEXT.sub(_line_ends, text).split("\n"), 1):
+    for number, keys in enumerate(TOML_TEXT.sub(_line_ends, text).split("\n"), 1):
         if keys.count(".") > _MOST_DOTS:
             return _refused("too-large", "a key has too many parts to be read", number)
     try:
