@@ -127,7 +127,8 @@ class Watch:
                 with _Round(self._settings, self._woken, self._trouble, self._tell) as work:
                     while not self._closed:
                         work.go_on()
-                        self._trouble("watch", None)
+                        if work.has_looked:
+                            self._trouble("watch", None)
             except Exception as exc:  # noqa: BLE001 - the rim: what nobody foresaw must not end the watch
                 self._trouble("watch", f"watching failed, and is begun anew: {_words(exc)}")
                 time.sleep(_AGAIN_AFTER_S)
@@ -230,6 +231,11 @@ class _Round:
         self._expected.close()
 
     # ── one step ──
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether it got through all of a look."""
+        return self._looks > 0
 
     def go_on(self) -> None:
         """Wait, and do what is due."""
@@ -390,7 +396,7 @@ class _Round:
             found = self._recent_directories()
             if found is not None and found != self._directories:
                 self._directories, self._find_due_s = found, 0.0
-        if now_s >= self._find_due_s or self._looks == 0:
+        if now_s >= self._find_due_s or not self.has_looked:
             self._find_due_s = now_s + _FIND_EVERY_S
             self._counting = self._found()
         every = defining.each_once([*self._counting, *self._known])

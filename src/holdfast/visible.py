@@ -20,7 +20,11 @@ def printable_path(path: str) -> str:
     """A path, or what else the system names, as text that JSON can hold; bytes that are no UTF-8 are shown as escapes."""
     if path.isascii():
         return path
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        raw = path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # it holds what stands for no byte
+        raw = path.encode("utf-8", "backslashreplace")
+    return raw.decode("utf-8", "backslashreplace")
 
 
 def _escape(character: str) -> str:

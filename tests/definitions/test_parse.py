@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import example, given
@@ -159,6 +160,7 @@ def test_what_was_made_to_be_slow_or_deep_is_read_or_told(suffix, content, expec
         front("name: a\nx: \x01"),
         front("name: a\n\tx: 1"),
         front("a: &a [1, 1]\nb: [*a, *a]\nb: !x y"),
+        front('name: "\\ud800x"'),
     ],
 )
 def test_without_libyaml_the_same_is_said(content, monkeypatch):
@@ -172,7 +174,9 @@ def test_without_libyaml_the_same_is_said(content, monkeypatch):
     ]
 
 
-TEXT = st.text(st.sampled_from("abn: \t-[]{}#&*!|>'\"\n\r,~<%@`?.0=(") | st.characters(), max_size=80)
+TEXT = st.text(
+    st.sampled_from("abn: \t-[]{}#&*!|>'\"\n\r,~<%@`?.0=(") | st.characters(codec="utf-8"), max_size=80
+)
 PIECE = st.sampled_from(
     [
         "---\n",
@@ -197,12 +201,14 @@ PIECE = st.sampled_from(
 )
 @example(".md", b"---\n? [a]\n: b\n---\n")
 @example(".yaml", b"a: b: c")
-@example(".json", b'{"name": "\\ud800"}')
+@example(".json", b'{"name": "\\ud800", "x": {"\\udc80": 1}, "x": 2, "\\ud800": 1, "\\ud800": 1}')
+@example(".py", b'name = "\\ud800"\nX = {(1, 0x' + b"f" * 5_000 + b"): 1}\nY = 0x" + b"f" * 5_000 + b"+1j")
+@example(".toml", b"name = 'big'\ntools = [0x" + b"f" * 5_000 + b"]")
 @example(".toml", b"a = 1979-05-27T07:32:00Z")
 def test_no_bytes_raise_and_what_is_said_can_be_printed(suffix, content):
     parsed = parse(content, suffix, "developer_instructions")
     said = (parsed.name, parsed.aliases, parsed.description, parsed.tools, parsed.model, parsed.capabilities)
-    json.dumps([said, [(one.level, one.text, one.line) for one in parsed.findings]])
+    msgspec.json.encode([said, [(one.level, one.text, one.line) for one in parsed.findings], parsed.fields])
     lines = content.count(b"\n") + content.count(b"\r") + 1
     assert all(one.line is None or 1 <= one.line <= lines + 1 for one in parsed.findings)
 

@@ -67,6 +67,25 @@ def test_a_file_that_changed_just_now_is_not_kept(look, monkeypatch):
     assert len(reads) == 2
 
 
+def test_what_nobody_foresaw_in_one_file_hides_no_other(look, monkeypatch):
+    agents, ask = look
+    for name in ("a", "b"):
+        write(agents / f"{name}.md", name)
+    parse = registry.parse
+
+    def fails(content, *more):
+        if b"name: a" in content:
+            raise LookupError("no such thing")
+        return parse(content, *more)
+
+    monkeypatch.setattr(registry, "parse", fails)
+    found = ask()
+    [why] = found["a"].shown.verdict.findings
+    assert (found["a"].shown.verdict.validity, found["b"].shown.verdict.validity) == ("unchecked", "valid")
+    assert why.text == "it could not be understood, which is Holdfast's fault: LookupError: no such thing"
+    assert found["a"].shown.sha256 is not None
+
+
 @pytest.mark.parametrize(
     ("limit", "most", "told", "found"),
     [

@@ -13,6 +13,7 @@ scanless   definitions are scanned only when the system tells of something, once
 hasty      definitions are taken as they lie, however shortly
 dies       what watches definitions ends when it finds a file named `end.md`
 fails      it fails in a way nobody foresaw when it finds a file named `fail.md`
+keeps      each of its looks fails so, until there is no file named `keep.md` any more
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from holdfast import definition_watch, service
 from holdfast.cli import main
-from holdfast.definitions import scanning
+from holdfast.definitions import looking, scanning
 from holdfast.errors import NotFound
 from holdfast.home import Home
 from holdfast.monitor.inotify import Inotify
@@ -146,6 +147,19 @@ def dies() -> None:
 
 def fails() -> None:
     _when_found("fail.md", MemoryError)
+
+
+def keeps() -> None:
+    look = looking.look
+
+    def found(held, roots, *more):
+        roots = list(roots)
+        if any(path.endswith("/keep.md") for path in scanning.scan(roots).files):
+            say("looks in vain")
+            raise MemoryError
+        return look(held, roots, *more)
+
+    looking.look = found
 
 
 def _when_found(name: str, kind: type[BaseException]) -> None:

@@ -232,6 +232,20 @@ def test_a_watch_that_ends_is_told_and_begun_anew(home, world, run, mode, file):
         assert seen.of(agents) == [("create", f"{file}.md")]
 
 
+def test_that_watching_fails_is_over_once_it_has_looked_at_everything(home, world):  # noqa: F811
+    """Not with the next step that did not fail: that one only waits."""
+    [agents] = roots(world, 1)
+    (agents / "keep.md").write_bytes(text("keep"))
+    with watched(home, "keeps", directories=1) as seen:
+        for _ in range(3):
+            seen.process.notes_until("looks in vain")
+        (agents / "keep.md").unlink()
+        seen.process.notes_until("definitions: over")
+        seen.told()
+        alarms = [(one["what"], one.get("is_over", False)) for one in seen.alarms]
+        assert alarms == [("watch", False), ("watch", True)]
+
+
 def test_blindness_is_told_wherever_somebody_looks(home, world, run):  # noqa: F811
     [agents] = roots(world, 1)
     with watched(home, "deaf", directories=1) as seen:

@@ -455,6 +455,10 @@ HEAD = b"---\nname: a\ndescription: x\n"
         ),
         ("a.json", b'{"name": "a",\n "name": 1}', "duplicate-key", 1),
         ("a.json", b'{"name": "a",\n]', "json", 2),
+        ("a.toml", b'name = "a"\ntools = [0x' + b"f" * 5_000 + b"]", "number", 2),
+        ("a.json", b'{"name": "a",\n "x": 9223372036854775808}', "number", 2),
+        ("a.json", b'{"name": "\\ud800x"}', "surrogate", 1),
+        ("a.py", b'name = "\\ud800"\nX = {0x' + b"f" * 5_000 + b": 1}", "surrogate", 1),
         ("a.json", b"[" * 100_000, "json", None),
         ("a.yaml", b"- a\n", "no-mapping", 1),
         (

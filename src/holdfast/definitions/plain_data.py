@@ -6,13 +6,19 @@ import json as stdlib_json
 import re
 import tomllib
 from collections import Counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.definitions.findings import ERROR, WARNING, Finding
-from holdfast.definitions.plain_yaml import Field, Read
+from holdfast.definitions.plain_yaml import SURROGATE, Field, Read
+from holdfast.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _MOST_DEEP = 32
 _MOST_TOLD = 200
+_NUMBERS = 2**63  # a number is less, as TOML has it
+_HALF, _NUMBER = "surrogate", "number"
 _MOST_DOTS = 100  # of a TOML key; reading one takes the square of them
 # A text or a comment; it takes in what never ends, so that no text is gone through twice.
 TOML_TEXT: Final = re.compile(
@@ -38,7 +44,8 @@ def toml(text: str) -> Read:
         return _refused("toml", f"this is no TOML: {why}", line)
     except (RecursionError, ValueError) as exc:
         return _refused("toml", f"this TOML cannot be read: {exc}")
-    return Read(_with_lines(told, _lines(text, _TOML_KEY)), [])
+    lines = _lines(text, _TOML_KEY)
+    return fields_of(((key, value, lines.get(key)) for key, value in told.items()), ERROR)
 
 
 def _line_ends(found: re.Match[str]) -> str:
@@ -65,19 +72,18 @@ def json(text: str) -> Read:
         return _refused("no-mapping", "this is no JSON object", 1)
     lines = _lines(text, _JSON_KEY)
     hint = "keep one of them"
-    found = [
-        Finding(WARNING, "duplicate-key", f"`{key}` stands here more than once", hint, lines.get(key))
+    read = fields_of((key, value, lines.get(key)) for key, value in told.items())
+    read.findings.extend(
+        Finding(
+            WARNING, "duplicate-key", f"`{visible(key)}` stands here more than once", hint, lines.get(key)
+        )
         for key in sorted(twice)[:_MOST_TOLD]
-    ]
-    return Read(_with_lines(told, lines), found)
+    )
+    return read
 
 
 def _refused(code: str, why: str, line: int | None = None) -> Read:
     return Read(None, [Finding(ERROR, code, why, "", line)])
-
-
-def _with_lines(told: dict[str, Any], lines: dict[str, int]) -> dict[str, Field]:
-    return {key: Field(_plain(value, 0), lines.get(key)) for key, value in told.items()}
 
 
 def _lines(text: str, key: re.Pattern[str]) -> dict[str, int]:
@@ -91,12 +97,46 @@ def _lines(text: str, key: re.Pattern[str]) -> dict[str, int]:
     return out
 
 
-def _plain(value: Any, deep: int) -> Any:  # noqa: ANN401 - what TOML and JSON have
-    """A value as YAML has it: times become text, and what is nested too deeply to be meant becomes nothing."""
+def fields_of(told: Iterable[tuple[str, Any, int | None]], number: str = WARNING) -> Read:
+    """What a parser says, as YAML has it: times become text, and what is nested too deeply to be meant becomes nothing.
+
+    Args:
+        told: key, value and line.
+        number: how bad a number is that 64 bits cannot hold.
+    """
+    fields: dict[str, Field] = {}
+    found: list[Finding] = []
+    for key, value, line in told:
+        wrong: set[str] = set()
+        name = _text(key, wrong)
+        fields[name] = Field(_plain(value, wrong, 0), line)
+        if _HALF in wrong:
+            hint = "write the whole character"
+            found.append(Finding(ERROR, _HALF, f"`{name}` holds half a character (a surrogate)", hint, line))
+        if _NUMBER in wrong:
+            hint = "write it as text"
+            found.append(
+                Finding(number, _NUMBER, f"`{name}` holds a number of more than 64 bits", hint, line)
+            )
+    return Read(fields, found[:_MOST_TOLD])
+
+
+def _plain(value: Any, wrong: set[str], deep: int) -> Any:  # noqa: ANN401 - what TOML, JSON and Python have
     if deep > _MOST_DEEP:
         return None
-    if isinstance(value, list):
-        return [_plain(item, deep + 1) for item in value]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item, wrong, deep + 1) for item in value]
     if isinstance(value, dict):
-        return {key: _plain(item, deep + 1) for key, item in value.items()}
-    return value if isinstance(value, str | bool | int | float) or value is None else str(value)
+        return {str(_plain(key, wrong, deep)): _plain(item, wrong, deep + 1) for key, item in value.items()}
+    if isinstance(value, int) and not -_NUMBERS <= value < _NUMBERS:
+        wrong.add(_NUMBER)
+        return None
+    return value if isinstance(value, bool | int | float) or value is None else _text(str(value), wrong)
+
+
+def _text(text: str, wrong: set[str]) -> str:
+    """A text with an escape in place of what UTF-8 cannot hold."""
+    if SURROGATE.search(text) is None:
+        return text
+    wrong.add(_HALF)
+    return text.encode("utf-8", "backslashreplace").decode()

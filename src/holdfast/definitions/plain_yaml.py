@@ -7,7 +7,7 @@ far as the limits go. Words are read as YAML 1.2 does, as the tools are written 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import yaml
 from yaml.composer import Composer
@@ -29,6 +29,7 @@ _PLAIN_TAGS = {
 }
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}")
 _FRACTION = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
+SURROGATE: Final = re.compile("[\ud800-\udfff]")  # half a character, which only an escape can write
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -93,7 +94,8 @@ def _events(text: str) -> Iterator[Any]:
     events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
     deep = 0
     for count, event in enumerate(events, 1):
-        line: int = event.start_mark.line
+        mark: Any = event.start_mark
+        line: int = mark.line
         if count > _MOST_EVENTS:
             raise _TooMuch(f"this YAML has more than {_MOST_EVENTS:,} parts", line)
         if isinstance(event, yaml.events.CollectionStartEvent):
@@ -102,6 +104,9 @@ def _events(text: str) -> Iterator[Any]:
             deep -= 1
         if deep > _MOST_DEEP:
             raise _TooMuch(f"this YAML is nested more than {_MOST_DEEP} deep", line)
+        if isinstance(event, yaml.ScalarEvent) and SURROGATE.search(event.value):  # libyaml refuses it too
+            why = "found invalid Unicode character escape code"
+            raise yaml.scanner.ScannerError(None, None, why, mark)
         yield event
 
 

@@ -10,7 +10,8 @@ import warnings
 from typing import Any
 
 from holdfast.definitions.findings import ERROR, Finding
-from holdfast.definitions.plain_yaml import Field, Read
+from holdfast.definitions.plain_data import fields_of
+from holdfast.definitions.plain_yaml import Read
 
 MOST_BYTES = 256 * 1024  # what Python's own parser gets to see
 _MOST_OPEN = 90  # brackets and blocks within each other; Python's own limit is 100 of blocks, 200 of brackets
@@ -38,14 +39,11 @@ def read(text: str) -> Read:
         return Read(
             None, [Finding(ERROR, "python", f"this does not compile: {str(exc) or type(exc).__name__}")]
         )
-    out: dict[str, Field] = {}
-    for statement in tree.body:
-        for name, value in _assigned(statement):
-            out[name] = Field(value, statement.lineno)
+    told = [one for statement in tree.body for one in _assigned(statement)]
     said = ast.get_docstring(tree)
-    if said:
-        out.setdefault("description", Field(said, tree.body[0].lineno))
-    return Read(out, [])
+    if said and all(name != "description" for name, _, _ in told):
+        told.append(("description", said, tree.body[0].lineno))
+    return fields_of(told)
 
 
 def _refused(text: str) -> Finding | None:
@@ -76,7 +74,8 @@ def _is_deep(tree: ast.AST) -> bool:
     return True
 
 
-def _assigned(statement: ast.stmt) -> list[tuple[str, Any]]:
+def _assigned(statement: ast.stmt) -> list[tuple[str, Any, int | None]]:
+    """Name, value and line of what a statement assigns, as far as that is written out."""
     if isinstance(statement, ast.Assign):
         names = [target.id for target in statement.targets if isinstance(target, ast.Name)]
         value: ast.expr | None = statement.value
@@ -88,15 +87,6 @@ def _assigned(statement: ast.stmt) -> list[tuple[str, Any]]:
         return []
     try:
         literal = ast.literal_eval(value)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, TypeError, ArithmeticError, SyntaxError, RecursionError, MemoryError):
         return []
-    return [(name.strip("_").lower(), _plain(literal)) for name in names]
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any literal
-    """A literal as the other formats have it."""
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return value if isinstance(value, str | bool | int | float) or value is None else str(value)
+    return [(name.strip("_").lower(), literal, statement.lineno) for name in names]

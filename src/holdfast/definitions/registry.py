@@ -166,10 +166,15 @@ def _read(file: File, state: State, tool: Tool) -> _Kept:
 
 
 def _judged(file: File, state: State, tool: Tool, content: bytes) -> _Kept:
-    parsed = parse(content, file.suffix, tool.body_key)
+    sha256 = hashlib.sha256(content).hexdigest()
     in_plugin = file.root.plugin is not None
-    verdict = validate.judge(parsed, tool, stem=file.stem, size_bytes=len(content), in_plugin=in_plugin)
-    return _Kept(state, parsed, hashlib.sha256(content).hexdigest(), verdict)
+    try:
+        parsed = parse(content, file.suffix, tool.body_key)
+        verdict = validate.judge(parsed, tool, stem=file.stem, size_bytes=len(content), in_plugin=in_plugin)
+    except Exception as exc:  # noqa: BLE001 - the rim: what nobody foresaw in one file must not hide all others
+        why = f"it could not be understood, which is Holdfast's fault: {type(exc).__name__}: {exc}"
+        return _Kept(state, None, sha256, validate.unread(why))
+    return _Kept(state, parsed, sha256, verdict)
 
 
 def place_of(file: File, tool: Tool, content: bytes) -> Place | None:
