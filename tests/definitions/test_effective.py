@@ -124,6 +124,9 @@ def test_one_file(told, expected):
     [
         (Told().saw(1, "p").saw(1, "u", root=USER).looked(1, 200), ("p", OBSERVED, "looks"), ["u"]),
         (Told().saw(1, "p").saw(1, "u", root=USER), ("p", INFERRED, "seen-before"), ["u"]),
+        (Told().saw(1, "p").saw(150, "u", mtime=120, root=USER).looked(150), ("p", INFERRED, "one-look"), []),
+        (Told().saw(1, "p").saw(150, "u", mtime=90, root=USER).looked(150), ("p", INFERRED, "one-look"), ["u"]),
+        (Told().saw(1, "p").saw(1, "u", root=USER).saw(150, "v", root=USER).looked(1, 150), ("p", OBSERVED, "looks"), []),
         (Told().saw(1, "p").saw(1, "m", root=MANAGED).looked(1, 200), ("m", OBSERVED, "looks"), ["p"]),
         (Told().saw(1, "a", root=ABOVE).saw(1, "p").looked(1, 200, cwd="/other", roots=(PROJECT,)), ("p", INFERRED, "paths"), ["a"]),
         (Told().saw(1, "p", loads=False).saw(1, "u", root=USER).looked(1, 200), ("u", OBSERVED, "looks"), []),
@@ -138,7 +141,8 @@ def test_one_file(told, expected):
         (Told().saw(1, "a", file="old.md").saw(50, "a", path_before=f"{PROJECT}/old.md").looked(1, 200), ("a", OBSERVED, "looks"), []),
     ],
     ids=[
-        "project hides user", "by paths", "managed hides project", "the nearest project", "the first is passed over", "the first is gone",
+        "project hides user", "by paths", "the weaker one came later", "the weaker one was seen later", "the weaker one changed, when is unknown",
+        "managed hides project", "the nearest project", "the first is passed over", "the first is gone",
         "the first came after", "the first came before", "when the first came is unknown", "two in one directory",
         "two with one content", "two in one directory, first by path", "renamed away", "moved",
     ],
@@ -212,6 +216,11 @@ def test_a_built_in_agent_names_the_files_that_should_have_run():
     found = Told(name="Explore").saw(1, "a").saw(1, "u", root=USER).of(built_in=True)
     assert [one.sha256 for one in found.shadowed] == ["a", "u"]
     assert found.tier == tools.BUILT_IN
+
+
+def test_a_built_in_agent_names_no_file_that_may_have_come_later():
+    told = Told(name="Explore").saw(150, "a", mtime=120).saw(150, "u", root=USER).looked(150)
+    assert told.of(built_in=True).shadowed == ()
 
 
 def test_an_agent_of_a_plugin_answers_to_its_plain_name_after_all_others():

@@ -133,6 +133,18 @@ def test_a_built_in_agent_that_ran_although_a_file_lay_there_is_an_alarm(world):
     assert [one["path"] for one in found["shadowed"]] == [str(world.qa.with_name("Explore.md"))]
 
 
+def test_a_file_that_was_made_after_the_run_is_in_no_alarm(world):
+    """As where a history is read before anybody looked at definitions."""
+    world.put(LONG_AGO)
+    built_in = world.session(30, Agent("Explore", 40, built_in=True))
+    own = world.session(30, Agent("qa", 40))
+    put(world.qa.with_name("Explore.md"), text("Explore"), 50)
+    put(world.of_user, text("qa", "You read what was changed. " * 900), 50)
+    for name in (built_in, own):
+        found = world.definition(60, name)
+        assert (found["findings"], found["shadowed"]) == ([], [])
+
+
 def test_what_a_session_was_given_in_its_call_counts_before_files(world, tmp_path, monkeypatch):
     world.put(LONG_AGO)
     world.look(5)

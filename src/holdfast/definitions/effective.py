@@ -61,7 +61,7 @@ class Effective:
         rule: what decided, in a word for programs; `why`: the same in words.
         revision: of the file; None: it is of none, or of which cannot be told.
         sha256: of the text; None: unknown, or not ours to see.
-        shadowed: what would have counted without it.
+        shadowed: what surely lay there, and would have counted without it.
         either: other texts that it may have run with instead.
     """
 
@@ -84,11 +84,18 @@ class Effective:
 
 
 class Stand(NamedTuple):
-    """Which file stood first at a moment: one, or several where that cannot be told; () none."""
+    """Which file stood first at a moment.
+
+    Attributes:
+        options: one, or several where that cannot be told; () none.
+        shadowed: files that surely lay there, and count less.
+        lay: every file that surely lay there, the strongest first.
+    """
 
     options: tuple[Revision, ...]
     shadowed: tuple[Revision, ...]
     doubts: tuple[Doubt, ...]
+    lay: tuple[Revision, ...] = ()
 
     @property
     def sha256(self) -> str | None:
@@ -112,9 +119,7 @@ def effective(past: Past, start: Start) -> Effective:
     if start.built_in:
         title = tools.TOOLS[past.tool].title
         why = f"{title} recorded that it used the agent that it brings along"
-        return Effective(
-            BUILT_IN, OBSERVED, "tool-says", why, shadowed=(*at_start.options, *at_start.shadowed)
-        )
+        return Effective(BUILT_IN, OBSERVED, "tool-says", why, shadowed=at_start.lay)
     if not at_begin.options and not at_start.options:
         return _without_file(past, start, (*at_begin.doubts, *at_start.doubts))
     return _of_file(past, start, at_begin, at_start)
@@ -223,12 +228,15 @@ def stands(past: Past, cwd: str | None, at_us: int) -> Stand:
     doubts: list[Doubt] = []
     options: list[Revision] = []
     shadowed: list[Revision] = []
+    lay: list[Revision] = []
     is_decided = False
     for number, file in enumerate(order.files):
         told = past.at(file, at_us)
         taken = [one for one in told.options if one is not None and one.loads is not False]
+        sure = taken if len(told.options) == 1 else []
+        lay += sure
         if is_decided:
-            shadowed += taken[:1]
+            shadowed += sure
             continue
         doubts += _doubts_of(told, taken, file, order)
         options += taken
@@ -241,7 +249,7 @@ def stands(past: Past, cwd: str | None, at_us: int) -> Stand:
     if order.doubt is not SURE:
         doubts.append(order.doubt)
     own = [one for one in shadowed if one not in options]
-    return Stand(tuple(dict.fromkeys(options)), tuple(own), tuple(doubts))
+    return Stand(tuple(dict.fromkeys(options)), tuple(own), tuple(doubts), tuple(lay))
 
 
 def _doubts_of(told: Told, taken: list[Revision], file: File, order: _Order) -> Iterator[Doubt]:
