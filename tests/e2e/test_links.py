@@ -226,6 +226,7 @@ def test_a_stub_that_hid_a_whole_agent_then_is_told_though_it_is_mended_now(worl
     assert said(found)[2:] == ("observed", "looks", ["hides-larger", "changed-since"])
     assert found["findings"][0]["text"].startswith("with 32 bytes it hid ")
     assert [one["path"] for one in found["shadowed"]] == [str(world.of_user)]
+    assert f"hides1:{world.of_user}(user)" in "".join(world.hold(60, "show", name).split())
 
 
 def test_a_run_that_its_text_cannot_have_led_to_is_an_alarm(world):

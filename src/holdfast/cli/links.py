@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 AT_WORK = frozenset({"working", "waiting", "idle"})
 _LOOK = {ERROR: "red", WARNING: "yellow", NOTE: "dim"}
 _MOST_TOLD = 20
+_MOST_HIDDEN = 3  # files that are named
 _SESSIONS_AT_WORK = 10  # that the first screen asks about
 
 
@@ -91,6 +92,8 @@ def say(out: Any, links: dict[str, Json]) -> None:  # noqa: ANN401 - rich's Cons
         made.add_row(*cells, str(number), terminal.safe(path, 90))
     out.print("\nDefinitions")
     out.print(made)
+    for line in dict.fromkeys(hiding for link in links.values() for hiding in _hidden(link)):
+        out.print(terminal.cell(line, 400))
     for line in _reasons(links.values()):
         out.print(terminal.cell(line, 400, "dim"))
     findings = dict.fromkeys(
@@ -109,6 +112,15 @@ def say(out: Any, links: dict[str, Json]) -> None:  # noqa: ANN401 - rich's Cons
 def _row(link: Json) -> tuple[str, str, str, str]:
     tier = link["tier"] if link["tier"] not in (None, tools.BUILT_IN) else ""
     return link["name"], words(link), tier, "" if link["revision"] is None else link["revision"]["path"]
+
+
+def _hidden(link: Json) -> Iterator[str]:
+    """What an agent's text hid."""
+    hidden = [f"{visible(one['path'])} ({one['tier']})" for one in link["shadowed"]]
+    if hidden and link["origin"] != tools.BUILT_IN:  # which hides nothing: that is an alarm
+        more = f" and {len(hidden) - _MOST_HIDDEN} more" if len(hidden) > _MOST_HIDDEN else ""
+        listed = ", ".join(hidden[:_MOST_HIDDEN])
+        yield f"{visible(link['name'])} {words(link)} hides {len(hidden)}: {listed}{more}"
 
 
 def _reasons(links: Iterable[Json]) -> Iterator[str]:
