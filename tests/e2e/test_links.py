@@ -89,6 +89,9 @@ def test_a_text_that_was_seen_later_is_inferred_by_its_files_time_or_unknown(wor
     found = world.definition(61, other)
     assert said(found)[:4] == ("file", None, "unknown", "never-seen")
     assert [one["path"] for one in found["either"]] == [str(world.qa.with_name("web.md"))]
+    fits = f"unknown ({found['either'][0]['sha256'][:8]})"
+    assert fits in world.hold(61, "show", other)
+    assert f"text {fits}" in world.hold(61, "tree", other)
 
 
 @pytest.mark.parametrize(

@@ -73,12 +73,12 @@ def _looked(
 
 
 def words(found: Json) -> str:
-    """The text that an agent ran with, as a person reads it: `5e1f3c2a`, with a `?` where it is not sure."""
-    mark = "" if found["grade"] == "observed" else "?"
-    if found["origin"] == "built-in":
-        return f"built in{mark}"
-    texts = [found["sha256"]] if found["sha256"] else [one["sha256"] for one in found["either"]]
-    return " or ".join(sha256[:8] for sha256 in texts if sha256) + mark if texts else "unknown"
+    """The text that an agent ran with, as a person reads it: `5e1f3c2a`, with a `?` where a rule decided, or `unknown` and what fits."""
+    if found["grade"] == "unknown":
+        fit = " or ".join(one["sha256"][:8] for one in found["either"])
+        return f"unknown ({fit})" if fit else "unknown"
+    what = "built in" if found["origin"] == "built-in" else found["sha256"][:8]
+    return what + ("" if found["grade"] == "observed" else "?")
 
 
 def say(out: Any, links: dict[str, Json]) -> None:  # noqa: ANN401 - rich's Console
