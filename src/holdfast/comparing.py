@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holdfast import clock, defining, linking
 from holdfast.definitions import outcomes, tools
+from holdfast.definitions.alarms import CONTRADICTED
 from holdfast.definitions.effective import BUILT_IN
 from holdfast.definitions.outcomes import Difference, Median, Outcome, Run, Share, difference
 from holdfast.errors import BlobDamaged, NotFound
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 _MOST_SESSIONS_LOOKED: Final = 20  # whose directories are looked at before an answer
 _MOST_CHARS: Final = 200_000  # of a difference
-LEFT_OUT: Final = ("unknown", "ambiguous", "built_in")
+LEFT_OUT: Final = ("unknown", "ambiguous", CONTRADICTED, "built_in")
 
 
 @dataclass(slots=True)
@@ -117,6 +118,8 @@ def _left_out(link: Link) -> str | None:
         return "built_in"
     if link.found.either:
         return "ambiguous"
+    if link.found.rule == CONTRADICTED:
+        return CONTRADICTED
     return "unknown" if link.found.sha256 is None else None
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast import clock, defining
 from holdfast.definitions import effective, tools
-from holdfast.definitions.alarms import Ran, alarms
+from holdfast.definitions.alarms import Ran, alarms, doubted
 from holdfast.definitions.effective import FILE, Effective, Stand, Start
 from holdfast.definitions.looking import Looked
 from holdfast.definitions.parse import parse
@@ -95,6 +95,7 @@ class Linking:
         now = self._now(past, cwd)
         parsed = None if found.revision is None else self._parse(found.revision)
         ran = Ran(at_work, goes_on and self._keeps_texts(tool), use.model, self._tools_of(use, parsed))
+        found = doubted(found, tool, ran, parsed)
         return Link(use, found, now, alarms(found, tool, ran, now, parsed))
 
     def _began(self, use: Use) -> tuple[int | None, str | None]:

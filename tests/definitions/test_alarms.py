@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from holdfast.definitions.alarms import Ran, alarms
+from holdfast.definitions.alarms import Ran, alarms, doubted
 from holdfast.definitions.effective import BUILT_IN, FILE, NOT_FOUND, Effective, Stand
 from holdfast.definitions.parse import parse
 from holdfast.definitions.past import Revision
@@ -90,6 +90,10 @@ def said(**keys):
 def test_what_a_run_did_is_compared_with_what_its_text_says(keys, ran, codes):
     found = alarms(ran_with(), "claude", ran, lies(revision()), said(**keys))
     assert [one.code for one in found] == codes
+    less = doubted(ran_with(), "claude", ran, said(**keys))
+    assert (less.grade, less.rule) == (
+        ("inferred", "contradicted") if "other-tools" in codes else ("observed", "looks")
+    )
 
 
 def test_what_is_not_shown_of_a_path_is_escaped():

@@ -242,6 +242,10 @@ def test_a_run_that_its_text_cannot_have_led_to_is_an_alarm(world):
     found = world.definition(60, name)
     assert [one["code"] for one in found["findings"]] == ["other-model", "other-tools"]
     assert found["findings"][1]["text"] == "its definition does not list Write, which it used"
+    assert (found["grade"], found["rule"]) == ("inferred", "contradicted")
+    [left] = world.asked(60, "definitions", "outcomes", "qa")["definitions"]
+    assert (left["runs"], left["left_out"]["contradicted"], left["texts"]) == (1, 1, [])
+    assert "1 that did what the text does not allow" in world.hold(60, "definitions", "outcomes", "qa")
     fits = world.session(30, Agent("qa", 40, model="claude-haiku-5-5"))
     assert world.definition(60, fits)["findings"] == []
 
@@ -278,7 +282,10 @@ def test_outcomes_compare_texts_and_claim_nothing_below_twenty_runs(world):
     world.session(2_000, Agent("qa", 2_010, denied=True))
     world.session(1_990, Agent("qa", 1_995, built_in=True))
     [found] = world.asked(2_100, "definitions", "outcomes", "qa")["definitions"]
-    assert (found["runs"], found["left_out"]) == (49, {"unknown": 0, "ambiguous": 0, "built_in": 1})
+    assert (found["runs"], found["left_out"]) == (
+        49,
+        dict.fromkeys(("unknown", "ambiguous", "contradicted"), 0) | {"built_in": 1},
+    )
     old, new, few = found["texts"]
     assert [(one["sha256"][:8], one["runs"], one["enough"]) for one in found["texts"]] == [
         (first, 25, True),

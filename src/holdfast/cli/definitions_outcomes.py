@@ -23,6 +23,7 @@ _MOST_DIFF_LINES = 60
 _REASONS = {
     "unknown": "with an unknown text",
     "ambiguous": "with one of several texts",
+    "contradicted": "that did what the text does not allow",
     "built_in": "of its tool's own agent",
 }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from holdfast.definitions import tools
 from holdfast.definitions.effective import BUILT_IN, FILE
 from holdfast.definitions.findings import NOTE, WARNING, Finding, in_order
 from holdfast.definitions.parse import parted
+from holdfast.definitions.past import INFERRED
 from holdfast.definitions.tiers import is_much_larger
 from holdfast.definitions.validate import INVALID
 from holdfast.visible import visible
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from holdfast.definitions.parse import Parsed
     from holdfast.definitions.past import Revision
 
+CONTRADICTED: Final = "contradicted"
 _SHOWN: Final = 8  # digits of a hash
 _ALWAYS_THERE: Final = frozenset(  # tools that an agent may have whatever its definition lists
     {
@@ -50,6 +52,14 @@ class Ran:
     goes_on: bool = False
     model: str | None = None
     tools: frozenset[str] = field(default_factory=frozenset)
+
+
+def doubted(found: Effective, tool: str, ran: Ran, parsed: Parsed | None) -> Effective:
+    """The same, less sure, where the agent did what its text does not let it do: another one must have run."""
+    if tool != tools.CLAUDE or parsed is None or not any(_tools(parsed, ran)):
+        return found
+    why = "this text lay there, but does not give it a tool that it used"
+    return replace(found, grade=INFERRED, rule=CONTRADICTED, why=why)
 
 
 def alarms(
