@@ -155,7 +155,7 @@ def _run(db: apsw.Connection, link: Link, agent: Json, text: str) -> Run:
         tokens=_tokens(agent),
         cost_pico=agent["cost_pico_usd"] if agent["cost_complete"] else None,
         duration_ms=(use.last_us - use.started_us) // 1000 if known else None,  # type: ignore[operator]
-        model=use.model,
+        model=" + ".join(use.models) or None,
     )
 
 

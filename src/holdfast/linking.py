@@ -94,7 +94,7 @@ class Linking:
             found = self._process_unknown(past, start, found)
         now = self._now(past, cwd)
         parsed = None if found.revision is None else self._parse(found.revision)
-        ran = Ran(at_work, goes_on and self._keeps_texts(tool), use.model, self._tools_of(use, parsed))
+        ran = Ran(at_work, goes_on and self._keeps_texts(tool), use.models, self._tools_of(use, parsed))
         found = doubted(found, tool, ran, parsed)
         return Link(use, found, now, alarms(found, tool, ran, now, parsed))
 

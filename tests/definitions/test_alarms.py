@@ -71,11 +71,12 @@ def said(**keys):
 @pytest.mark.parametrize(
     ("keys", "ran", "codes"),
     [
-        ({}, Ran(model="claude-opus-5-5", tools=frozenset({"Bash"})), []),
-        ({"model": "haiku"}, Ran(model="claude-haiku-5-5"), []),
-        ({"model": "haiku"}, Ran(model="claude-opus-5-5"), ["other-model"]),
-        ({"model": "claude-opus-5-5[1m]"}, Ran(model="claude-opus-5-5"), []),
-        ({"model": "inherit"}, Ran(model="claude-opus-5-5"), []),
+        ({}, Ran(models=("claude-opus-5-5",), tools=frozenset({"Bash"})), []),
+        ({"model": "haiku"}, Ran(models=("claude-haiku-5-5",)), []),
+        ({"model": "haiku"}, Ran(models=("claude-opus-5-5",)), ["other-model"]),
+        ({"model": "haiku"}, Ran(models=("claude-haiku-5-5", "claude-opus-5-5")), ["other-model"]),
+        ({"model": "claude-opus-5-5[1m]"}, Ran(models=("claude-opus-5-5",)), []),
+        ({"model": "inherit"}, Ran(models=("claude-opus-5-5",)), []),
         ({"model": "haiku"}, Ran(), []),
         ({"tools": "Read, Grep"}, Ran(tools=frozenset({"Read"})), []),
         ({"tools": "Read, Grep"}, Ran(tools=frozenset({"Read", "Bash"})), ["other-tools"]),

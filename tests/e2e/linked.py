@@ -30,6 +30,7 @@ class Agent:
     Attributes:
         calls: (tool, input, whether it fails) of each of its calls.
         ends: `completed`, `failed`, or None: it goes on.
+        announced: the model that its file beside the transcript names; None: none.
     """
 
     type: str
@@ -40,6 +41,7 @@ class Agent:
     calls: list[tuple[str, str, bool]] = field(default_factory=lambda: [("Read", "a.txt", False)])
     ends: str | None = "completed"
     denied: bool = False
+    announced: str | None = "claude-opus-5-5"
 
 
 def session(
@@ -112,9 +114,9 @@ def _write_agent(directory: Path, common: dict[str, Any], one: Agent, call: str,
         "agentType": one.type,
         "toolUseId": call,
         "spawnDepth": 1,
-        "model": one.model,
         "description": "work",
     }
+    meta |= {} if one.announced is None else {"model": one.announced}
     meta |= {} if one.built_in is None else {"isBuiltIn": one.built_in}
     meta |= {"finished": True} if one.ends == "completed" else {}
     (place / f"agent-{name}.meta.json").write_text(json.dumps(meta))

@@ -250,6 +250,16 @@ def test_a_run_that_its_text_cannot_have_led_to_is_an_alarm(world):
     assert world.definition(60, fits)["findings"] == []
 
 
+@pytest.mark.parametrize("announced", ["claude-haiku-5-5", None])
+def test_the_model_that_a_run_is_held_against_is_the_one_that_answered(world, announced):
+    world.put(LONG_AGO, model="haiku")
+    world.look(5)
+    name = world.session(30, Agent("qa", 40, announced=announced))
+    assert [one["code"] for one in world.definition(60, name)["findings"]] == ["other-model"]
+    [found] = world.asked(60, "definitions", "outcomes", "qa")["definitions"]
+    assert found["texts"][0]["models"] == [{"model": "claude-opus-5-5", "runs": 1}]
+
+
 def test_definitions_say_when_they_were_used_and_the_first_screen_which_never(world):
     world.put(LONG_AGO)
     put(world.qa.with_name("idle.md"), text("idle"), LONG_AGO)

@@ -44,13 +44,13 @@ class Ran:
     Attributes:
         at_work: whether it is at work now.
         goes_on: whether its session is, and its tool would start it again with the text that the session has.
-        model: that it ran on; None: unknown.
+        models: that it ran on; () unknown.
         tools: of which it completed a call.
     """
 
     at_work: bool = False
     goes_on: bool = False
-    model: str | None = None
+    models: tuple[str, ...] = ()
     tools: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -136,12 +136,13 @@ def _hiding(found: Effective) -> Iterator[Finding]:
 
 def _model(parsed: Parsed, ran: Ran) -> Iterator[Finding]:
     """Whether it ran on another model than its text says. A call may name one too, and a variable of the environment."""
-    if parsed.model is None or ran.model is None:
+    if parsed.model is None or parsed.model.lower() in _NO_MODEL:
         return
-    said, model = parsed.model.lower().removesuffix("[1m]"), ran.model.lower()
-    if said in _NO_MODEL or said in model or model in said:
+    said = parsed.model.lower().removesuffix("[1m]")
+    others = [model for model in ran.models if said not in model.lower() and model.lower() not in said]
+    if not others:
         return
-    text = f"its definition says model {visible(parsed.model)[:60]}, and it ran on {visible(ran.model)[:60]}"
+    text = f"its definition says model {visible(parsed.model)[:60]}, and it ran on {_listed(others)}"
     yield Finding(WARNING, "other-model", text, "a call, or CLAUDE_CODE_SUBAGENT_MODEL, may say another one")
 
 

@@ -38,6 +38,7 @@ class Run:
         status: as executions have it.
         retries: how often its work, or a part of it, was tried again.
         blocked: whether a call of it was denied, or a judgement says that it was blocked.
+        model: that it ran on; several are joined.
     """
 
     text: str

@@ -26,6 +26,7 @@ class Use(NamedTuple):
         session_us: its first record with a time; `started_us`, `last_us` are the agent's.
         built_in: what its tool says of that; None: nothing.
         told: SHA-256 of the text that it was given, as whoever started it says.
+        models: that answered it; where no answer is recorded, what was said of it.
     """
 
     session_id: int
@@ -37,7 +38,7 @@ class Use(NamedTuple):
     name: str
     built_in: bool | None
     told: str | None
-    model: str | None
+    models: tuple[str, ...]
     started_us: int | None
     last_us: int | None
 
@@ -53,12 +54,13 @@ def of_name(db: apsw.Connection, name: str) -> list[Use]:
 
 
 def _uses(db: apsw.Connection, statement: str, values: dict[str, Any]) -> list[Use]:
-    found = [Use(*row) for row in db.execute(_SQL[statement], values)]
-    return [
-        one._replace(built_in=None if one.built_in is None else bool(one.built_in))
-        for one in found
-        if one.name
-    ]
+    found = (Use(*row) for row in db.execute(_SQL[statement], values))
+    return [_read(one) for one in found if one.name]
+
+
+def _read(row: Use) -> Use:
+    models = tuple(sorted(model for model in json.loads(str(row.models)) if model is not None))
+    return row._replace(built_in=None if row.built_in is None else bool(row.built_in), models=models)
 
 
 def last_used(db: apsw.Connection) -> dict[tuple[str, str], int | None]:

@@ -13,14 +13,18 @@ SELECT roots FROM definition_reach WHERE id = :reach;
 -- name: uses_of_session
 -- Agents of a session under the names of their types.
 SELECT a.session_id, s.native, s.source, s.cwd, s.first_us, a.agent,
-    CASE WHEN a.agent = '' THEN nullif(a.agent_type, 'main') ELSE k.agent_type END, a.built_in, a.definition, a.model,
+    CASE WHEN a.agent = '' THEN nullif(a.agent_type, 'main') ELSE k.agent_type END, a.built_in, a.definition,
+    coalesce((SELECT nullif(json_group_array(DISTINCT d.model), '[]') FROM llm_day AS d
+        WHERE d.session_id = a.session_id AND d.agent = a.agent AND d.model <> ''), json_array(a.model)),
     coalesce(a.first_us, (SELECT min(position) FROM told_span AS t WHERE t.session_id = a.session_id AND t.agent = a.agent)), a.last_us
 FROM agent_kind AS k JOIN agent AS a ON a.session_id = k.session_id AND a.agent = k.agent JOIN session AS s ON s.id = a.session_id
 WHERE k.session_id = :session_id AND k.known
 ORDER BY a.agent <> '', a.first_us NULLS LAST, a.agent;
 
 -- name: uses_of_name
-SELECT a.session_id, s.native, s.source, s.cwd, s.first_us, a.agent, :name, a.built_in, a.definition, a.model,
+SELECT a.session_id, s.native, s.source, s.cwd, s.first_us, a.agent, :name, a.built_in, a.definition,
+    coalesce((SELECT nullif(json_group_array(DISTINCT d.model), '[]') FROM llm_day AS d
+        WHERE d.session_id = a.session_id AND d.agent = a.agent AND d.model <> ''), json_array(a.model)),
     coalesce(a.first_us, (SELECT min(position) FROM told_span AS t WHERE t.session_id = a.session_id AND t.agent = a.agent)), a.last_us
 FROM agent AS a JOIN session AS s ON s.id = a.session_id
 WHERE (a.session_id, a.agent) IN (SELECT session_id, agent FROM agent_kind WHERE agent_type = :name AND known AND agent <> '')
