@@ -76,6 +76,16 @@ def said(**keys):
         ({"model": "haiku"}, Ran(models=("claude-opus-5-5",)), ["other-model"]),
         ({"model": "haiku"}, Ran(models=("claude-haiku-5-5", "claude-opus-5-5")), ["other-model"]),
         ({"model": "claude-opus-5-5[1m]"}, Ran(models=("claude-opus-5-5",)), []),
+        ({"model": "opus"}, Ran(models=("claude-opus-5-5[1m]",)), []),
+        ({"model": "sonnet"}, Ran(models=("us.anthropic.claude-sonnet-4-5-v1:0",)), []),
+        ({"model": "claude-3-5-sonnet-latest"}, Ran(models=("claude-3-5-sonnet-20241022",)), []),
+        ({"model": "claude-sonnet-4-5@20250929"}, Ran(models=("claude-sonnet-4-5-20250929",)), []),
+        (
+            {"model": "arn:aws:bedrock:us-east-1:1:application-inference-profile/a"},
+            Ran(models=("claude-opus-5-5",)),
+            [],
+        ),
+        ({"model": "best"}, Ran(models=("claude-opus-5-5",)), []),
         ({"model": "inherit"}, Ran(models=("claude-opus-5-5",)), []),
         ({"model": "haiku"}, Ran(), []),
         ({"tools": "Read, Grep"}, Ran(tools=frozenset({"Read"})), []),
@@ -95,6 +105,16 @@ def test_what_a_run_did_is_compared_with_what_its_text_says(keys, ran, codes):
     assert (less.grade, less.rule) == (
         ("inferred", "contradicted") if "other-tools" in codes else ("observed", "looks")
     )
+
+
+def test_another_model_is_a_warning_where_no_call_can_ask_for_it():
+    ran = Ran(models=("gpt-6.1-sol",))
+    [of_codex] = alarms(ran_with(), "codex", ran, lies(revision()), said(model="gpt-nothing"))
+    [of_claude] = alarms(ran_with(), "claude", ran, lies(revision()), said(model="haiku"))
+    assert [(one.code, one.level) for one in (of_codex, of_claude)] == [
+        ("other-model", "warning"),
+        ("other-model", "note"),
+    ]
 
 
 def test_what_is_not_shown_of_a_path_is_escaped():

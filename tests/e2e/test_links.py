@@ -240,8 +240,8 @@ def test_a_run_that_its_text_cannot_have_led_to_is_an_alarm(world):
         30, Agent("qa", 40, calls=[("Read", "a", False), ("Bash", "b", True), ("Write", "c", False)])
     )
     found = world.definition(60, name)
-    assert [one["code"] for one in found["findings"]] == ["other-model", "other-tools"]
-    assert found["findings"][1]["text"] == "its definition does not list Write, which it used"
+    assert [one["code"] for one in found["findings"]] == ["other-tools", "other-model"]
+    assert found["findings"][0]["text"] == "its definition does not list Write, which it used"
     assert (found["grade"], found["rule"]) == ("inferred", "contradicted")
     [left] = world.asked(60, "definitions", "outcomes", "qa")["definitions"]
     assert (left["runs"], left["left_out"]["contradicted"], left["texts"]) == (1, 1, [])

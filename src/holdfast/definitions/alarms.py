@@ -34,7 +34,14 @@ _ALWAYS_THERE: Final = frozenset(  # tools that an agent may have whatever its d
         "ToolSearch",
     }
 )
-_NO_MODEL: Final = frozenset({"inherit", "default", "opusplan"})  # names that leave open which one runs
+_NO_MODEL: Final = frozenset(
+    {"inherit", "default", "opusplan", "best"}
+)  # names that leave open which one runs
+_OTHER_MODEL: Final = {  # what it is worth that another model ran, by tool
+    tools.CLAUDE: (NOTE, "a call, or CLAUDE_CODE_SUBAGENT_MODEL, may say another one"),
+    tools.CODEX: (WARNING, "no call can ask for another one: look whether that text is what ran"),
+}
+_PROFILE: Final = "arn:"  # begins the name of a profile, which leaves it open too
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +88,10 @@ def alarms(
         out.append(
             Finding(WARNING, "built-in-ran", text, "look whether its directory counts in that session")
         )
+    if parsed is not None and tool in _OTHER_MODEL:
+        out += _model(parsed, ran, tool)
     if parsed is not None and tool == tools.CLAUDE:
-        out += [*_model(parsed, ran), *_tools(parsed, ran)]
+        out += _tools(parsed, ran)
     return in_order(out)
 
 
@@ -134,16 +143,21 @@ def _hiding(found: Effective) -> Iterator[Finding]:
             yield Finding(WARNING, "hides-valid", text, "repair or remove it")
 
 
-def _model(parsed: Parsed, ran: Ran) -> Iterator[Finding]:
-    """Whether it ran on another model than its text says. A call may name one too, and a variable of the environment."""
-    if parsed.model is None or parsed.model.lower() in _NO_MODEL:
+def _model(parsed: Parsed, ran: Ran, tool: str) -> Iterator[Finding]:
+    """Whether it ran on another model than its text says."""
+    if not parsed.model or (said := _plain_model(parsed.model)) in _NO_MODEL or said.startswith(_PROFILE):
         return
-    said = parsed.model.lower().removesuffix("[1m]")
-    others = [model for model in ran.models if said not in model.lower() and model.lower() not in said]
+    others = [model for model in ran.models if said not in (name := _plain_model(model)) and name not in said]
     if not others:
         return
     text = f"its definition says model {visible(parsed.model)[:60]}, and it ran on {_listed(others)}"
-    yield Finding(WARNING, "other-model", text, "a call, or CLAUDE_CODE_SUBAGENT_MODEL, may say another one")
+    level, hint = _OTHER_MODEL[tool]
+    yield Finding(level, "other-model", text, hint)
+
+
+def _plain_model(name: str) -> str:
+    """A model's name without what providers and tools put behind it: `claude-sonnet-4-5@20250929`, `opus[1m]`, `…-latest`."""
+    return name.lower().removesuffix("[1m]").replace("@", "-").removesuffix("-latest")
 
 
 def _tools(parsed: Parsed, ran: Ran) -> Iterator[Finding]:
