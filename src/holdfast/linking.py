@@ -225,7 +225,10 @@ def _reached(root: Json) -> Reached:
 
 def real(path: str) -> str:
     """A directory as looks name it: without links, where it is there."""
-    return os.path.realpath(path) if path.startswith("/") else path
+    try:
+        return os.path.realpath(path) if path.startswith("/") else path
+    except ValueError:  # no system has a directory called so: a NUL, or what is no text
+        return path
 
 
 def look(home: Home, directories: Iterable[str | None]) -> Looked:

@@ -370,6 +370,14 @@ def test_agents_of_our_own_copies_of_recordings_name_their_texts(world, tmp_path
     assert_each_agent_names_its_text(world, recorded(world, SCENARIOS / "async-subagents", config))
 
 
+def test_a_directory_that_no_system_can_have_keeps_nobody_from_an_answer(world):
+    world.put(LONG_AGO)
+    name = session(world.claude / "projects", "/no\0where", 30, [Agent("qa", 31, ends=None)], day=world.day)
+    assert said(world.definition(31.5, name)) == ("not found", None, "unknown", "no-file", [])
+    for command in (("tree", name), ("definitions", "outcomes", "qa"), ()):
+        assert world.hold(31.5, *command)
+
+
 def test_a_look_that_cannot_be_made_keeps_nobody_from_an_answer(world, home):
     world.put(LONG_AGO)
     world.look(5)
