@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass, replace
 from datetime import UTC
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from holdfast import clock, defining
 from holdfast.definitions import effective, tools
@@ -31,11 +31,22 @@ if TYPE_CHECKING:
     from holdfast.definitions.findings import Finding
     from holdfast.definitions.parse import Parsed
     from holdfast.home import Home
-    from holdfast.store.uses import Use
+    from holdfast.store.uses import Given, Life, Use
 
 Json = dict[str, Any]
 _WAIT_MS = 200  # for another process that looks at definitions, before an answer is given without
 _LONG_OPEN_US = 12 * 3_600_000_000  # that a session's process may have run before the session's first record
+_ONE_LIFE_US = 60_000_000  # after a process began, within which a hook tells of the same one
+_MOST_LEFT = 50  # sessions that one process left one after the other
+_PROCESS, _CLEAR = "process", "clear"
+_OLDER = "its process had another session before, when it began is not recorded, and the file held another text once"
+
+
+class _Began(NamedTuple):
+    """When the process of a session began; or the first that is known of it, and how much older it may be (microseconds; None: nobody knows)."""
+
+    us: int | None
+    older_us: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,7 @@ class Linking:
         self._directories: dict[str, str] = {}
         self._revisions: dict[tuple[str, str], list[Revision]] = {}
         self._parsed: dict[tuple[str, str], Parsed | None] = {}
-        self._of_session: dict[int, tuple[list[int], dict[str, str]]] = {}
+        self._of_session: dict[int, tuple[list[Life], dict[str, list[Given]]]] = {}
 
     @cached_property
     def _texts(self) -> Any:  # noqa: ANN401 - ledger.Texts
@@ -85,27 +96,50 @@ class Linking:
         if tool == tools.CUSTOM and not revisions and use.told is None:
             return None
         cwd = self._real(use.cwd)
-        began_us, given = self._began(use)
-        since_us = use.session_us if began_us is None else began_us
-        start = Start(cwd, use.started_us, since_us, use.built_in, given, use.told)
-        past = self._past(tool, use.name, cwd, (use.started_us, since_us))
+        began = self._began(use.session_id, use.started_us, use.session_us)
+        start = Start(cwd, use.started_us, began.us, use.built_in, self._given(use, began), use.told)
+        past = self._past(tool, use.name, cwd, (use.started_us, began.us))
         found = effective.effective(past, start)
-        if began_us is None and found.origin == FILE:
-            found = self._process_unknown(past, start, found)
+        if found.origin == FILE:
+            found = self._process_unknown(past, began, found)
         now = self._now(past, cwd)
         parsed = None if found.revision is None else self._parse(found.revision)
         ran = Ran(at_work, goes_on and self._keeps_texts(tool), use.models, self._tools_of(use, parsed))
         found = doubted(found, tool, ran, parsed)
         return Link(use, found, now, alarms(found, tool, ran, now, parsed))
 
-    def _began(self, use: Use) -> tuple[int | None, str | None]:
-        """When the process of an agent's session began, and the SHA-256 of what the session was given under its name; None: not known."""
-        begins, given = self._session(use.session_id)
-        before = [us for us in begins if use.started_us is None or us <= use.started_us]
-        text = given.get(use.name)
-        return (before[-1] if before else None), None if text is None else hashlib.sha256(
-            text.encode()
-        ).hexdigest()
+    def _began(self, session: int, at_us: int | None, first_us: int | None, most: int = _MOST_LEFT) -> _Began:
+        """When the process began that a session ran in at a moment.
+
+        Args:
+            session: in the store.
+            at_us: the moment; None: unknown.
+            first_us: the session's first record.
+            most: how many sessions it may have left one after the other.
+        """
+        every = self._session(session)[0]
+        lives = [one for one in every if at_us is None or one.us <= at_us or one.sign == _CLEAR]
+        seen_us = max((one.us for one in lives if one.sign == _PROCESS), default=None)
+        told = lives[-1] if lives and lives[-1].sign != _PROCESS else None
+        if seen_us is not None and (told is None or told.sign == _CLEAR or told.us <= seen_us + _ONE_LIFE_US):
+            return _Began(seen_us, 0)
+        if told is None:
+            return _Began(first_us, _LONG_OPEN_US)
+        left = uses.left_for(self._db, session, told.us) if most else None
+        if left is not None:
+            return self._began(left[0], told.us, left[1], most - 1)
+        return _Began(first_us, None) if told.sign == _CLEAR else _Began(told.us, _LONG_OPEN_US)
+
+    def _given(self, use: Use, began: _Began) -> str | None:
+        """SHA-256 of what the process that an agent started in was given under its name; None: nothing is known."""
+        at_us, life_us = use.started_us, began.us
+        if at_us is None or life_us is None:
+            return None
+        for one in reversed(self._session(use.session_id)[1].get(use.name, ())):
+            is_over = one.until_us is not None and one.until_us < at_us
+            if not is_over and one.from_us <= at_us and life_us <= one.from_us + _ONE_LIFE_US:
+                return hashlib.sha256(one.text.encode()).hexdigest()
+        return None
 
     def _now(self, past: Past, cwd: str | None) -> Stand | None:
         """Which file counts today, seen from a directory that was looked from."""
@@ -128,17 +162,19 @@ class Linking:
             self._directories[cwd] = real(cwd)
         return self._directories[cwd]
 
-    def _process_unknown(self, past: Past, start: Start, found: Effective) -> Effective:
-        """The same, less sure, where the file changed shortly before a session whose process may be older than its first record."""
-        first_us = start.since_us if start.since_us is not None else start.at_us
-        if found.grade != OBSERVED or first_us is None:
+    def _process_unknown(self, past: Past, began: _Began, found: Effective) -> Effective:
+        """The same, less sure, where the file changed while the session's process may have run already."""
+        if found.grade != OBSERVED or began.us is None or began.older_us == 0:
             return found
-        changed = [
-            lay.seen_us if lay.changed_us is None else lay.changed_us
-            for file in past.files
-            for lay in file.lays
-        ]
-        if not any(first_us - _LONG_OPEN_US < us <= first_us for us in changed):
+        lays = [lay for file in past.files for lay in file.lays]
+        if began.older_us is None:
+            before = [lay.revision for lay in lays if lay.revision is not None and lay.seen_us <= began.us]
+            others = {one.sha256: one for one in before if one.sha256 != found.sha256}
+            if others:
+                either = tuple(others.values())
+                return replace(found, grade=INFERRED, rule="process-begin", why=_OLDER, either=either)
+        moments = [lay.seen_us if lay.changed_us is None else lay.changed_us for lay in lays]
+        if not any(began.us - _LONG_OPEN_US < us <= began.us for us in moments):
             return found
         why = "the file changed shortly before the first record of the session, and when its process began is not recorded"
         return replace(found, grade=INFERRED, rule="process-begin", why=why)
@@ -207,7 +243,7 @@ class Linking:
                 self._parsed[key] = parse(content, suffix, tool.body_key) if suffix in tool.suffixes else None
         return self._parsed[key]
 
-    def _session(self, session: int) -> tuple[list[int], dict[str, str]]:
+    def _session(self, session: int) -> tuple[list[Life], dict[str, list[Given]]]:
         if session not in self._of_session:
             self._of_session[session] = uses.lives(self._db, session), uses.given(self._db, session)
         return self._of_session[session]

@@ -7,13 +7,15 @@ import json
 import os
 import shutil
 import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
 
+from holdfast import clock
 from holdfast.capture import sink
 from tests.conftest import SHARED_DATA
-from tests.e2e.linked import DAY, OLD_DAY, Agent, at, put, session, text
+from tests.e2e.linked import DAY, DAY_US, OLD_DAY, Agent, at, put, session, text
 
 pytestmark = pytest.mark.slow  # each of these starts the command several times
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -48,6 +50,31 @@ class World:
 
     def session(self, began, *agents, name=None):
         return session(self.claude / "projects", self.work, began, list(agents), day=self.day, name=name)
+
+    def hook(self, minute, home, **payload):
+        """A hook of Claude Code tells something, and it is recorded at once."""
+        (home / "inbox").mkdir(mode=0o700, exist_ok=True)
+        told = json.dumps({"cwd": str(self.work)} | payload) + "\n"
+        subprocess.run(
+            ["/bin/sh", "-c", sink.line(home / "inbox", "claude")], input=told.encode(), check=True
+        )
+        self.hold(minute, "sessions")
+
+    def goes_on(self, name, began, *agents, copied_to=None):
+        """More of a session, or a session that begins with a copy of its lines."""
+        own = self.claude / "projects" / "-w" / f"{name}.jsonl"
+        before = own.read_text("utf-8")
+        more = self.session(began, *agents, name=copied_to or str(uuid.uuid4()))
+        path = own.with_name(f"{more}.jsonl")
+        if copied_to is not None:
+            path.write_text(before.replace(name, more) + path.read_text("utf-8"), "utf-8")
+            return
+        own.write_text(before + path.read_text("utf-8").replace(f'"{more}"', f'"{name}"'), "utf-8")
+        for file in (path.with_suffix("") / "subagents").iterdir():
+            text = file.read_text("utf-8").replace(f'"{more}"', f'"{name}"')
+            put(own.with_suffix("") / "subagents" / file.name, text, began)
+        path.unlink()
+        shutil.rmtree(path.with_suffix(""))
 
     def definition(self, minute, name):
         """What the only subagent of a session ran with."""
@@ -148,23 +175,86 @@ def test_a_file_that_was_made_after_the_run_is_in_no_alarm(world):
         assert (found["findings"], found["shadowed"]) == ([], [])
 
 
-def test_what_a_session_was_given_in_its_call_counts_before_files(world, tmp_path, monkeypatch):
-    world.put(LONG_AGO)
-    world.look(5)
+@pytest.fixture
+def called(world, tmp_path, monkeypatch):
+    """A session that Holdfast started with `--agents`, and a minute at which its process was there, which has ended."""
     tool, words = tmp_path / "bin" / "claude", tmp_path / "words"
     tool.parent.mkdir()
-    tool.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {words}\n')
+    tool.write_text(f'#!/bin/sh\nprintf "%s\n" "$@" > {words}\ndate -u +%s.%N >> {words}\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    world.put(LONG_AGO)
+    world.look(5)
     given = json.dumps({"qa": {"description": "x", "prompt": "y"}})
-    done = world._run("run", "--", "claude", "--agents", given, "-p", "do it")
-    assert done.returncode == 0, done.stderr
-    name = words.read_text().splitlines()[1]  # behind --session-id
-    world.session(30, Agent("qa", 40), name=name)
-    found = world.definition(60, name)
+    world.hold(20, "run", "--", "claude", "--agents", given, "-p", "do it")
+    told = words.read_text().splitlines()
+    return told[1], float(told[-1]) / 60 - DAY_US / 60_000_000  # behind --session-id
+
+
+def test_what_a_session_was_given_in_its_call_counts_before_files(world, called):
+    name, minute = called
+    world.session(minute, Agent("qa", minute), name=name)
+    found = world.definition(minute + 10, name)
     assert (found["origin"], found["grade"], found["tier"]) == ("call", "observed", "command-line")
     assert found["revision"] is None
     assert len(found["sha256"]) == 64
+
+
+def test_what_a_session_was_given_counts_no_more_when_its_process_has_ended(world, called):
+    name, minute = called
+    world.session(minute, Agent("qa", minute + 3_000), name=name)
+    found = world.definition(minute + 3_010, name)
+    assert said(found) == ("file", sha(world.qa), "observed", "looks", [])
+
+
+def test_a_session_that_is_resumed_after_an_edit_takes_the_new_text(world, home):
+    now = (clock.now_us() - DAY_US) / 60_000_000  # when the hook is recorded
+    world.put(LONG_AGO)
+    world.look(now - 195)
+    name = world.session(now - 170, Agent("Explore", now - 160, built_in=True))
+    world.put(now - 100, "Another text.")
+    world.look(now - 95)
+    world.hook(now, home, session_id=name, hook_event_name="SessionStart", source="resume")
+    world.goes_on(name, now + 1, Agent("qa", now + 5, ends=None))
+    told = world.asked(now + 5.5, "show", name)["agents"]
+    [found] = [one["definition"] for one in told if one["type"] == "qa"]
+    assert said(found) == ("file", sha(world.qa), "inferred", "process-begin", [])
+    assert found["either"] == []
+
+
+@pytest.mark.parametrize("day", [OLD_DAY, DAY])
+def test_a_fork_began_with_its_own_first_line(world, day):
+    world.day = day
+    world.put(LONG_AGO)
+    world.look(5)
+    name = world.session(30, Agent("Explore", 40, built_in=True))
+    world.hold(60, "sessions")
+    world.put(100, "Another text.")
+    world.look(105)
+    fork = str(uuid.uuid4())
+    world.goes_on(name, 201, Agent("qa", 205), copied_to=fork)
+    world.look(300)
+    assert said(world.definition(300, fork)) == ("file", sha(world.qa), "inferred", "process-begin", [])
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_session_that_follows_another_in_one_process_is_no_younger_than_that(world, home, left):
+    """As hooks tell of /clear."""
+    world.put(LONG_AGO)
+    before = sha(world.qa)
+    world.look(-10)
+    first, then = world.session(1, Agent("Explore", 2, built_in=True)), str(uuid.uuid4())
+    world.put(60, "Another text.")
+    world.look(65)
+    if left:
+        world.hook(1_500, home, session_id=first, hook_event_name="SessionEnd", reason="clear")
+    world.hook(1_500, home, session_id=then, hook_event_name="SessionStart", source="clear")
+    world.session(1_500.1, Agent("qa", 1_501), name=then)
+    world.look(1_510)
+    found = world.definition(1_520, then)
+    texts = [before, sha(world.qa)] if left else [sha(world.qa), before]
+    assert said(found)[1:4] == (texts[0], "inferred", "read-at-session?" if left else "process-begin")
+    assert [one["sha256"][:8] for one in found["either"]] == texts[1:]
 
 
 def test_a_program_may_say_which_text_it_gave_an_agent(world):
@@ -189,10 +279,7 @@ def test_a_main_agent_that_was_started_under_a_name_ran_with_its_text(world, hom
     world.put(LONG_AGO)
     world.look(5)
     name = world.session(30, Agent("Explore", 40, built_in=True))
-    payload = {"session_id": name, "hook_event_name": "SessionStart", "source": "startup", "agent_type": "qa"}
-    (home / "inbox").mkdir(mode=0o700, exist_ok=True)
-    line, told = sink.line(home / "inbox", "claude"), json.dumps(payload | {"cwd": str(world.work)}) + "\n"
-    subprocess.run(["/bin/sh", "-c", line], input=told.encode(), check=True)
+    world.hook(30, home, session_id=name, hook_event_name="SessionStart", source="startup", agent_type="qa")
     main = world.asked(60, "show", name)["agents"][0]
     assert (main["id"], said(main["definition"])) == ("", ("file", sha(world.qa), "observed", "looks", []))
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _SQL = statements("uses")
 _AGENTS_OPTION = "--agents"
+_LEFT_WITHIN_US = (
+    10_000_000  # two hooks of one process, which tell that it left a session and went on with another
+)
 
 
 class Use(NamedTuple):
@@ -23,7 +26,7 @@ class Use(NamedTuple):
         session_id: of the store; `session` is its native id.
         source: of the session.
         cwd: where it was started, as it was recorded.
-        session_us: its first record with a time; `started_us`, `last_us` are the agent's.
+        session_us: its first record with a time, in a fork the first that is not copied; `started_us`, `last_us` are the agent's.
         built_in: what its tool says of that; None: nothing.
         told: SHA-256 of the text that it was given, as whoever started it says.
         models: that answered it; where no answer is recorded, what was said of it.
@@ -78,20 +81,43 @@ def names_in_plugins(db: apsw.Connection, plain: str) -> list[str]:
     return [name for (name,) in db.execute(_SQL["names_in_plugins"], {"plain": plain})]
 
 
-def lives(db: apsw.Connection, session: int) -> list[int]:
-    """When processes of a session began, as far as that is known; rising."""
-    return [us for (us,) in db.execute(_SQL["lives"], {"session_id": session})]
+class Life(NamedTuple):
+    """When a process went on with a session: when it began or not before that (`process`), or when a hook told of it (`resume`, `clear`)."""
+
+    us: int
+    sign: str
 
 
-def given(db: apsw.Connection, session: int) -> dict[str, str]:
-    """Definitions that a session was given in its call (`--agents`), by name, as JSON text; of a session that Holdfast started."""
-    out: dict[str, str] = {}
-    for (data,) in db.execute(_SQL["calls_of_session"], {"session_id": session}):
+def lives(db: apsw.Connection, session: int) -> list[Life]:
+    """Processes of a session as far as they are known, in their order."""
+    return [Life(*row) for row in db.execute(_SQL["lives"], {"session_id": session})]
+
+
+def left_for(db: apsw.Connection, session: int, at_us: int) -> tuple[int, int | None] | None:
+    """The session that a process left at a moment to go on with this one, and its first record; None: none is known, or several may be it."""
+    values = {"session_id": session, "at_us": at_us, "slack_us": _LEFT_WITHIN_US}
+    found: list[Any] = db.execute(_SQL["left_for"], values).fetchall()
+    return found[0] if len(found) == 1 else None
+
+
+class Given(NamedTuple):
+    """A definition that a session was given in its call (`--agents`), as JSON text, and the life that it was given to; `until_us` None: no end is known."""
+
+    text: str
+    from_us: int
+    until_us: int | None
+
+
+def given(db: apsw.Connection, session: int) -> dict[str, list[Given]]:
+    """What a session was given in its calls, by name; of a session that Holdfast started."""
+    out: dict[str, list[Given]] = {}
+    for from_us, until_us, data in db.execute(_SQL["calls_of_session"], {"session_id": session}):
         argv = msgspec.json.decode(data).get("argv")
         for text in _values(
             [word for word in argv if isinstance(word, str)] if isinstance(argv, list) else []
         ):
-            out |= _definitions(text)
+            for name, what in _definitions(text).items():
+                out.setdefault(name, []).append(Given(what, from_us, until_us))
     return out
 
 

@@ -12,7 +12,8 @@ SELECT roots FROM definition_reach WHERE id = :reach;
 
 -- name: uses_of_session
 -- Agents of a session under the names of their types.
-SELECT a.session_id, s.native, s.source, s.cwd, s.first_us, a.agent,
+SELECT a.session_id, s.native, s.source, s.cwd, CASE WHEN s.forked_from IS NULL THEN s.first_us
+    ELSE coalesce((SELECT min(start_us) FROM span WHERE session_id = s.id AND NOT inherited), s.first_us) END AS began_us, a.agent,
     CASE WHEN a.agent = '' THEN nullif(a.agent_type, 'main') ELSE k.agent_type END, a.built_in, a.definition,
     coalesce((SELECT nullif(json_group_array(DISTINCT d.model), '[]') FROM llm_day AS d
         WHERE d.session_id = a.session_id AND d.agent = a.agent AND d.model <> ''), json_array(a.model)),
@@ -22,7 +23,8 @@ WHERE k.session_id = :session_id AND k.known
 ORDER BY a.agent <> '', a.first_us NULLS LAST, a.agent;
 
 -- name: uses_of_name
-SELECT a.session_id, s.native, s.source, s.cwd, s.first_us, a.agent, :name, a.built_in, a.definition,
+SELECT a.session_id, s.native, s.source, s.cwd, CASE WHEN s.forked_from IS NULL THEN s.first_us
+    ELSE coalesce((SELECT min(start_us) FROM span WHERE session_id = s.id AND NOT inherited), s.first_us) END AS began_us, a.agent, :name, a.built_in, a.definition,
     coalesce((SELECT nullif(json_group_array(DISTINCT d.model), '[]') FROM llm_day AS d
         WHERE d.session_id = a.session_id AND d.agent = a.agent AND d.model <> ''), json_array(a.model)),
     coalesce(a.first_us, (SELECT min(position) FROM told_span AS t WHERE t.session_id = a.session_id AND t.agent = a.agent)), a.last_us
@@ -39,21 +41,34 @@ UNION ALL SELECT s.source, a.agent_type, max(coalesce(a.first_us, a.last_us)) FR
 WHERE a.agent = '' AND a.agent_type <> 'main' GROUP BY s.source, a.agent_type;
 
 -- name: lives
--- When processes of a session began: as they were seen, as they were started here, or as it was resumed.
-SELECT began_us AS us FROM process WHERE session_id = :session_id AND began_us IS NOT NULL
-UNION SELECT r.started_us FROM run_session AS w JOIN run AS r ON r.agent = w.agent AND r.attempt = w.attempt
+-- When processes of a session began, or an earlier one had ended: as they were seen, as they were started here, or as it was resumed here.
+-- And when hooks told that a process went on with it (resume), or began it because another session was left (clear).
+SELECT began_us AS us, 'process' FROM process WHERE session_id = :session_id AND began_us IS NOT NULL
+UNION SELECT r.started_us, 'process' FROM run_session AS w JOIN run AS r ON r.agent = w.agent AND r.attempt = w.attempt
     WHERE w.session_id = :session_id AND r.started_us IS NOT NULL AND r.attempt > 0
-UNION SELECT tried.time_us FROM event AS done JOIN event AS tried
+UNION SELECT r.ended_us, 'process' FROM run_session AS w JOIN run AS r ON r.agent = w.agent AND r.attempt = w.attempt
+    WHERE w.session_id = :session_id AND r.ended_us IS NOT NULL AND r.attempt > 0
+UNION SELECT tried.time_us, 'process' FROM event AS done JOIN event AS tried
     ON tried.session_id = done.session_id AND tried.id = done.data ->> 'attempt' AND tried.kind = 'session.resuming'
     WHERE done.session_id = :session_id AND done.kind = 'session.resumed' AND NOT done.inherited AND tried.time_us IS NOT NULL
         AND done.data ->> 'new_session' = (SELECT native FROM session WHERE id = :session_id)
+UNION SELECT coalesce(time_us, position), data ->> 'reason' FROM event
+    WHERE session_id = :session_id AND kind = 'session.started' AND NOT inherited AND data ->> 'reason' IN ('resume', 'clear')
 ORDER BY us;
 
+-- name: left_for
+-- Sessions that were left for this one at a moment, in the same directory: their process went on with it.
+SELECT s.id, s.first_us FROM session AS own JOIN session AS s ON s.source = own.source AND s.cwd = own.cwd AND s.id <> own.id
+WHERE own.id = :session_id AND EXISTS (SELECT 1 FROM event AS e WHERE e.session_id = s.id AND e.kind = 'session.ended' AND NOT e.inherited
+    AND e.data ->> 'reason' IN ('clear', 'resume') AND coalesce(e.time_us, e.position) BETWEEN :at_us - :slack_us AND :at_us + :slack_us)
+LIMIT 2;
+
 -- name: calls_of_session
--- How the agents were called that Holdfast started and that work in a session.
-SELECT DISTINCT e.data FROM run_session AS w JOIN run_session AS own ON own.agent = w.agent
+-- How the agents were called that Holdfast started and that work in a session, and when each life of them began and ended.
+SELECT DISTINCT r.started_us, r.ended_us, e.data FROM run_session AS w JOIN run AS r ON r.agent = w.agent AND r.attempt = w.attempt
+JOIN run_session AS own ON own.agent = w.agent
 JOIN event AS e ON e.session_id = own.session_id AND e.kind = 'run.requested' AND NOT e.inherited AND e.data ->> 'run' = w.agent
-WHERE w.session_id = :session_id ORDER BY e.segment, e.offset_bytes;
+WHERE w.session_id = :session_id AND r.attempt > 0 AND r.started_us IS NOT NULL ORDER BY r.started_us, e.segment, e.offset_bytes;
 
 -- name: tools_used
 SELECT DISTINCT name FROM shown_span WHERE session_id = :session_id AND agent = :agent AND kind = 'tool' AND status = 'completed'
