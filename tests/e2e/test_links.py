@@ -457,6 +457,15 @@ def test_agents_of_our_own_copies_of_recordings_name_their_texts(world, tmp_path
     assert_each_agent_names_its_text(world, recorded(world, SCENARIOS / "async-subagents", config))
 
 
+def test_of_a_directory_that_is_gone_the_users_own_definitions_are_known(world):
+    world.put(LONG_AGO, path=world.of_user)
+    gone = world.work / "worktrees" / "gone"
+    name = session(world.claude / "projects", gone, 30, [Agent("qa", 40)], day=world.day)
+    found = world.definition(60, name)
+    assert said(found) == ("file", sha(world.of_user), "inferred", "mtime", [])
+    assert found["tier"] == "user"
+
+
 def test_a_directory_that_no_system_can_have_keeps_nobody_from_an_answer(world):
     world.put(LONG_AGO)
     name = session(world.claude / "projects", "/no\0where", 30, [Agent("qa", 31, ends=None)], day=world.day)
