@@ -12,19 +12,22 @@ from holdfast.definitions import authors, comparing, reading, versions
 from holdfast.definitions.authors import Who
 from holdfast.definitions.comparing import Difference, Side
 from holdfast.definitions.versions import Version
-from holdfast.errors import BlobDamaged, NotFound, UsageError
+from holdfast.errors import AmbiguousId, BlobDamaged, NotFound, UsageError
 from holdfast.store import definitions
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     import apsw
 
     from holdfast.definitions.ledger import Texts
+    from holdfast.definitions.registry import Found
     from holdfast.home import Home
     from holdfast.store.definitions import Revision
 
 NOW = "now"
+_MOST_NAMED = 5  # files, in a message
 KEPT, REMOVED, MISSING = "kept", "removed", "missing"
 _MOST_FILES_ASKED = 8  # of which git is asked who changed them, for one history
 _MOST_ASKED = 200  # revisions of which agents are asked about, the newest
@@ -45,22 +48,57 @@ class History:
     batches: dict[str, int] = field(default_factory=dict)
     who: dict[str, list[Who]] = field(default_factory=dict)
 
-    def of_path(self, path: str | None) -> list[Version]:
-        """Those of one file, also where it lay before; of all for None.
+    def at(self, path: str) -> list[list[Version]]:
+        """The file that lies at a path or lay there last, else those that lay there before.
 
         Raises:
-            NotFound: none of its files lies or lay there.
+            NotFound: none of this name did.
         """
-        if path is None:
-            return self.versions
-        real = os.path.realpath(path)
-        rows = [one.row for one in self.versions]
-        ends = {versions.now_at(rows, one).id for one in rows if real in (one.path, one.path_before)}
-        out = [one for one in self.versions if versions.now_at(rows, one.row).id in ends]
+        real = printable_path(os.path.realpath(path))
+        there = versions.files(self.versions)
+        out = [each for each in there if each[-1].row.path == real]
+        out = out or [each for each in there if any(real == one.row.path_before for one in each)]
         if not out:
-            there = ", ".join(sorted({one.path for one in rows})[:5])
-            raise NotFound(f"no definition of this name was seen at {path}", hint=f"there is {there}")
+            raise NotFound(
+                f"no definition of this name was seen at {printable_path(path)}",
+                hint=f"there is {places(there)}",
+            )
         return out
+
+    def meant(self, here: Found) -> list[list[Version]]:
+        """The files that are meant in a directory: the one that counts there, with those that were removed there since it changed; else the only one that
+        was removed there; else all.
+        """
+        there = versions.files(self.versions)
+        counting = {printable_path(one.shown.file.real) for one in here.definitions if one.name == self.name}
+        counts = [each for each in there if each[-1].row.sha256 and each[-1].row.path in counting]
+        roots = {(root.tool, printable_path(root.real)) for root in here.roots}
+        lay = [each for each in there if not each[-1].row.sha256 and _root_of(each) in roots]
+        if not counts:
+            return lay if len(lay) == 1 else there
+        position = {one.row.id: number for number, one in enumerate(self.versions)}
+        since = max(position[each[-1].row.id] for each in counts)
+        return counts + [each for each in lay if position[each[-1].row.id] > since]
+
+
+def _root_of(file: list[Version]) -> tuple[str, str | None]:
+    return file[-1].row.tool, file[-1].row.root
+
+
+def places(files: Iterable[list[Version]]) -> str:
+    """Where files lie or lay last, for a message."""
+    paths = sorted({each[-1].row.path for each in files})
+    more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
+    return ", ".join(paths[:_MOST_NAMED]) + more
+
+
+def only(files: list[list[Version]]) -> list[Version]:
+    """The versions of the only one. Raises UsageError: there are several."""
+    if len(files) > 1:
+        raise UsageError(
+            f"{len(files)} files have or had this name: {places(files)}", hint="say which with --path"
+        )
+    return files[0]
 
 
 def of_name(home: Home, name: str, tool: str | None = None) -> History:
@@ -158,8 +196,22 @@ class Compared:
     sides: tuple[Side, Side]
 
 
+def find(
+    history: History, found: list[Version], wanted: str, moment_us: Callable[[str], int | None]
+) -> Version:
+    """The one of a file that a person means. Raises as `versions.find`; of one of another file of the name the hint says so."""
+    try:
+        return versions.find(found, wanted, moment_us(wanted))
+    except NotFound as exc:
+        with contextlib.suppress(NotFound, UsageError, AmbiguousId):
+            other = versions.find(history.versions, wanted, moment_us(wanted))
+            exc.hint = f"{other.label} is of {other.row.path}; --path says that it is meant"
+        raise
+
+
 def compare(
     home: Home,
+    history: History,
     found: list[Version],
     wanted: tuple[str, ...],
     moment_us: Callable[[str], int | None],
@@ -168,6 +220,7 @@ def compare(
 
     Args:
         home: where the contents are.
+        history: of the name.
         found: to choose from.
         wanted: nothing: the last change; one: from that to what lies there now; two: from the one to the other. `now` is what lies there.
         moment_us: what a word is as a time.
@@ -182,7 +235,7 @@ def compare(
         before = versions.before(found, after)
         return _compared(before, after, _side(kept, before), _side(kept, after))
     first, last = wanted[0], (wanted[1] if len(wanted) > 1 else NOW)
-    chosen = [None if word == NOW else versions.find(found, word, moment_us(word)) for word in (first, last)]
+    chosen = [None if word == NOW else find(history, found, word, moment_us) for word in (first, last)]
     anchor = next((one for one in chosen if one is not None), None)
     if anchor is None:
         raise UsageError("`now` and `now` are the same", hint="name a revision")

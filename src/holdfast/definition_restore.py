@@ -80,18 +80,8 @@ class Restored:
 # ── which content, and where to ──
 
 
-def wanted(found: list[Version], path_given: bool) -> Version:  # noqa: FBT001 - one caller
-    """The version that is meant where none is named: the one before the last change.
-
-    Raises:
-        UsageError: there is none before, or several files have the name.
-    """
-    there = versions.lying(found)
-    if len(there) > 1 and not path_given:
-        raise UsageError(
-            f"{len(there)} files have this name: {', '.join(sorted(there)[:5])}",
-            hint="say which with --path, or name a revision with --revision",
-        )
+def wanted(found: list[Version]) -> Version:
+    """The version of a file that is meant where none is named: the one before the last change. Raises UsageError: there is none before."""
     last = versions.last_change(found)
     before = versions.before(found, last)
     if before is None or before.row.sha256 is None:

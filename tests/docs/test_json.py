@@ -413,6 +413,7 @@ def _ask_about_revisions(ask, place):
     path.unlink()
     ask("definitions", "diff", "lead", cwd=work)
     ask("definitions", "history")
+    ask("definitions", "history", "ops", cwd=work)
     restore = ("restore", "definition")
     for revision in ("1", "2", "2"):
         ask(*restore, "lead", "--revision", revision, "--yes", "--reason", "r", cwd=work)

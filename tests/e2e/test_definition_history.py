@@ -130,18 +130,71 @@ def test_what_was_not_seen_is_said(world, qa):  # noqa: F811
     )
 
 
-def test_of_two_files_of_a_name_one_can_be_named(world, qa):  # noqa: F811
+def project(world, name):  # noqa: F811
+    """Another project beside the first; its definition of qa."""
+    (world.user / name / ".git").mkdir(parents=True)
+    return world.agent(world.user / name / ".claude", "qa.md", body=f"I am of {name}.\n")
+
+
+def test_of_several_files_of_a_name_the_one_is_meant_that_counts_here(world, qa):  # noqa: F811
     other = world.agent(world.claude, "qa.md")
-    found = history(world.project)
-    assert {one["path"] for one in found} == {str(qa), str(other)}
-    [one] = history(world.project, "qa", "--path", str(other))
-    assert one["path"] == str(other)
-    assert one["version"] == 3
-    said = holdfast(world.project, "restore", "definition", "qa", "--yes", code=2)
-    assert "2 files have this name" in said
+    there = project(world, "there")
+    for cwd, path, numbers in ((world.project, qa, [1, 2]), (there.parents[2], there, [4])):
+        looked(cwd)
+        found = history(cwd)
+        assert [(one["path"], one["version"]) for one in found] == [(str(path), number) for number in numbers]
+        every = history(cwd, "qa", "--all")
+    assert [(one["path"], one["version"]) for one in every] == [
+        (str(qa), 1), (str(qa), 2), (str(other), 3), (str(there), 4),
+    ]  # fmt: skip
+    said = holdfast(world.project, "definitions", "history", "qa").decode()
+    assert "2 versions" in said
+    assert "2 other files of this name: --all" in said
+    assert asked(world.project, "definitions", "history", "qa")["other_files"] == [str(other), str(there)]
+    assert [one["version"] for one in history(world.project, "qa", "--path", str(other))] == [3]
+    diff = asked(world.project, "definitions", "diff", "qa")
+    assert (diff["from"]["version"], diff["to"]["version"]) == (1, 2)
+    diff = asked(world.project, "definitions", "diff", "qa", "2", "3", "--all")
+    assert (diff["from"]["path"], diff["to"]["path"]) == (str(qa), str(other))
+    for words in (("definitions", "diff", "qa", "3"), ("restore", "definition", "qa", "--revision", "3")):
+        assert f"version 3 is of {other}; --path" in holdfast(world.project, *words, code=3)
     assert "no definition of this name was seen" in holdfast(
         world.project, "definitions", "history", "qa", "--path", "/nowhere/qa.md", code=3
     )
+
+
+def test_a_restore_gives_no_other_projects_file_back(world, qa):  # noqa: F811
+    there = project(world, "there")
+    looked(there.parents[2])
+    shutil.rmtree(there.parents[2])
+    [done] = restored(world.project)["definitions"]
+    assert (done["path"], qa.read_bytes()) == (str(qa), ONE)
+    assert not there.exists()
+    qa.unlink()
+    [done] = restored(world.project)["definitions"]
+    assert (done["path"], qa.read_bytes()) == (str(qa), ONE)
+
+
+def test_where_it_is_not_certain_which_file_is_meant_the_path_is_asked_for(world, qa):  # noqa: F811
+    there = project(world, "there")
+    looked(there.parents[2])
+    elsewhere = world.user / "elsewhere"
+    elsewhere.mkdir()
+    assert {one["path"] for one in history(elsewhere)} == {str(qa), str(there)}
+    for words in (("definitions", "diff", "qa"), ("restore", "definition", "qa", "--yes")):
+        assert f"2 files have or had this name: {qa}, {there}" in holdfast(elsewhere, *words, code=2)
+    other = world.agent(world.claude, "qa.md")
+    looked(world.project)
+    qa.unlink()  # now the user's counts, and nobody said that it is meant
+    looked(world.project)
+    assert {one["path"] for one in history(world.project)} == {str(qa), str(other)}
+    said = holdfast(world.project, "restore", "definition", "qa", "--yes", code=2)
+    assert f"2 files have or had this name: {other}, {qa}" in said
+    other.write_bytes(ONE)
+    looked(world.project)
+    assert {one["path"] for one in history(world.project)} == {str(other)}
+    restored(world.project, "--path", str(qa))
+    assert qa.read_bytes() == CONTENTS["more"]
 
 
 # ── who ──
@@ -414,7 +467,7 @@ def test_it_can_be_written_elsewhere(world, tmp_path, qa):  # noqa: F811
     other = world.claude / "agents" / "qa.md"
     [done] = restored(world.project, "--revision", "1", "--to", other)["definitions"]
     assert (done["recorded"], other.read_bytes()) == (True, ONE)
-    assert history(world.project)[-1]["tier"] == "user"
+    assert history(world.project, "qa", "--all")[-1]["tier"] == "user"
 
 
 def test_what_is_not_to_be_written_is_not(world, qa):  # noqa: F811

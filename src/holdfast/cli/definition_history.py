@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from dataclasses import asdict
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from holdfast import clock, defining, definition_history
 from holdfast.cli import answers, terminal, when
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.cli.definitions import near
-from holdfast.definitions import authors, tools, versions
+from holdfast.definitions import authors, registry, tools, versions
 from holdfast.errors import DefinitionsBusy, HoldfastError, StoreFromFuture, UsageError
 from holdfast.visible import visible
 
@@ -44,6 +45,7 @@ tool_option = click.option("--tool", type=click.Choice(list(tools.TOOLS)), help=
 path_option = click.option(
     "--path", metavar="FILE", type=click.Path(), help="Of this file only, also where it lay before."
 )
+all_option = click.option("--all", "every", is_flag=True, help="Of every file of the name.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 
 
@@ -86,18 +88,28 @@ def moments(context: Context) -> Callable[[str], int | None]:
     return moment_us
 
 
+def files(context: Context, found: History, path: str | None) -> list[list[Version]]:
+    """The files of a name that are meant: at a path, else where the command runs."""
+    if path is not None:
+        return found.at(path)
+    home, where = context.home, here()
+    today = clock.date_in(home.now_us(), UTC)
+    return found.meant(registry.Registry(home.settings, str(Path.home())).look(where or "/", today))
+
+
 # ── history ──
 
 
 @click.command(
     "history",
     help=COMMANDS["definitions history"][1]
-    + "\n\nThe newest revision first, across renames; without NAME what happened to all definitions. Each content has a number, which `diff` and `restore "
-    "definition` take. Who changed it is told where it is known: what Holdfast wrote itself is observed; commits and agents' calls are inferred (`?`).",
+    + "\n\nThe newest revision first, across renames: of the file that counts in the current directory, else of the only one that had the name, else of all; "
+    "without NAME what happened to all definitions. Each content has a number, which `diff` and `restore definition` take. Who changed it is told where it is known: what Holdfast wrote itself is observed; commits and agents' calls are inferred (`?`).",
 )
 @click.argument("name", metavar="[NAME]", required=False)
 @tool_option
 @path_option
+@all_option
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -112,15 +124,21 @@ def history(
     name: str | None,
     tool: str | None,
     path: str | None,
+    every: bool,  # noqa: FBT001
     limit: int,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    if name is None and path is not None:
-        raise UsageError("--path needs a NAME", hint="holdfast definitions history NAME --path FILE")
+    if name is None and (every or path is not None):
+        raise UsageError("--path and --all need a NAME", hint="holdfast definitions history NAME --path FILE")
+    _one_of(path, every)
     up_to_date(context, sources=True)
     home = context.home
-    found = definition_history.of_all(home) if name is None else definition_history.of_name(home, name, tool)
-    chosen = [one for one in found.of_path(path) if tool in (None, one.row.tool)]
+    if name is None:
+        found = definition_history.of_all(home)
+        chosen = [one for one in found.versions if tool in (None, one.row.tool)]
+    else:
+        found = definition_history.of_name(home, name, tool)
+        chosen = _chosen(context, found, path, every)
     acts = versions.acts(chosen)
     shown = acts[-limit:]
     if name is not None:
@@ -131,6 +149,30 @@ def history(
     _say_history(context, found, chosen, shown)
     if len(acts) > limit:
         click.echo(f"\n{len(acts) - limit} older; --limit {len(acts)} shows them")
+    if name is not None and (left := _left_out(found, chosen)):
+        click.echo(
+            f"\n{terminal.some(len(left), 'other file')} of this name: --all shows what became of each"
+        )
+
+
+def _one_of(path: str | None, every: bool) -> None:  # noqa: FBT001
+    if every and path is not None:
+        raise UsageError("--path and --all exclude each other", hint="name one file, or none")
+
+
+def _chosen(context: Context, found: History, path: str | None, every: bool) -> list[Version]:  # noqa: FBT001
+    """The versions of the files that are meant, in their order."""
+    if every:
+        return found.versions
+    ours = {one.row.id for file in files(context, found, path) for one in file}
+    return [one for one in found.versions if one.row.id in ours]
+
+
+def _left_out(found: History, chosen: list[Version]) -> list[str]:
+    """Where the files of the name lie, or lay last, that were not chosen."""
+    ours = {one.row.id for one in chosen}
+    others = [file[-1].row for file in versions.files(found.versions)]
+    return sorted({row.path for row in others if row.id not in ours})
 
 
 def _history_json(
@@ -141,6 +183,7 @@ def _history_json(
     return {
         "name": found.name,
         "total": len(chosen),
+        "other_files": [] if found.name is None else _left_out(found, chosen),
         "revisions": [
             _revision_json(one)
             | {
@@ -270,13 +313,14 @@ def _at(time_us: int) -> str:
 @click.command(
     "diff",
     help=COMMANDS["definitions diff"][1]
-    + "\n\nAs `diff -u` has it. Without FROM: the last change; without TO: from FROM to what lies there now. Each is a version's number, how the SHA-256 of a "
+    + "\n\nOf the file that counts in the current directory, else of the only one that had the name, as `diff -u` has it. Without FROM: the last change; without TO: from FROM to what lies there now. Each is a version's number, how the SHA-256 of a "
     "content or the id of a revision begins, a time, or `now`. At a terminal what would command it is made visible; elsewhere every byte is as it is.",
 )
 @click.argument("name", metavar="NAME")
 @click.argument("wanted", nargs=-1, metavar="[FROM] [TO]")
 @tool_option
 @path_option
+@all_option
 @json_option
 @click.pass_obj
 def diff(
@@ -285,13 +329,16 @@ def diff(
     wanted: tuple[str, ...],
     tool: str | None,
     path: str | None,
+    every: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
     if len(wanted) > 2:
         raise UsageError(f"{len(wanted)} revisions were named", hint="name one or two")
+    _one_of(path, every)
     up_to_date(context)
     found = definition_history.of_name(context.home, name, tool)
-    done = definition_history.compare(context.home, found.of_path(path), wanted, moments(context))
+    chosen = found.versions if every else definition_history.only(files(context, found, path))
+    done = definition_history.compare(context.home, found, chosen, wanted, moments(context))
     if as_json:
         terminal.print_json(_diff_json(name, done))
         return

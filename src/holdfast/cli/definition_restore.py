@@ -12,6 +12,7 @@ from holdfast import clock, definition_history, definition_restore, definition_s
 from holdfast.cli import terminal
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.cli.definition_history import (
+    files,
     here,
     json_option,
     moments,
@@ -107,11 +108,11 @@ def _of_name(
 ) -> tuple[list[Goal], str]:
     home = context.home
     found = definition_history.of_name(home, name, tool)
-    chosen = found.of_path(path)
+    chosen = definition_history.only(files(context, found, path))
     one = (
-        definition_restore.wanted(chosen, path is not None)
+        definition_restore.wanted(chosen)
         if wanted is None
-        else versions.find(chosen, wanted, moments(context)(wanted))
+        else definition_history.find(found, chosen, wanted, moments(context))
     )
     why = f"restored {one.label}, {versions.short(one.row.sha256)}"
     return [definition_restore.goal(home, found.versions, one, to)], why

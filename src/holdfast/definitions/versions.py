@@ -104,6 +104,20 @@ def lying(versions: Sequence[Version]) -> dict[str, Version]:
     return out
 
 
+def files(versions: Sequence[Version]) -> list[list[Version]]:
+    """The same by file, wherever each was moved; what came into the place of a file that was removed is the same one."""
+    out: list[list[Version]] = []
+    at: dict[tuple[str, str], list[Version]] = {}
+    for one in versions:
+        row = one.row
+        mine = at.pop((row.tool, row.path_before or row.path), None)
+        if mine is None:
+            out.append(mine := [])
+        mine.append(one)
+        at[row.tool, row.path] = mine
+    return out
+
+
 def now_at(rows: Sequence[Revision], begins: Revision) -> Revision:
     """The last revision of the file that this one is about, wherever it was moved since."""
     at = begins
