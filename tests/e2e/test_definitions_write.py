@@ -158,6 +158,9 @@ def test_a_new_one_says_what_to_write(hand):
         assert (made["validity"], made["operation"]) == ("valid", "create")
         assert made["counts"] == (True if tool == "claude" else made["counts"])
         assert hand.ask("show", name)["definitions"][0]["state"] == "active"
+    for name in ("true", "null", "123", "0x1f"):  # words that YAML takes for something else than text
+        [made] = hand.ask("create", name)["files"]
+        assert (made["name"], made["validity"], made["findings"]) == (name, "valid", [])
     [made] = hand.ask(
         "create",
         "näher dran: ja",

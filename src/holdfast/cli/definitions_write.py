@@ -18,7 +18,7 @@ import click
 from holdfast.cli import definition_writing as writing
 from holdfast.cli import terminal
 from holdfast.cli.app import COMMANDS, Context
-from holdfast.definitions import ledger, placing, tools
+from holdfast.definitions import ledger, placing, plain_yaml, tools
 from holdfast.definitions.parse import SUFFIXES
 from holdfast.errors import DefinitionConflict, DefinitionNotWritten, HoldfastError, UsageError
 from holdfast.ids import uuid7
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from holdfast.defining_writes import Copy
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][\w -]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z_][\w -]*")
 _TEXTS: Final = {
     tools.CLAUDE: "---\nname: {name}\ndescription: Say when this agent is to be used\n---\nSay what it is to do.\n",
     tools.CODEX: 'name = {quoted}\ndescription = "Say when this agent is to be used"\n'
@@ -78,9 +78,15 @@ def create(
 
 def _text(tool: str, name: str) -> bytes:
     quoted = json.dumps(name, ensure_ascii=False)
-    plain = name if _PLAIN_NAME.fullmatch(name) else quoted
+    plain = name if _PLAIN_NAME.fullmatch(name) and _reads_back(name) else quoted
     title = " ".join(name.split())
     return _TEXTS[tool].format(name=plain, quoted=quoted, title=title).encode("utf-8", "surrogateescape")
+
+
+def _reads_back(name: str) -> bool:
+    """Whether YAML takes a word for itself, and not for a truth value."""
+    fields = plain_yaml.read(f"name: {name}").fields
+    return fields is not None and fields["name"].value == name
 
 
 @click.command(
