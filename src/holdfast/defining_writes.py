@@ -112,9 +112,10 @@ class Writer:
 
         def act(held: Held, found: Found) -> Copy:
             place = choosing.source(found, where)
-            for one in choosing.puts(found, where, b"", place.sha256):
+            content = _content(held, place)
+            for one in choosing.puts(found, where, content, place.sha256):
                 writing.check_rights(one)
-            return Copy(_content(held, place), place.sha256 or NOTHING, place)
+            return Copy(content, place.sha256 or NOTHING, place)
 
         return self._act(act)
 
@@ -125,13 +126,7 @@ class Writer:
         name, tool = where.name, where.tool or tools.CLAUDE
 
         def act(held: Held, found: Found) -> list[Written]:
-            has = [
-                each.place
-                for one in found.definitions
-                if (one.tool, one.name) == (tool, name)
-                for each in one.order
-            ]
-            wanted = Wanted(tool, name, has, suffix=suffix)
+            wanted = Wanted(tool, name, choosing.called(found, tool, name), suffix=suffix)
             chosen = choosing.targets(found, wanted, where.strategy, where.tier)
             if there := next((one.place for one in chosen if one.place), None):
                 if there.sha256 is None and os.path.islink(there.file.path):  # noqa: PTH114 - any bytes
@@ -140,10 +135,7 @@ class Writer:
                     f"{visible(name)} lies in {choosing.shown(there.file.path)} already",
                     hint="`holdfast definitions edit` changes it; --tier TIER says where another one is to lie",
                 )
-            writes = [choosing.new(one, content) for one in chosen]
-            for one in writes:
-                _check_name(one, name)
-            return self._write(held, writes)
+            return self._write(held, [choosing.new_called(one, content, name) for one in chosen])
 
         return self._act(act)
 
@@ -159,7 +151,10 @@ class Writer:
 
         def act(held: Held, found: Found) -> list[Written]:
             gone = self._gone(found, where, content, base)
-            return self._write(held, [gone] if gone else choosing.puts(found, where, content, base))
+            writes = [gone] if gone else choosing.puts(found, where, content, base)
+            for one in writes:
+                choosing.check_is_only(found, one)
+            return self._write(held, writes)
 
         return self._act(act)
 
@@ -340,15 +335,6 @@ def _check_text(content: bytes) -> None:
     if not content.strip():
         hint = "`holdfast definitions delete` removes a definition"
         raise DefinitionRefused("nothing is to be written: the text is empty", hint=hint)
-
-
-def _check_name(one: Write, name: str) -> None:
-    called = writing.place_of(one).name
-    if called != name:
-        raise DefinitionRefused(
-            f"what is to be written is called {visible(called)!r}, not {visible(name)!r}",
-            hint=f"say `name: {visible(name)}` in it, or create {visible(called)}",
-        )
 
 
 def _lies(held: Held, place: Place) -> str | None:

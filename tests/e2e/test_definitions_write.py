@@ -389,6 +389,26 @@ def test_what_may_not_be_written_is_not_edited_first(hand, qa):
     assert hand.file("user", "held.md").read_text().endswith(f"We{BODY[3:]}")
 
 
+def test_a_name_is_not_taken_twice_in_a_directory(hand, qa):
+    hand("create", "web", "--from", "-", given=text(name="web"))
+    for where in (("qa",), ("--path", qa), ("--path", qa.with_name("new.md"))):
+        base = "absent" if where[-1] == qa.with_name("new.md") else sha(text())
+        said = hand("put", *where, "--base", base, given=text(name="web"), code=43)
+        assert "'web' already" in said
+    assert sorted(path.name for path in qa.parent.iterdir()) == ["qa.md", "web.md"]
+    assert qa.read_text() == text()
+    hand.world.agent(qa.parents[1], "second.md", "web")  # somebody else's: what is so already may be changed
+    hand.put("web", text("two", name="web"), sha(text(name="web")))
+
+
+def test_a_new_file_of_a_definition_says_its_name(hand):
+    managed = hand.world.agent(hand.world.managed / ".claude", "qa.md")
+    said = hand.put(
+        "qa", text(name="web"), sha(managed.read_bytes()), "--strategy", "system_fallback", code=43
+    )
+    assert "called 'web', not 'qa'" in said
+
+
 def test_a_path_is_written_by_its_root(hand, qa):
     new = qa.with_name("deep") / "web.md"
     hand("put", "--path", new, "--base", "absent", given=text(name="web"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from holdfast.definitions import placing, tools
 from holdfast.definitions.placing import Wanted
 from holdfast.definitions.swapping import NOTHING
-from holdfast.definitions.writing import Write
+from holdfast.definitions.writing import Write, place_of
 from holdfast.errors import DefinitionRefused, NotFound, UsageError
 from holdfast.visible import printable_path, visible
 
@@ -87,6 +87,12 @@ def is_of(place: Place, tier: str) -> bool:
     return tier in {place.file.root.tier, *place.file.root.also}
 
 
+def called(found: Found, tool: str, name: str) -> list[Place]:
+    """Every file of a name, the one that counts first."""
+    ones = (one for one in found.definitions if (one.tool, one.name) == (tool, name))
+    return [each.place for one in ones for each in one.order]
+
+
 def every_file(found: Found, place: Place) -> list[Place]:
     """Every file of the name of this one, the one that counts first."""
     for one in found.definitions:
@@ -158,7 +164,9 @@ def puts(found: Found, where: Where, content: bytes, base: str | None) -> list[W
         if one.place is None and base not in {None, read.sha256}:
             what = f"{shown(read.file.path)} says something else than what was read (SHA-256 {base})"
             raise DefinitionRefused(f"{what}, so no other file is to hide it", hint="read it again")
-        out.append(new(one, content) if one.place is None else over(one.place, content, base))
+        out.append(
+            new_called(one, content, read.name) if one.place is None else over(one.place, content, base)
+        )
     return out
 
 
@@ -215,6 +223,33 @@ def new(target: Target, content: bytes, like: str | None = None) -> Write:
     directory, name = os.path.split(target.path)
     real = f"{os.path.realpath(directory)}/{name}"
     return Write(target.root, target.path, real, content, NOTHING, like)
+
+
+def new_called(target: Target, content: bytes, name: str) -> Write:
+    """The same, of what says this name. Raises DefinitionRefused: it says another one."""
+    one = new(target, content)
+    says = place_of(one).name
+    if says != name:
+        raise DefinitionRefused(
+            f"what is to be written is called {visible(says)!r}, not {visible(name)!r}",
+            hint=f"say `name: {visible(name)}` in it, or create {visible(says)}",
+        )
+    return one
+
+
+def check_is_only(found: Found, one: Write) -> None:
+    """Raises DefinitionRefused: it would take a name that another file in its directory has, so that one of both does not count."""
+    try:
+        says = place_of(one).name
+    except DefinitionRefused:  # said when it is written, or kept if it comes to a conflict
+        return
+    have = called(found, one.root.tool, says)
+    other = next((place for place in have if place.file.root.real == one.root.real), None)
+    if other is not None and all(place.file.real != one.real for place in have):
+        raise DefinitionRefused(
+            f"{shown(other.file.path)} is called {visible(says)!r} already, so nothing was written",
+            hint="give it another name",
+        )
 
 
 def targets(found: Found, wanted: Wanted, strategy: str, tier: str | None) -> tuple[Target, ...]:
