@@ -77,7 +77,10 @@ def look(
     around = _together(there.values())
     kept = kept or ledger_of(home)
     with kept.held(wait_ms) as held:
-        found = each_once([*around.found, *(known_roots(held.index) if everywhere else ())])
+        before = known_roots(held.index)
+        if not everywhere:  # a directory that is gone may have been moved to here
+            before = [root for root in before if not root.exists]
+        found = each_once([*around.found, *before])
         out = looking.look(held, found, now_us)
         broken = [path for path, _ in out.unreadable]
         reached = {printable_path(cwd): looks.reach(of.found, broken) for cwd, of in there.items()}
@@ -154,19 +157,16 @@ def _from_store(home: Home) -> Index:
     for one in told.revisions:
         raw = _raw(one.path, one.path_bytes)
         last = out.known.pop(raw, None)
-        if one.path_before is not None:
-            before = _lay(out.known, one.path_before)
-            if before is not None:
-                last = out.known.pop(before)
-                out.gone[before] = one.id
+        before = _lay(out.known, one.path_before) if one.path_before is not None else None
+        if before is not None:
+            last = out.known.pop(before)
+            out.gone[before] = one.id
         if one.sha256 is None:
             out.gone[raw] = one.id
             continue
         out.gone.pop(raw, None)
         out.known[raw] = _known(one, last.first if last else one.sha256)
-        had = out.had.setdefault(f"{one.tool}:{one.name}", [])
-        if (digest := bytes.fromhex(one.sha256)) not in had:
-            had.append(digest)
+        out.add_content(one.sha256, raw, before)
         out.roots.setdefault(os.fsencode(one.root or ""), (one.tool, one.tier or tools.PROJECT))
     return out
 

@@ -66,8 +66,8 @@ def test_what_happened(last, now, expected):
         ([], [at(A, "3")], CREATE),
     ],
 )
-def test_a_content_that_the_definition_had_before_is_a_restore(last, now, kind):
-    [one] = changes(last, now, had={("claude", "qa"): {"1", "2"}, ("claude", "web"): {"3"}})
+def test_a_content_that_the_file_had_before_is_a_restore(last, now, kind):
+    [one] = changes(last, now, had={A: {"1", "2"}, B: {"3"}})
     assert one.kind == kind
 
 

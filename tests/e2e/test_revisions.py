@@ -93,7 +93,7 @@ def test_a_look_that_is_killed_records_a_change_once(world, home, point):  # noq
     assert digested.is_empty(home / "definitions" / "pending")
 
 
-@pytest.mark.parametrize("harm", ["gone", "torn", "of another boot"])
+@pytest.mark.parametrize("harm", ["gone", "torn", "of another boot", "of another version"])
 def test_an_index_that_is_no_use_is_made_from_what_is_recorded(world, home, harm):  # noqa: F811
     path = world.agent(world.project / ".claude", "qa.md")
     hold(world.project, "list")
@@ -104,7 +104,11 @@ def test_an_index_that_is_no_use_is_made_from_what_is_recorded(world, home, harm
         os.truncate(index, 50)
     else:
         found = digested.read(index, ledger.Index)
-        found.boot, found.known = "another", {}
+        if harm == "of another boot":
+            found.boot = "another"
+        else:
+            found.version -= 1
+        found.known = {}
         digested.write(index, found)
     hold(world.project, "list")
     path.write_text(path.read_text() + "More.\n")
@@ -135,3 +139,67 @@ def test_a_directory_that_may_not_be_looked_through_is_not_empty(world):  # noqa
     path.parent.chmod(0o700)
     hold(world.project, "list")
     assert told("qa") == [("create", "qa.md")]
+
+
+def swap(_, path):
+    other = path.with_name("other.md")
+    aside = path.rename(path.with_name("aside"))
+    other.rename(path)
+    aside.rename(other)
+
+
+def bring_back(there, path):
+    content = path.read_bytes()
+    path.write_bytes(content + b"More.\n")
+    hold(there.project, "list")
+    path.write_bytes(content)
+
+
+def remove_and_put_again(there, path):
+    content = path.read_bytes()
+    path.unlink()
+    hold(there.project, "list")
+    path.write_bytes(content)
+
+
+def move_and_bring_back(there, path):
+    content = path.read_bytes()
+    moved = path.rename(path.with_name("moved.md"))
+    hold(there.project, "list")
+    moved.write_bytes(content + b"More.\n")
+    hold(there.project, "list")
+    moved.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("act", "expected"),
+    [
+        (lambda there, path: there.agent(there.claude, "qa.md"), ["create"]),
+        (lambda _, path: path.with_name("copy.md").write_bytes(path.read_bytes()), ["create"]),
+        (swap, ["modify", "modify"]),
+        (bring_back, ["modify", "restore"]),
+        (remove_and_put_again, ["delete", "restore"]),
+        (move_and_bring_back, ["rename", "modify", "restore"]),
+    ],
+    ids=["copied to the user's", "copied", "two change places", "as before", "put again", "as before it was moved"],
+)  # fmt: skip
+@pytest.mark.parametrize("index", ["kept", "made anew"])
+def test_only_what_a_file_had_before_comes_back(world, home, act, expected, index):  # noqa: F811
+    path = world.agent(world.project / ".claude", "qa.md")
+    world.agent(world.project / ".claude", "other.md", body="Another text.\n")
+    hold(world.project, "list")
+    act(world, path)
+    if index == "made anew":
+        (home / "definitions" / "index").unlink()
+    hold(world.project, "list")
+    found = {one.id: one.operation for name in ("qa", "other") for one in revisions(name)}
+    assert sorted(found.values()) == sorted(["create", "create", *expected])
+    assert_unbroken(revisions("qa"))
+
+
+def test_a_project_that_moved_is_the_same(world):  # noqa: F811
+    world.agent(world.project / ".claude", "qa.md")
+    hold(world.project, "list")
+    moved = world.project.rename(world.user / "moved")
+    hold(moved, "list")
+    assert told("qa") == [("create", "qa.md"), ("rename", "qa.md")]

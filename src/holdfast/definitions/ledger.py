@@ -49,7 +49,7 @@ INDEX: Final = "index"
 PENDING: Final = "pending"
 INTENDED: Final = "intended"
 LOCK: Final = "lock"
-VERSION: Final = 1
+VERSION: Final = 2  # of the index; another one is made anew
 WAIT_MS: Final = 5_000
 _BLOCK_BYTES: Final = 4_096
 _FORCED_AT_ONCE: Final = 64  # contents; of more, the system writes them when it likes
@@ -87,7 +87,7 @@ class Index(msgspec.Struct):
     Attributes:
         boot: of the machine, when it was written.
         gone: the last event of each file that is not there any more.
-        had: every content that a definition ("<tool>:<name>") ever had, as 32 bytes each.
+        had: every content that each file ever had, also where it lay before, as 32 bytes each.
         roots: every directory in which definitions were ever found, without links: its tool and tier.
         conflicts: what was not written because somebody else had, and nobody decided yet: by its event the file, and the SHA-256 of what was
             to be written ("": nothing was to be there).
@@ -97,9 +97,16 @@ class Index(msgspec.Struct):
     boot: str | None = None
     known: dict[bytes, Known] = {}
     gone: dict[bytes, str] = {}
-    had: dict[str, list[bytes]] = {}
+    had: dict[bytes, list[bytes]] = {}
     roots: dict[bytes, tuple[str, str]] = {}
     conflicts: dict[str, tuple[bytes, str]] = {}
+
+    def add_content(self, sha256: str, path: bytes, path_before: bytes | None) -> None:
+        """A file has a content now, and what it had where it lay before."""
+        had = self.had.setdefault(path, [])
+        for digest in (*self.had.get(path_before or b"", ()), bytes.fromhex(sha256)):
+            if digest not in had:
+                had.append(digest)
 
 
 class Step(msgspec.Struct):
@@ -453,9 +460,7 @@ class Held:
         known = msgspec.structs.replace(step.known, revision=event, first=first)
         index.known[step.path] = known
         index.gone.pop(step.path, None)
-        had = index.had.setdefault(f"{known.tool}:{known.name}", [])
-        if (digest := bytes.fromhex(known.sha256)) not in had:
-            had.append(digest)
+        index.add_content(known.sha256, step.path, step.path_before)
 
 
 def _lock(fd: int, wait_ms: int) -> None:

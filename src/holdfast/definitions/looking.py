@@ -100,9 +100,7 @@ def look(
         if known.root in looked_in or os.fsdecode(path) in seen.lying  # a link leads to it from here too
     ]
     had = {
-        (tool, name): {digest.hex() for digest in digests}
-        for key, digests in held.index.had.items()
-        for tool, _, name in [key.partition(":")]
+        path: {digest.hex() for digest in held.index.had.get(os.fsencode(path), ())} for path in seen.verdicts
     }
     found = changes(last, seen.lying.values(), had=had, unseen=seen.unseen)
     if out.is_restless:

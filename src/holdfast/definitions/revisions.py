@@ -2,7 +2,7 @@
 
     create    a file that was not there
     modify    the same file with another content
-    restore   a file whose content its definition had before, after another one or none
+    restore   a file with a content that it had before, after another one or none
     rename    the same content at another path; or the same name in the same root, where its path is gone and its content changed on the way
     delete    a file that is not there any more
 
@@ -80,7 +80,7 @@ def changes(
     last: Iterable[Lying],
     now: Iterable[Lying],
     *,
-    had: Mapping[tuple[str, str], Collection[str]] | None = None,
+    had: Mapping[str, Collection[str]] | None = None,
     unseen: Collection[str] = (),
 ) -> list[Change]:
     """Decide what happened, by path.
@@ -88,7 +88,7 @@ def changes(
     Args:
         last: how files lay at the last look, each path once.
         now: how they lie.
-        had: contents that each definition (tool, name) ever had.
+        had: contents that each file ever had, by its path.
         unseen: directories that could not be looked through; what lay in them is not known to be gone.
     """
     before = {lying.path: lying for lying in last}
@@ -105,15 +105,15 @@ def changes(
     return sorted(filter(None, out), key=lambda one: one.path)
 
 
-def _same_path(before: Lying, after: Lying, had: Mapping[tuple[str, str], Collection[str]]) -> Change | None:
+def _same_path(before: Lying, after: Lying, had: Mapping[str, Collection[str]]) -> Change | None:
     if after.sha256 is None or after.sha256 == before.sha256:
         return None
-    again = after.sha256 in had.get((after.tool, after.name), ())
+    again = after.sha256 in had.get(after.path, ())
     return Change(RESTORE if again else MODIFY, before, after)
 
 
-def _appeared(lying: Lying, had: Mapping[tuple[str, str], Collection[str]]) -> str:
-    return RESTORE if lying.sha256 in had.get((lying.tool, lying.name), ()) else CREATE
+def _appeared(lying: Lying, had: Mapping[str, Collection[str]]) -> str:
+    return RESTORE if lying.sha256 in had.get(lying.path, ()) else CREATE
 
 
 def _moved(gone: Mapping[str, Lying], new: Mapping[str, Lying]) -> Iterator[tuple[str, str, str]]:

@@ -227,8 +227,7 @@ def _planned(held: Held, plan: Plan, one: Write, now: str, how: _How) -> Written
         same = Written(one.root, one.path, one.real, name, None, None, before, before, place)
         return replace(same, size_bytes=_size(one))
     about = check_rights(one) if now != NOTHING else _about(one.like) if one.like else None
-    had = held.index.had.get(f"{one.root.tool}:{name}", [])
-    again = bool(one.after) and bytes.fromhex(one.after) in had
+    again = bool(one.after) and bytes.fromhex(one.after) in held.index.had.get(one.raw, ())
     operation = how.operation or (
         DELETE if not one.after else RESTORE if again else MODIFY if before else CREATE
     )
