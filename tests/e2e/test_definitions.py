@@ -295,12 +295,12 @@ def test_loops_pipes_broken_links_and_huge_files_are_told_and_hold_nobody_up(wor
     found = listed(world.project)
     assert found.pop("qa")["file"]["validity"] == "valid"
     assert sorted(found) == ["gone", "huge", "pipe", "self", "zero"]
-    for one in found.values():
-        assert (one["file"]["validity"], one["file"]["score"], one["grade"]) == (
-            "unchecked",
-            None,
-            "inferred",
-        )
+    for name, one in found.items():
+        assert (one["file"]["validity"], one["file"]["score"]) == ("unchecked", None)
+        if name == "huge":  # what is no file, no tool can read
+            assert (one["counts"], one["file"]["loads"], one["grade"]) == (True, None, "inferred")
+        else:
+            assert (one["counts"], one["file"]["loads"]) == (False, False)
     said = hold(world.project, "validate", code=42)
     for words in ("it is a link to nothing", "it is no plain file", f"at most {MOST_BYTES:,} are read"):
         assert words in said
@@ -408,6 +408,41 @@ def test_an_invalid_file_that_hides_a_valid_one_is_told(world):
     one = listed(world.project)["qa"]
     assert [each["code"] for each in one["findings"]] == ["hides-valid"]
     assert (one["grade"], one["file"]["loads"], one["file"]["validity"]) == ("inferred", None, "invalid")
+
+
+@pytest.mark.parametrize("bad", ["a link to nothing", "a pipe", "a number for a name"])
+def test_what_no_tool_can_load_hides_nothing(world, bad):
+    good = world.agent(world.claude, "123.md", "123")
+    path = world.project / ".claude" / "agents" / "123.md"
+    path.parent.mkdir(parents=True)
+    if bad == "a link to nothing":
+        path.symlink_to("nowhere")
+    elif bad == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(b"---\nname: 123\ndescription: d\n---\nx\n")
+    good.write_text(good.read_text().replace("name: 123", "name: '123'"))
+    assert order(world.project, "123") == [("wins", good), ("passed over", path)]
+    assert asked(world.project, "why", "123")["definitions"][0]["grade"] == "observed"
+
+
+def test_what_editors_and_systems_keep_beside_a_definition_is_none(world):
+    agents = world.agent(world.claude, "qa.md").parent
+    (agents / ".#qa.md").symlink_to("user@host.1:2")
+    (agents / "._qa.md").write_bytes(b"\0\5\x16\7\0")
+    world.agent(world.claude, ".hidden.md", "hidden")
+    assert set(listed(world.project)) == {"qa", "hidden"}
+    hold(world.project, "validate")
+
+
+def test_a_file_that_is_too_large_is_told_to_become_smaller(world):
+    for path in (world.project / "alone.md", world.claude / "agents" / "huge.md"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.truncate(path, 3_200_000_000)
+        said = hold(world.project, "validate", str(path), code=42)
+        assert "it has 3,200,000,000 bytes, and at most 1,048,576 are read" in said
+        assert "make it smaller" in said
 
 
 def test_a_file_that_its_tool_passes_over_hides_nothing(world):

@@ -180,7 +180,7 @@ def _see_file(held: Held, file: File, tool: tools.Tool, seen: _Seen, out: Looked
     if content is None:
         if file.state is None and file.problem == reading.WENT_AWAY:
             return
-        out.unreadable.append((file.path, file.problem or "it cannot be read"))
+        out.unreadable.append((file.path, file.problem.why if file.problem else "it cannot be read"))
         _pass_over(held, file, seen)
         return
     place = registry.place_of(file, tool, content)

@@ -6,6 +6,7 @@ Links are followed, to directories once each. Names stay what they are: bytes th
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import stat
@@ -33,7 +34,26 @@ class State(NamedTuple):
     ctime_ns: int
 
 
-WENT_AWAY = "it went away"
+class Problem(NamedTuple):
+    """Why nothing of a file is read.
+
+    Attributes:
+        why: in words.
+        hint: what to do about it.
+        loads: False: no tool can read it either; None: one may.
+    """
+
+    why: str
+    hint: str
+    loads: bool | None = None
+
+
+_READABLE = "make it a plain file that can be read"
+WENT_AWAY = Problem("it went away", "look again", loads=False)
+_NO_TARGET = Problem(
+    "it is a link to nothing", "remove the link, or put a file where it leads to", loads=False
+)
+_NO_FILE = Problem("it is no plain file", _READABLE, loads=False)
 NO_STATE = State(0, 0, 0, 0, 0)
 
 
@@ -57,7 +77,7 @@ class File(NamedTuple):
     suffix: str
     place: int
     state: State | None
-    problem: str | None = None
+    problem: Problem | None = None
 
     @property
     def stem(self) -> str:
@@ -141,6 +161,9 @@ def _real(entry: os.DirEntry[str], directory: str) -> str:
     return os.path.realpath(entry.path) if entry.is_symlink() else f"{directory}/{entry.name}"
 
 
+_NO_AGENTS = (".#", "._")  # Emacs' locks, and what macOS keeps beside a file elsewhere
+
+
 def is_named(name: str, tool: Tool) -> bool:
     """Whether a file of this name may be a definition of a tool."""
     return suffix_of(name, tool) is not None
@@ -148,6 +171,8 @@ def is_named(name: str, tool: Tool) -> bool:
 
 def suffix_of(name: str, tool: Tool) -> str | None:
     """The suffix by which a name is a definition's; None: it is none. `__init__.py` and its like are parts of a package."""
+    if name.startswith(_NO_AGENTS):
+        return None
     lower = name.lower() if tool.named_by_file else name
     found = next((suffix for suffix in tool.suffixes if lower.endswith(suffix)), None)
     return (
@@ -158,21 +183,32 @@ def suffix_of(name: str, tool: Tool) -> str | None:
 
 
 def _file(root: Root, entry: os.DirEntry[str], real: str, inner: str, suffix: str, place: int) -> File:
-    def made(state: State | None, problem: str | None = None) -> File:
+    def made(state: State | None, problem: Problem | None = None) -> File:
         return File(root, entry.path, real, inner, suffix, place, state, problem)
 
     try:
         about = entry.stat()
     except FileNotFoundError:
-        return made(None, "it is a link to nothing" if entry.is_symlink() else WENT_AWAY)
+        return made(None, _NO_TARGET if entry.is_symlink() else WENT_AWAY)
     except OSError as exc:
-        return made(None, f"it cannot be looked at: {exc.strerror}")
-    state = state_of(about)
+        return made(None, refused(exc))
+    return made(state_of(about), problem_of(about))
+
+
+def problem_of(about: os.stat_result) -> Problem | None:
+    """Why the content of what lies there is not read; None: it can be."""
     if not stat.S_ISREG(about.st_mode):
-        return made(state, "it is no plain file")
+        return _NO_FILE
     if about.st_size > MOST_BYTES:
-        return made(state, f"it has {about.st_size:,} bytes, and at most {MOST_BYTES:,} are read")
-    return made(state)
+        why = f"it has {about.st_size:,} bytes, and at most {MOST_BYTES:,} are read"
+        return Problem(why, "make it smaller")
+    return None
+
+
+def refused(exc: OSError) -> Problem:
+    """What the system said, in place of a file or of its content."""
+    loads = False if exc.errno == errno.ELOOP else None  # a link to itself
+    return Problem(f"it cannot be read: {exc.strerror}", _READABLE, loads)
 
 
 def state_of(about: os.stat_result) -> State:

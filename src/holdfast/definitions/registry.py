@@ -134,14 +134,12 @@ class Registry:
 
     def _read(self, file: File, tool: Tool) -> _Kept:
         if file.state is None or file.problem is not None:
-            return _Kept(
-                file.state or reading.NO_STATE, None, None, validate.unread(file.problem or "it went away")
-            )
+            return _read(file, tool)
         key = ("file", tool.name, file.path, file.real, file.root.plugin is not None)
         kept: _Kept | None = self._cache.get(key)
         if kept is None or kept.state != file.state:
             since = self._cache.invalidations
-            kept = _read(file, file.state, tool)
+            kept = _read(file, tool)
             if is_settled(file.state):
                 body = kept.parsed.body if kept.parsed else ""
                 size_bytes = _KEPT_BYTES + file.state.size_bytes + sys.getsizeof(body)
@@ -157,15 +155,19 @@ def is_settled(state: State) -> bool:
     return time.time_ns() - max(state.ctime_ns, state.mtime_ns) > tick_ns
 
 
-def _read(file: File, state: State, tool: Tool) -> _Kept:
-    try:
-        content = reading.content(file.path)
-    except OSError as exc:
-        return _Kept(state, None, None, validate.unread(f"it cannot be read: {exc.strerror}"))
-    return _judged(file, state, tool, content)
+def _read(file: File, tool: Tool) -> _Kept:
+    problem = file.problem
+    if problem is None:
+        try:
+            return _judged(file, tool, reading.content(file.path))
+        except OSError as exc:
+            problem = reading.refused(exc)
+    verdict = validate.unread(problem.why, problem.hint, loads=problem.loads)
+    return _Kept(file.state or reading.NO_STATE, None, None, verdict)
 
 
-def _judged(file: File, state: State, tool: Tool, content: bytes) -> _Kept:
+def _judged(file: File, tool: Tool, content: bytes) -> _Kept:
+    state = file.state or reading.NO_STATE
     sha256 = hashlib.sha256(content).hexdigest()
     in_plugin = file.root.plugin is not None
     try:
@@ -173,13 +175,13 @@ def _judged(file: File, state: State, tool: Tool, content: bytes) -> _Kept:
         verdict = validate.judge(parsed, tool, stem=file.stem, size_bytes=len(content), in_plugin=in_plugin)
     except Exception as exc:  # noqa: BLE001 - the rim: what nobody foresaw in one file must not hide all others
         why = f"it could not be understood, which is Holdfast's fault: {type(exc).__name__}: {exc}"
-        return _Kept(state, None, sha256, validate.unread(why))
+        return _Kept(state, None, sha256, validate.unread(why, "report it, with the file"))
     return _Kept(state, parsed, sha256, verdict)
 
 
 def place_of(file: File, tool: Tool, content: bytes) -> Place | None:
     """What a file is with this content; None: something for people to read, and no definition."""
-    place = _named(file, _judged(file, file.state or reading.NO_STATE, tool, content), tool)
+    place = _named(file, _judged(file, tool, content), tool)
     return None if _is_readme(place) else place
 
 
@@ -210,14 +212,15 @@ def of_file(path: str, tool: Tool | None = None) -> Place:
     Raises:
         OSError: it cannot be read.
     """
-    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - text, whatever bytes it has
-    by_suffix = {".md": tools.CLAUDE, ".toml": tools.CODEX}.get(suffix, tools.CUSTOM)
+    name, suffix = os.path.basename(path), os.path.splitext(path)[1]  # noqa: PTH119, PTH122 - text, whatever bytes it has
+    by_suffix = {".md": tools.CLAUDE, ".toml": tools.CODEX}.get(suffix.lower(), tools.CUSTOM)
     chosen = tools.TOOLS[by_suffix] if tool is None else tool
-    state = reading.state_of(os.stat(path))  # noqa: PTH116
+    about = os.stat(path)  # noqa: PTH116
     real = os.path.realpath(path)
     root = roots.alone(chosen.name, real)
-    file = reading.File(root, path, real, os.path.basename(path), os.path.splitext(path)[1], 0, state)  # noqa: PTH119, PTH122
-    return _named(file, _read(file, state, chosen), chosen)
+    state, problem = reading.state_of(about), reading.problem_of(about)
+    file = reading.File(root, path, real, name, suffix, 0, state, problem)
+    return _named(file, _read(file, chosen), chosen)
 
 
 def is_file_of_ours(name: str) -> bool:

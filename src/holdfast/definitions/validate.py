@@ -28,6 +28,7 @@ _WHOLE, _WITH_ERROR, _LEAST_VALID, _WARNING_COSTS = 100, 40, 50, 10
 _MOST_NAME_CHARS = 200
 _MOST_FINDINGS = 100  # the worst of them
 _CLAUDE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_CLAUDE_NEEDS = {"no-name", "name-no-text", "colon-in-name", "no-description"}
 _NICKNAME = re.compile(r"[A-Za-z0-9 _-]+")
 _BASE_OF_TOOL = re.compile(r"[A-Za-z_][\w-]*")
 _SECTIONS = ("role", "capabilities")  # what earlier systems of this kind ask of a Markdown file
@@ -52,10 +53,9 @@ class Verdict:
     why: str = ""
 
 
-def unread(problem: str) -> Verdict:
-    """The verdict on a file whose content could not be read."""
-    hint = "make it a plain file that can be read"
-    return Verdict(None, UNCHECKED, (Finding(ERROR, "unread", problem, hint),), None, problem)
+def unread(why: str, hint: str, *, loads: bool | None = None) -> Verdict:
+    """The verdict on a file whose content could not be read; `loads` as in Verdict."""
+    return Verdict(None, UNCHECKED, (Finding(ERROR, "unread", why, hint),), loads, why)
 
 
 def judge(parsed: Parsed, tool: Tool, *, stem: str, size_bytes: int = 0, in_plugin: bool = False) -> Verdict:
@@ -94,9 +94,7 @@ def _loads(
         return None, "its front matter is no YAML; Claude Code takes some of such files, and drops others"
     if in_plugin:
         return True, ""  # it gets a name and a description then
-    missing = next(
-        (one for one in findings if one.code in {"no-name", "no-description", "colon-in-name"}), None
-    )
+    missing = next((one for one in findings if one.code in _CLAUDE_NEEDS), None)
     return (True, "") if missing is None else (False, f"Claude Code passes it over: {missing.text}")
 
 
