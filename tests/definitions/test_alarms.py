@@ -42,6 +42,9 @@ STUB, BIG = revision(size_bytes=32), revision("cccccccccc", "/u/qa.md", tier="us
         (ran_with(), Ran(at_work=True, goes_on=True), lies(OTHER), ["stale"]),
         (ran_with(), Ran(goes_on=True), lies(OTHER), ["stale-session"]),
         (ran_with(either=(OTHER,)), Ran(), lies(revision()), ["maybe-other"]),
+        (ran_with(either=(OTHER,)), Ran(at_work=True, goes_on=True), lies(OTHER), ["stale"]),
+        (ran_with(either=(OTHER,)), Ran(goes_on=True), lies(OTHER), ["stale-session"]),
+        (ran_with(either=(OTHER,)), Ran(), lies(OTHER), ["maybe-other"]),
         (ran_with(STUB, shadowed=(BIG,)), Ran(), lies(STUB), ["hides-larger"]),
         (ran_with(shadowed=(BIG,)), Ran(), lies(revision()), ["hides-larger"]),
         (ran_with(shadowed=(OTHER,)), Ran(), lies(revision()), []),
@@ -54,13 +57,30 @@ STUB, BIG = revision(size_bytes=32), revision("cccccccccc", "/u/qa.md", tier="us
     ],
     ids=[
         "nothing", "changed since", "gone since", "nobody knows what lies there", "nobody looked", "at work on what lies there",
-        "at work on an older text", "a session that would start it again", "it may have been another one", "a stub that hides an agent",
+        "at work on an older text", "a session that would start it again", "it may have been another one",
+        "at work on one of two", "a session that goes on with one of two", "one of two, and something lies there", "a stub that hides an agent",
         "a fourth of it", "as large", "the same text hidden", "a small one hidden", "invalid, and hides a valid one",
         "built in", "built in, though a file lay there", "not found",
     ],
 )  # fmt: skip
 def test_alarms(found, ran, now, codes):
     assert [one.code for one in alarms(found, "claude", ran, now, None)] == codes
+
+
+def test_what_is_not_sure_is_not_said_as_a_fact():
+    at_work, now = Ran(at_work=True), lies(OTHER)
+    for found, words in (
+        (ran_with(), "it is at work on aaaaaaaa, an older text: its file holds bbbbbbbb now"),
+        (
+            dataclasses.replace(ran_with(), grade="inferred"),
+            "it is at work on aaaaaaaa, an older text, as far as is known: its file holds bbbbbbbb now",
+        ),
+        (
+            dataclasses.replace(ran_with(either=(OTHER,)), grade="inferred"),
+            "it is at work on aaaaaaaa or bbbbbbbb (its file changed after its session began): its file holds bbbbbbbb now",
+        ),
+    ):
+        assert [one.text for one in alarms(found, "claude", at_work, now, None)] == [words]
 
 
 def said(**keys):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.cli import answers, terminal
 from holdfast.cli.columns import Cell
 from holdfast.definitions import tools
-from holdfast.definitions.findings import ERROR, NOTE, WARNING
+from holdfast.definitions.findings import CHANGED, ERROR, NOTE, WARNING
 from holdfast.store import queries, uses
 from holdfast.visible import visible
 
@@ -96,17 +96,26 @@ def say(out: Any, links: dict[str, Json]) -> None:  # noqa: ANN401 - rich's Cons
         out.print(terminal.cell(line, 400))
     for line in _reasons(links.values()):
         out.print(terminal.cell(line, 400, "dim"))
-    findings = dict.fromkeys(
-        (each["level"], link["name"], each["text"], each["hint"])
-        for link in links.values()
-        for each in link["findings"]
-    )
-    for level, name, text, hint in list(findings)[:_MOST_TOLD]:
-        out.print(terminal.cell(f"{level}: {name}: {text}", 400, _LOOK[level]))
-        if hint:
-            out.print(terminal.cell(f"  {hint}", 200, "dim"))
+    findings = _told(links)
+    for name, each, _agents in findings[:_MOST_TOLD]:
+        out.print(terminal.cell(f"{each['level']}: {name}: {each['text']}", 400, _LOOK[each["level"]]))
+        if each["hint"]:
+            out.print(terminal.cell(f"  {each['hint']}", 200, "dim"))
     if len(findings) > _MOST_TOLD:
         out.print(f"… and {len(findings) - _MOST_TOLD} more: --json has all")
+
+
+def _told(links: dict[str, Json]) -> list[tuple[str, Json, list[str]]]:
+    """What is to be told of a session's agents: the name, the finding, and of which agents. That a file changed is told in the gravest way only."""
+    every = [(agent, link["name"], each) for agent, link in links.items() for each in link["findings"]]
+    codes = {(name, each["code"]) for _, name, each in every}
+    out: dict[tuple[str, str, str], tuple[str, Json, list[str]]] = {}
+    for agent, name, each in every:
+        code = each["code"]
+        graver = CHANGED[: CHANGED.index(code)] if code in CHANGED else ()
+        if not any((name, other) in codes for other in graver):
+            out.setdefault((name, code, each["text"]), (name, each, []))[2].append(agent)
+    return list(out.values())
 
 
 def _row(link: Json) -> tuple[str, str, str, str]:
@@ -147,7 +156,7 @@ def of_node(found: Json | None) -> list[Cell]:
 
 def overview(home: Home, db: apsw.Connection, sessions: list[Json]) -> Json:
     """What is to be told of definitions: of agents of the sessions that are at work, and which definitions were never used."""
-    alarms: dict[tuple[str, str, str], Json] = {}
+    alarms: list[Json] = []
     at_work = {
         s["id"]: s["state"] for s in [s for s in sessions if s["state"] in AT_WORK][:_SESSIONS_AT_WORK]
     }
@@ -158,15 +167,13 @@ def overview(home: Home, db: apsw.Connection, sessions: list[Json]) -> Json:
         live, db = _looked(home, db, {use.cwd for found in named.values() for use in found})
     for session in named:
         statuses = {one["id"]: one["status"] for one in queries.agents(db, rows[session], at_work[session])}
-        for link in _linked(home, db, rows[session], live, statuses, goes_on=True).values():
-            for each in link["findings"]:
-                if each["level"] != NOTE:
-                    one = {"session": session, "name": link["name"], "agents": 0} | each
-                    alarms.setdefault((session, link["name"], each["text"]), one)["agents"] += 1
+        for name, each, agents in _told(_linked(home, db, rows[session], live, statuses, goes_on=True)):
+            if each["level"] != NOTE:
+                alarms.append({"session": session, "name": name, "agents": len(agents)} | each)
     lying = uses.lying(db)
     used = {(tools.of_source(source), name) for source, name in uses.last_used(db)} if lying else set()
     never = [{"tool": tool, "name": name} for tool, name in lying if not _is_used(tool, name, used)]
-    return {"alarms": list(alarms.values()), "never_used": never}
+    return {"alarms": alarms, "never_used": never}
 
 
 def _is_used(tool: str, name: str, used: set[tuple[str, str]]) -> bool:

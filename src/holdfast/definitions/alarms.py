@@ -9,7 +9,7 @@ from holdfast.definitions import tools
 from holdfast.definitions.effective import BUILT_IN, FILE
 from holdfast.definitions.findings import NOTE, WARNING, Finding, in_order
 from holdfast.definitions.parse import parted
-from holdfast.definitions.past import INFERRED
+from holdfast.definitions.past import INFERRED, OBSERVED
 from holdfast.definitions.tiers import is_much_larger
 from holdfast.definitions.validate import INVALID
 from holdfast.visible import visible
@@ -96,35 +96,38 @@ def alarms(
 
 
 def _changed(found: Effective, ran: Ran, now: Stand | None) -> Iterator[Finding]:
-    if found.origin != FILE:
+    """That another text lies there than it ran with, or that it may have run with another: in one finding."""
+    if found.origin != FILE or found.revision is None:
         return
-    if found.either and found.revision is not None:
-        others = ", ".join(short(one.sha256) for one in found.either)
-        text = f"its file changed after its session began: it may have run with {others} instead"
-        yield Finding(
-            WARNING, "maybe-other", text, "start the session again to be sure that it has the new text"
-        )
-    if found.revision is None or now is None:
-        return
+    text = " or ".join(short(one.sha256) for one in (found.revision, *found.either))
+    why = " (its file changed after its session began)" if found.either else ""
+    known = "" if found.grade == OBSERVED or found.either else ", as far as is known"
+    what = None if now is None else _other(found, now)
+    if what is not None and ran.at_work:
+        text = f"it is at work on {text}{why or ', an older text'}{known}: {what}"
+        yield Finding(WARNING, "stale", text, "start its session again to have it work with what lies there")
+    elif what is not None and ran.goes_on:
+        text = f"its session goes on with {text}{why or ', an older text, as far as is known'}: {what}"
+        yield Finding(WARNING, "stale-session", text, "start the session again before its next agent")
+    elif found.either:
+        text = f"it ran with {text}{why}" + ("" if what is None else f"; {what}")
+        yield Finding(WARNING, "maybe-other", text, "a session that begins after a change surely has it")
+    elif what is not None:
+        yield Finding(NOTE, "changed-since", f"it ran with {text}{known}, and {what}")
+
+
+def _other(found: Effective, now: Stand) -> str | None:
+    """What lies there today, where it is something else than it ran with."""
     lies = now.options[0] if len(now.options) == 1 else None
-    if lies is not None and lies.sha256 == found.sha256:
-        return
     if lies is None:
-        what = (
+        return (
             "which file counts now cannot be told" if now.options else "no file with its name counts any more"
         )
-    elif lies.path == found.revision.path:
-        what = f"its file holds {short(lies.sha256)} now"
-    else:
-        what = f"{_shown(lies)} counts now, with {short(lies.sha256)}"
-    if ran.at_work:
-        text = f"it is at work on {short(found.sha256)}, an older text: {what}"
-        yield Finding(WARNING, "stale", text, "start its session again to have it work with what lies there")
-    elif ran.goes_on:
-        text = f"its session goes on with {short(found.sha256)}, an older text, as far as is known: {what}"
-        yield Finding(WARNING, "stale-session", text, "start the session again before its next agent")
-    else:
-        yield Finding(NOTE, "changed-since", f"it ran with {short(found.sha256)}, and {what}")
+    if lies.sha256 == found.sha256:
+        return None
+    if found.revision is not None and lies.path == found.revision.path:
+        return f"its file holds {short(lies.sha256)} now"
+    return f"{_shown(lies)} counts now, with {short(lies.sha256)}"
 
 
 def _hiding(found: Effective) -> Iterator[Finding]:

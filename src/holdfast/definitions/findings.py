@@ -8,6 +8,12 @@ from typing import Final
 ERROR: Final = "error"
 WARNING: Final = "warning"
 NOTE: Final = "note"
+CHANGED: Final = (
+    "stale",
+    "stale-session",
+    "maybe-other",
+    "changed-since",
+)  # of a run whose file says something else, the gravest first
 _ORDER = {ERROR: 0, WARNING: 1, NOTE: 2}
 
 
