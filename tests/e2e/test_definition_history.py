@@ -103,7 +103,7 @@ def test_another_definition_in_the_same_place_is_another_history(world, qa):  # 
 def test_a_definition_of_the_same_name_in_another_project_is_another_one(world, qa):  # noqa: F811
     shutil.rmtree(world.project)
     other = world.agent(world.user / "other" / ".claude", "other.md", "qa", body="Quite another text.\n")
-    told = [(one["operation"], one["path"]) for one in history(world.user / "other")]
+    told = [(one["operation"], one["path"]) for one in history(world.user / "other", "qa", "--all")]
     assert told[2:] == [("create", str(other)), ("delete", str(qa))]
 
 
