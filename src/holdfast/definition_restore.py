@@ -20,7 +20,7 @@ from holdfast.journal.blobs import sync_directory, write_all
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from holdfast.definitions.ledger import Held
     from holdfast.definitions.roots import Root
@@ -160,14 +160,24 @@ def root_of(home: Home, tool: str, path: str, reached: str | None = None) -> Roo
     today = clock.date_in(home.now_us(), UTC)
     if not reading.is_named(os.path.basename(path), tools.TOOLS[tool]):  # noqa: PTH119
         return None
-    seen_from = (os.path.dirname(path), *([os.path.dirname(reached)] if reached else []), _here())  # noqa: PTH120
     found: list[Root] = []
-    for directory in seen_from:
+    for directory in dict.fromkeys(
+        [*_around(path, tool), *(_around(reached, tool) if reached else []), _here()]
+    ):
         found += roots.find(home.settings, directory, str(Path.home()), today).found
     ours = [one for one in found if one.tool == tool]
     around = [one for one in ours if path.startswith(f"{one.real.rstrip('/')}/")]
     linked = next((one for one in ours if printable_path(one.real) == reached), None)
     return max(around, key=lambda one: len(one.real), default=linked)
+
+
+def _around(path: str, tool: str) -> Iterator[str]:
+    """Directories from which a file or directory of definitions may be seen: it counts in no other, where the project is in no repository."""
+    yield os.path.dirname(path)  # noqa: PTH120
+    inner = tools.TOOLS[tool].inner
+    project, is_inner, _ = f"{path}/".rpartition(f"/{inner}/")
+    if inner and is_inner:
+        yield project or "/"
 
 
 def _here() -> str:
@@ -284,7 +294,7 @@ def goals_of(
             content = kept.get(row)
             goals.append(_goal(home, row, places[row.id], content, elsewhere=to is not None))
         except (DefinitionRefused, NotFound, BlobDamaged) as exc:
-            left.append((row.path, str(exc)))
+            left.append((row.path, str(exc).removeprefix(f"{row.path}: ")))
     return goals, left
 
 

@@ -597,7 +597,21 @@ def test_a_snapshot_gives_the_whole_set_back(world, home, tmp_path):  # noqa: F8
     paths[0].write_bytes(ONE)  # nobody but the organisation writes what it manages
     said = holdfast(world.project, "restore", "definition", "--snapshot", "last", "--yes", code=26)
     assert "the managed tier is not written" in said
+    assert said.count(str(paths[0])) == 1
     assert paths[0].read_bytes() == ONE
+
+
+def test_what_lies_in_no_repository_comes_back_from_anywhere(world):  # noqa: F811
+    """Codex looks for a project's in the working directory itself, where there is no repository around."""
+    lone = world.user / "lone"
+    role = world.role(lone / ".codex", "scout")
+    taken = asked(lone, "definitions", "snapshot")
+    first = role.read_bytes()
+    for words in (("scout",), ("--snapshot", taken["id"])):
+        role.write_bytes(first + b"# More.\n")
+        looked(lone)
+        [done] = asked(world.project, "restore", "definition", *words, "--yes")["definitions"]
+        assert (done["state"], done["recorded"], role.read_bytes()) == ("written", True, first)
 
 
 @pytest.mark.parametrize(

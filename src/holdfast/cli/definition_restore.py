@@ -99,7 +99,7 @@ def restore(
     if left:
         raise TransferIncomplete(
             f"{len(left)} of {terminal.some(len(goals) + len(left), 'definition')} cannot be restored",
-            hint="the answer says why; all others can",
+            hint="the answer says why" + ("; all others can" if goals else ""),
         )
 
 
