@@ -180,6 +180,10 @@ def test_the_suffix_is_that_of_the_tool_or_of_what_is_there():
         (" qa ", "qa.md"),
         ("con*?|", "con---.md"),
         ("a\udcffb", "a-b.md"),
+        ("con", "agent-con.md"),
+        ("Aux.old", "agent-Aux.old.md"),
+        ("COM1", "agent-COM1.md"),
+        ("console", "console.md"),
     ],
 )
 def test_a_name_becomes_a_files(name, file):

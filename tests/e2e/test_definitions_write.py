@@ -13,6 +13,7 @@ import signal
 import stat
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -170,6 +171,13 @@ def test_a_new_one_says_what_to_write(hand):
     )["files"]
     assert made["path"].endswith("/team/näher dran- ja.md")
     assert (made["name"], made["validity"]) == ("näher dran: ja", "valid")
+
+
+def test_files_of_names_that_look_alike_can_lie_in_every_file_system(hand):
+    """One that does not tell case or forms of a letter apart would take them for one."""
+    names = ("foo", "Foo", unicodedata.normalize("NFC", "bär"), unicodedata.normalize("NFD", "bär"))
+    files = [Path(one["path"]).name for name in names for one in hand.ask("create", name)["files"]]
+    assert files == ["foo.md", "Foo-2.md", f"{names[2]}.md", f"{names[3]}-2.md"]
 
 
 def test_nothing_is_written_where_nothing_changes(hand, qa):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from holdfast.definitions import placing, tools
+from holdfast.definitions import placing, tiers, tools
 from holdfast.definitions.placing import Wanted
 from holdfast.definitions.swapping import NOTHING
 from holdfast.definitions.writing import Write, place_of
@@ -254,7 +255,23 @@ def check_is_only(found: Found, one: Write) -> None:
 
 def targets(found: Found, wanted: Wanted, strategy: str, tier: str | None) -> tuple[Target, ...]:
     """As `placing.targets`, on this machine."""
-    return placing.targets(wanted, found.roots, strategy, tier, is_taken=os.path.lexists)
+    return placing.targets(wanted, found.roots, strategy, tier, is_taken=_Taken())
+
+
+class _Taken:
+    """Whether a path is one of something that lies there, also to file systems that do not tell case or forms of a letter apart."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, set[str]] = {}
+
+    def __call__(self, path: str) -> bool:
+        directory, name = os.path.split(path)
+        if directory not in self._names:
+            lying: list[str] = []
+            with contextlib.suppress(OSError):  # it is made first, or may be written and not read
+                lying = os.listdir(directory)  # noqa: PTH208 - any bytes
+            self._names[directory] = {tiers.folded(each) for each in lying}
+        return tiers.folded(name) in self._names[directory] or os.path.lexists(path)
 
 
 def shown(path: str) -> str:

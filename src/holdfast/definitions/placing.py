@@ -39,6 +39,10 @@ _UNSAFE = re.compile(
     r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|\ud800-\udfff]'
 )  # a project is checked out on Windows too
 
+_DEVICE = re.compile(
+    r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE
+)  # no files on Windows, whatever follows the dot
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -196,6 +200,8 @@ def file_name(name: str, suffix: str, number: int = 1) -> str:
     stem = _UNSAFE.sub("-", name).lstrip("-. ")  # which hide a file, or make it look like an option
     if suffix == ".py":
         stem = stem.lstrip("_")  # such are parts of a package
+    if _DEVICE.match(stem):
+        stem = f"agent-{stem}"
     if not stem.strip("-. "):
         raise DefinitionRefused(
             f"no file can be called {visible(name[:80])!r}", hint="give a name with letters"
