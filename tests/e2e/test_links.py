@@ -293,7 +293,8 @@ def test_an_agent_at_work_on_an_older_text_is_an_alarm_everywhere(world):
     assert said(found) == ("file", before, "observed", "looks", ["stale"])
     shown = " ".join(world.hold(33, "show", name).split())
     assert (
-        f"warning: qa: it is at work on {before}, an older text: its file holds {sha(world.qa)} now" in shown
+        f"warning: qa a{name[:8]}0: it is at work on {before}, an older text: its file holds {sha(world.qa)} now"
+        in shown
     )
     assert f"text {before}!" in world.hold(33, "tree", name)
     screen = world.asked(33)["definitions"]
@@ -314,7 +315,11 @@ def test_one_edit_is_told_once_though_some_agents_work_and_others_ended(world):
     assert codes == ["stale-session", "stale"]
     shown = " ".join(world.hold(43, "show", name).split())
     assert shown.count("warning: ") == 1
-    assert f"it is at work on {before} or {sha(world.qa)} (its file changed after its session began)" in shown
+    assert f"? qa a{name[:8]}0, a{name[:8]}1: the file changed after the session began" in shown
+    assert (
+        f"warning: qa a{name[:8]}1: it is at work on {before} or {sha(world.qa)} (its file changed after its session began)"
+        in shown
+    )
     assert [one["code"] for one in world.asked(43)["definitions"]["alarms"]] == ["stale"]
 
 

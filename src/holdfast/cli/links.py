@@ -5,7 +5,6 @@ What works it out is imported where an agent ran under a name that may be a defi
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from holdfast.cli import answers, terminal
@@ -27,6 +26,8 @@ AT_WORK = frozenset({"working", "waiting", "idle"})
 _LOOK = {ERROR: "red", WARNING: "yellow", NOTE: "dim"}
 _MOST_TOLD = 20
 _MOST_HIDDEN = 3  # files that are named
+_MOST_NAMED = 2  # agents
+_ID_CHARS = 17  # of an agent's id
 _SESSIONS_AT_WORK = 10  # that the first screen asks about
 
 
@@ -86,19 +87,23 @@ def say(out: Any, links: dict[str, Json]) -> None:  # noqa: ANN401 - rich's Cons
     if not links:
         return
     heads = ("definition", "text", "tier", "agents", "file")
-    made = terminal.table(*heads, right=("agents",), flexible=("file",))
-    for (name, text, tier, path), number in Counter(map(_row, links.values())).items():
+    made = terminal.table(*heads, flexible=("agents", "file"))
+    rows: dict[tuple[str, str, str, str], list[str]] = {}
+    for agent, link in links.items():
+        rows.setdefault(_row(link), []).append(agent)
+    for (name, text, tier, path), agents in rows.items():
         cells = (terminal.safe(name, 40, "bold"), terminal.safe(text), terminal.safe(tier))
-        made.add_row(*cells, str(number), terminal.safe(path, 90))
+        made.add_row(*cells, _agents(agents), terminal.safe(path, 90))
     out.print("\nDefinitions")
     out.print(made)
     for line in dict.fromkeys(hiding for link in links.values() for hiding in _hidden(link)):
         out.print(terminal.cell(line, 400))
-    for line in _reasons(links.values()):
+    for line in _reasons(links):
         out.print(terminal.cell(line, 400, "dim"))
     findings = _told(links)
-    for name, each, _agents in findings[:_MOST_TOLD]:
-        out.print(terminal.cell(f"{each['level']}: {name}: {each['text']}", 400, _LOOK[each["level"]]))
+    for name, each, agents in findings[:_MOST_TOLD]:
+        line = f"{each['level']}: {name} {_agents(agents)}: {each['text']}"
+        out.print(terminal.cell(line, 400, _LOOK[each["level"]]))
         if each["hint"]:
             out.print(terminal.cell(f"  {each['hint']}", 200, "dim"))
     if len(findings) > _MOST_TOLD:
@@ -132,14 +137,22 @@ def _hidden(link: Json) -> Iterator[str]:
         yield f"{visible(link['name'])} {words(link)} hides {len(hidden)}: {listed}{more}"
 
 
-def _reasons(links: Iterable[Json]) -> Iterator[str]:
-    """Why answers are not certain, each reason once, with the names that it is about."""
-    said: dict[tuple[str, str], dict[str, None]] = {}
-    for link in links:
+def _reasons(links: dict[str, Json]) -> Iterator[str]:
+    """Why answers are not certain, each reason once, with the agents that it is about."""
+    said: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for agent, link in links.items():
         if link["grade"] != "observed":
-            said.setdefault((link["grade"], link["why"]), {})[visible(link["name"])] = None
+            of = said.setdefault((link["grade"], link["why"]), {})
+            of.setdefault(link["name"], []).append(agent)
     for (grade, why), names in said.items():
-        yield f"{'?' if grade == 'inferred' else 'unknown:'} {', '.join(names)}: {why}"
+        whose = "; ".join(f"{visible(name)} {_agents(agents)}" for name, agents in names.items())
+        yield f"{'?' if grade == 'inferred' else 'unknown:'} {whose}: {why}"
+
+
+def _agents(ids: list[str]) -> str:
+    """Agents as a person finds them in the table above: the first by their ids."""
+    named = ", ".join(visible(each)[:_ID_CHARS] or "main" for each in ids[:_MOST_NAMED])
+    return f"{named} and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else named
 
 
 def of_node(found: Json | None) -> list[Cell]:
@@ -186,7 +199,8 @@ def say_overview(out: Any, found: dict[str, Any]) -> None:  # noqa: ANN401 - ric
     if found["alarms"]:
         out.print(f"\n{terminal.some(len(found['alarms']), 'alarm')} about definitions of agents at work")
     for one in found["alarms"][:5]:
-        line = terminal.cell(f"  {terminal.short_id(one['session'])}  {visible(one['name'])}: ", 80)
+        several = f" ({one['agents']} agents)" if one["agents"] > 1 else ""
+        line = terminal.cell(f"  {terminal.short_id(one['session'])}  {visible(one['name'])}{several}: ", 80)
         out.print(line.append_text(terminal.cell(one["text"], 300)))
     if len(found["alarms"]) > 5:
         out.print(f"  … and {len(found['alarms']) - 5} more")
