@@ -142,10 +142,10 @@ def _lies_there(one: Goal) -> bool:
 
 
 def _read_only(one: Goal, root: Root) -> DefinitionRefused:
-    return DefinitionRefused(
-        f"{one.shown}: this directory of the {root.tier} tier is not written",
-        hint="name another place with --to",
-    )
+    why = f"this directory of the {root.tier} tier is not written"
+    if not roots.may_write(root.path):
+        why = "the system does not let you write there"
+    return DefinitionRefused(f"{one.shown}: {why}", hint="name another place with --to")
 
 
 def root_of(home: Home, tool: str, path: str, reached: str | None = None) -> Root | None:

@@ -60,7 +60,11 @@ def take(home: Home, directory: str, message: str | None) -> Snapshot:
     with defining.ledger_of(home).held() as held:
         looked = looking.look(held, there.found, now_us)
         real = {printable_path(root.real) for root in there.found}
-        lying = {path: known for path, known in held.index.known.items() if known.root in real}
+        lying = {
+            path: known
+            for path, known in held.index.known.items()
+            if known.root in real and path in looked.lying
+        }
         if not lying:
             raise NotFound(
                 f"no definition lies in a directory that counts in {printable_path(directory)}",

@@ -622,6 +622,48 @@ def test_a_worktree_that_names_no_place_is_its_own(world):
     assert order(world.project, "qa") == [("wins", path)]
 
 
+@pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root reads everything; needs setpriv"
+)
+def test_a_directory_without_permission_is_told_and_makes_what_it_may_hide_uncertain(world):
+    """Nothing in it is taken for gone, and no snapshot holds it."""
+    theirs = world.agent(world.project / ".claude", "qa.md", body="good\n")
+    world.agent(world.claude, "qa.md")
+    world.agent(world.managed / ".claude", "boss.md")
+    user = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+    def as_user(*args: str) -> subprocess.CompletedProcess[str]:
+        command = [*user, sys.executable, "-m", "holdfast", *args]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=world.project)
+
+    if subprocess.run([*user, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this root may not give up that it reads everything")
+    assert ": 3 definitions" in as_user("definitions", "snapshot").stdout
+    theirs.write_text(theirs.read_text().replace("good", "bad"))
+    as_user("definitions", "list")
+    closed = theirs.parent.parent
+    closed.chmod(0)
+    try:
+        [one] = json.loads(as_user("definitions", "why", "qa", "--json").stdout)["definitions"]
+        assert (one["order"][0]["file"]["tier"], one["grade"]) == ("user", "inferred")
+        assert one["grade_why"] == f"{theirs.parent} (project) could not all be looked through"
+        [boss] = json.loads(as_user("definitions", "why", "boss", "--json").stdout)["definitions"]
+        assert boss["grade"] == "observed"
+        assert (
+            "note: .claude/agents cannot be looked at: Permission denied"
+            in as_user("definitions", "list").stderr
+        )
+        taken = as_user("definitions", "snapshot")
+        assert ": 2 definitions" in taken.stdout
+        assert "1 place could not be looked at" in taken.stderr
+    finally:
+        closed.chmod(0o755)
+    assert "deleted" not in as_user("definitions", "history", "qa").stdout
+    theirs.parent.chmod(0o555)
+    done = as_user("restore", "definition", "qa", "--path", str(theirs), "--yes")
+    assert "the system does not let you write there" in done.stderr
+
+
 def test_an_empty_machine_says_where_it_would_look(world):
     said = hold(world.project)
     assert "no definitions of agents count here" in said

@@ -51,6 +51,7 @@ class Looked:
     Attributes:
         noted: changes, by path.
         files: how many definitions lie there.
+        lying: the paths of those whose content is known.
         unreadable: what could not be looked at (path, why).
         is_restless: something did not hold still, and waits for the next look.
         is_unsettled: something changed so lately that the next look has to read it again.
@@ -60,6 +61,7 @@ class Looked:
 
     noted: list[Noted] = field(default_factory=list)
     files: int = 0
+    lying: set[bytes] = field(default_factory=set)
     is_restless: bool = False
     is_unsettled: bool = False
     unreadable: list[tuple[str, str]] = field(default_factory=list)
@@ -109,6 +111,7 @@ def look(
     steps = [_step(held, seen, change, now_us, out.batch) for change in found]
     out.noted = [Noted(*pair) for pair in zip(found, held.note(steps), strict=True)]
     out.files = len(seen.lying)
+    out.lying = {os.fsencode(path) for path, one in seen.lying.items() if one.sha256 is not None}
     settled = {
         os.fsencode(path): _state(file)
         for path, file in seen.files.items()
@@ -124,8 +127,7 @@ def _see(held: Held, roots: list[Root], out: Looked, still: Still | None) -> _Se
     for root in roots:
         tool = tools.TOOLS[root.tool]
         listed = reading.files(root, tool)
-        if not root.exists and (why := _hidden(root.real)):
-            out.unreadable.append((root.path, why))
+        if not root.exists and not listed.is_whole:
             seen.unseen.append(root.real)
         out.unreadable += listed.unreadable
         seen.unseen += [os.path.realpath(path) for path, _ in listed.unreadable if root.exists]
@@ -146,17 +148,6 @@ def _is_whole(change: Change, still: Still | None) -> bool:
     if still is None or (change.kind in _OF_ONE_FILE and change.before is not None):
         return True
     return not still.is_patient and (change.before is None or change.before.path not in still.moving)
-
-
-def _hidden(path: str) -> str | None:
-    """Why nothing is known of a directory that seems not to be there; None: it is not there."""
-    try:
-        os.stat(path)  # noqa: PTH116 - any bytes
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as exc:
-        return f"cannot be looked at: {exc.strerror}"
-    return None
 
 
 def _pass_over(held: Held, file: File, seen: _Seen) -> None:

@@ -11,6 +11,7 @@ import itertools
 import os
 import stat
 from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.definitions.parse import MOST_BYTES
@@ -85,19 +86,31 @@ class File(NamedTuple):
         return self.inner.rpartition("/")[2][: -len(self.suffix)]
 
 
-class Listed(NamedTuple):
-    """The files of a root, and what of it could not be looked at (path, why)."""
+@dataclass(slots=True)
+class Listed:
+    """The files of a root.
 
-    files: list[File]
-    unreadable: list[tuple[str, str]]
+    Attributes:
+        files: as far as they could be found.
+        unreadable: what could not be looked at (path, why).
+        is_whole: False: there may be more files, which nobody could see.
+    """
+
+    files: list[File] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    is_whole: bool = True
+
+    def miss(self, path: str, why: str) -> None:
+        """Take down what could not be looked through."""
+        self.unreadable.append((path, why))
+        self.is_whole = False
 
 
 def files(root: Root, tool: Tool) -> Listed:
     """Look through a root."""
-    out = Listed([], [])
+    out = Listed()
     if not root.exists:
-        if os.path.lexists(root.path):
-            out.unreadable.append((root.path, "is no directory"))
+        _miss(out, root.path)
         return out
     seen: set[tuple[int, int]] = set()
     todo = deque([_Directory(root.path, root.real, "")])
@@ -121,8 +134,21 @@ def files(root: Root, tool: Tool) -> Listed:
     return out
 
 
+def _miss(out: Listed, path: str) -> None:
+    """Say why nothing is known of a directory that seems not to be there, unless it is not."""
+    try:
+        os.stat(path)  # noqa: PTH116 - any bytes
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as exc:
+        out.miss(path, f"cannot be looked at: {exc.strerror}")
+        return
+    if os.path.lexists(path):
+        out.unreadable.append((path, "is no directory"))
+
+
 def _cut(out: Listed, root: Root, most: str) -> Listed:
-    out.unreadable.append((root.path, f"has more than {most}; others are left out"))
+    out.miss(root.path, f"has more than {most}; others are left out")
     return out
 
 
@@ -146,7 +172,7 @@ def _entries(path: str, seen: set[tuple[int, int]], most: int, out: Listed) -> l
         with os.scandir(path) as listing:
             return list(itertools.islice(listing, most))
     except OSError as exc:
-        out.unreadable.append((path, f"cannot be looked through: {exc.strerror}"))
+        out.miss(path, f"cannot be looked through: {exc.strerror}")
         return []
 
 

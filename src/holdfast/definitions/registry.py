@@ -118,16 +118,20 @@ class Registry:
         where = roots.find(self._settings, cwd, self._user_home, today)
         places: dict[tuple[str, str], Place] = {}
         unreadable = list(where.unreadable)
+        unseen = []
         for root in where.found:
             tool = tools.TOOLS[root.tool]
             listed = reading.files(root, tool)
             unreadable += listed.unreadable
+            if not listed.is_whole:
+                unseen.append(root)
             for file in listed.files:
                 if before := places.get((tool.name, file.real)):
                     places[tool.name, file.real] = replace(before, also_at=(*before.also_at, file.path))
                 elif not _is_readme(place := self._place(file, tool)):
                     places[tool.name, file.real] = place
-        return Found(cwd, tuple(where.found), tuple(tiers.resolve(places.values())), tuple(unreadable))
+        found = tiers.resolve(places.values(), unseen)
+        return Found(cwd, tuple(where.found), tuple(found), tuple(unreadable))
 
     def _place(self, file: File, tool: Tool) -> Place:
         return _named(file, self._read(file, tool), tool)

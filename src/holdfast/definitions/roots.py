@@ -171,7 +171,7 @@ def _root(tool: str, tier: str, path: str, why: str, **more: Any) -> Root:  # no
         os.path.realpath(path),
         (0, 0),
         exists=os.path.isdir(path),  # noqa: PTH112
-        writable=not read_only and _may_write(path),
+        writable=not read_only and may_write(path),
         why=why,
         **more,
     )
@@ -185,7 +185,7 @@ def alone(tool: str, real: str) -> Root:
     )
 
 
-def _may_write(path: str) -> bool:
+def may_write(path: str) -> bool:
     """Whether a file may be put into a directory, which may have to be made first."""
     while not os.path.lexists(path):
         path = os.path.dirname(path)  # noqa: PTH120

@@ -20,10 +20,11 @@ from holdfast.definitions.validate import INVALID
 from holdfast.visible import printable_path, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from holdfast.definitions.parse import Parsed
     from holdfast.definitions.reading import File
+    from holdfast.definitions.roots import Root
     from holdfast.definitions.validate import Verdict
 
 OBSERVED: Final = "observed"
@@ -112,19 +113,27 @@ class Definition:
         return tuple(one.place for one in self.order if one.state == SHADOWED)
 
 
-def resolve(places: Iterable[Place]) -> list[Definition]:
-    """Every definition, by tool and name. `places` come in the order of their roots, the strongest first."""
+def resolve(places: Iterable[Place], unseen: Sequence[Root] = ()) -> list[Definition]:
+    """Every definition, by tool and name.
+
+    Args:
+        places: in the order of their roots, the strongest first.
+        unseen: roots that hold, or may hold, files that nobody could see.
+    """
     groups: dict[tuple[str, str], list[Place]] = defaultdict(list)
     for place in places:
         groups[place.file.root.tool, place.name].append(place)
     near = _near_names(groups)
     out = [
-        _definition(tool, name, group, near.get((tool, name), [])) for (tool, name), group in groups.items()
+        _definition(tool, name, group, near.get((tool, name), []), unseen)
+        for (tool, name), group in groups.items()
     ]
     return sorted(out, key=lambda one: (list(tools.TOOLS).index(one.tool), one.name.casefold(), one.name))
 
 
-def _definition(tool: str, name: str, group: list[Place], near: list[str]) -> Definition:
+def _definition(
+    tool: str, name: str, group: list[Place], near: list[str], unseen: Sequence[Root]
+) -> Definition:
     if len(group) > 1:
         group = sorted(group, key=_strength)
     taken = [place for place in group if _is_taken(place)]
@@ -133,7 +142,7 @@ def _definition(tool: str, name: str, group: list[Place], near: list[str]) -> De
         Standing(place, *_standing(place, winner))
         for place in (*taken, *(p for p in group if not _is_taken(p)))
     ]
-    doubt = _doubt(winner, taken)
+    doubt = _unseen_doubt(tool, winner, unseen) or _doubt(winner, taken)
     found = [*_hiding(winner, taken[1:]), *_passed_over(winner, group), *_alike(name, near)]
     return Definition(tool, name, tuple(order), INFERRED if doubt else OBSERVED, doubt, in_order(found))
 
@@ -168,6 +177,18 @@ def _standing(place: Place, winner: Place | None) -> tuple[str, str]:
             else f"another {root.tier} root comes first",
         )
     return SHADOWED, f"{above.tier} counts before {root.tier}"
+
+
+def _unseen_doubt(tool: str, winner: Place | None, unseen: Sequence[Root]) -> str:
+    """Which directory may hold a stronger file of any name, unseen; "" where none does."""
+    for root in unseen:
+        if (
+            root.tool == tool
+            and root.counts is not False
+            and (not winner or root.rank <= winner.file.root.rank)
+        ):
+            return f"{printable_path(root.path)} ({root.tier}) could not all be looked through"
+    return ""
 
 
 def _doubt(winner: Place | None, taken: list[Place]) -> str:
