@@ -110,6 +110,13 @@ def test_a_new_file_goes_into_the_nearest_root_that_is_there():
     none = [replace(root, exists=False) for root in (near, far, above)]
     [one] = placing.targets(Wanted("claude", "qa"), none, is_taken=lambda _: False)
     assert one.path == "/p/0/qa.md"
+    maybe = [replace(root, counts=None) for root in (near, far, above)]
+    for of, where in (
+        ([near, *maybe[1:]], 0),
+        (maybe, 1),
+    ):  # not where it counts less surely than the nearest
+        [one] = placing.targets(Wanted("claude", "qa"), of, is_taken=lambda _: False)
+        assert one.path == f"/p/{where}/qa.md"
 
 
 def test_what_lies_there_keeps_its_file_whatever_that_is_called():

@@ -85,9 +85,9 @@ def asked(cwd, *args, code=0, **env):
     return json.loads(hold(cwd, *args, "--json", code=code, **env))
 
 
-def listed(cwd, **env):
+def listed(cwd, *args, **env):
     """Name → definition."""
-    return {one["name"]: one for one in asked(cwd, **env)["definitions"]}
+    return {one["name"]: one for one in asked(cwd, *args, **env)["definitions"]}
 
 
 def order(cwd, name, **env):
@@ -139,6 +139,33 @@ def test_outside_a_repository_it_is_not_certain_that_directories_above_count(wor
     assert {name: one["grade"] for name, one in listed(inner).items()} == {"qa": "inferred"}
     world.agent(inner / ".claude", "qa.md")
     assert listed(inner)["qa"]["grade"] == "observed"
+
+
+def test_nothing_counts_that_the_home_lies_in(world, monkeypatch):
+    for above in (world.user, world.user / "deep", world.user / "deep" / "a"):
+        world.agent(above / ".claude", f"{above.name}.md")
+    home = world.user / "deep" / "a" / "b"
+    (home / "work").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    for cwd in (home, home / "work"):
+        assert listed(cwd) == {}
+
+
+@pytest.mark.parametrize("is_repository", [True, False])
+def test_a_home_that_is_reached_by_a_link_is_the_users(world, tmp_path, monkeypatch, is_repository):
+    """As on clusters: the system says where a working directory really lies, and $HOME does not."""
+    link = tmp_path / "home"
+    link.symlink_to(world.user)
+    monkeypatch.setenv("HOME", str(link))
+    monkeypatch.delenv("CLAUDE_CONFIG_DIR")
+    if is_repository:
+        (world.user / ".git").mkdir()
+    shutil.rmtree(world.project / ".git")
+    world.agent(world.user / ".claude", "mine.md")
+    for cwd in (world.project, world.user):
+        one = listed(cwd)["mine"]
+        assert (one["file"]["tier"], one["grade"]) == ("user", "observed")
+    assert set(listed(world.project, "--tier", "user")) == {"mine"}
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

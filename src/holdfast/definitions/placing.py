@@ -150,7 +150,10 @@ def _in_tier(
         title = tools.TOOLS[wanted.tool].title
         shown = ", ".join(visible(printable_path(root.path)) for root in roots[:1])
         return f"{shown} ({tier}) may not be written" if roots else f"{title} has no tier {tier} here"
-    root = next((one for one in able if one.exists), able[0])
+    sure = [
+        one for one in able if one.counts == able[0].counts
+    ]  # none that counts less surely than the nearest
+    root = next((one for one in sure if one.exists), able[0])
     return Target(root, _new_path(wanted, root, is_taken))
 
 

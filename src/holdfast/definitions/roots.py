@@ -82,7 +82,10 @@ class Around:
 
 
 def around(cwd: str, user_home: str) -> Around:
-    """Look from a working directory upwards. Without a repository, directories count up to below the user's home or `/`."""
+    """Look from a working directory upwards, both paths without links.
+
+    Without a repository, no directory above counts that is the user's home or that the home lies in.
+    """
     above: list[str] = []
     at = cwd
     while len(above) < _MOST_ABOVE:
@@ -93,8 +96,8 @@ def around(cwd: str, user_home: str) -> Around:
         if parent == at:
             break
         at = parent
-    outside = {user_home, os.path.dirname(user_home), "/"}  # noqa: PTH120
-    return Around(tuple(path for path in above if path == cwd or path not in outside), None, None)
+    inside = [path for path in above if path == cwd or not f"{user_home}/".startswith(f"{path.rstrip('/')}/")]
+    return Around(tuple(inside), None, None)
 
 
 def _main_worktree(root: str) -> str | None:
@@ -133,7 +136,8 @@ def find(settings: Settings, cwd: str, user_home: str, today: date) -> Roots:
         SettingError: `definition_roots` names what it may not.
     """
     out = Roots()
-    here = around(cwd, user_home)
+    real_home = os.path.realpath(user_home)
+    here = around(os.path.realpath(cwd), real_home)
     candidates = [
         *_claude(settings, here, out),
         *_codex(settings, here, out),
@@ -145,13 +149,22 @@ def find(settings: Settings, cwd: str, user_home: str, today: date) -> Roots:
         order = tools.TOOLS[one.tool].tiers(today)
         within = numbered[one.tool, one.tier] = numbered.get((one.tool, one.tier), -1) + 1
         ranked.append(replace(one, rank=(order.index(one.tier), within)))
-    out.found = _each_once(sorted(ranked, key=lambda one: (list(tools.TOOLS).index(one.tool), one.rank)))
+    ranked.sort(key=lambda one: (list(tools.TOOLS).index(one.tool), one.rank))
+    users = {
+        (
+            one.tool,
+            real_home + one.path[len(user_home) :] if one.path.startswith(f"{user_home}/") else one.path,
+        )
+        for one in ranked
+        if one.tier == tools.USER
+    }
+    out.found = _each_once(ranked, users)
     return out
 
 
-def _each_once(ranked: list[Root]) -> list[Root]:
+def _each_once(ranked: list[Root], users: set[tuple[str, str]]) -> list[Root]:
+    """Each root once; `users`: where the user's own lie (tool, path), with the user's home as it is without links."""
     kept: dict[tuple[str, str], Root] = {}
-    users = {(one.tool, one.path) for one in ranked if one.tier == tools.USER}
     for one in ranked:
         if one.tier == tools.PROJECT and (one.tool, one.path) in users:
             continue  # the user's own directory is no project's, though it lies above the working directory
@@ -271,7 +284,7 @@ def _enabled_plugins(settings: Settings, here: Around, out: Roots) -> dict[str, 
     projects = [
         directory
         for directory in reversed(here.directories)
-        if directory != str(settings.claude_config_dir.parent)
+        if directory != os.path.realpath(settings.claude_config_dir.parent)
     ]
     paths = [f"{settings.claude_config_dir}/settings.json"]
     paths += [f"{directory}/.claude/settings.json" for directory in projects]
