@@ -162,9 +162,8 @@ def _from_store(home: Home) -> Index:
             last = out.known.pop(before)
             out.gone[before] = one.id
         if one.sha256 is None:
-            out.gone[raw] = one.id
+            out.leave(raw, one.id, one.operation)
             continue
-        out.gone.pop(raw, None)
         out.known[raw] = _known(one, last.first if last else one.sha256)
         out.add_content(one.sha256, raw, before)
         out.roots.setdefault(os.fsencode(one.root or ""), (one.tool, one.tier or tools.PROJECT))

@@ -104,7 +104,7 @@ class DefinitionChange(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: of the event; the same change has the same one for everybody.
-        operation: create, modify, delete, rename or restore.
+        operation: create, modify, delete, rename, restore, unlink or link.
         name_before, path_before: what it was called, and where it lay, before a rename.
         tool: whose definition it is; `tier` in which kind of directory.
         path: of the file without links, as text; bytes that are no UTF-8 are shown as escapes.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from holdfast import clock, defining, defining_writes
 from holdfast.definition_history import contents, real_of
-from holdfast.definitions import looking, reading, revisions, roots, tools, versions, writing
+from holdfast.definitions import looking, reading, revisions, roots, swapping, tools, versions, writing
 from holdfast.definitions.swapping import NOTHING, Overtaken
 from holdfast.definitions.writing import Write
 from holdfast.errors import BlobDamaged, DefinitionRefused, NotFound, StoreError, UsageError
@@ -128,10 +128,23 @@ def _goal(home: Home, row: Revision, path: str, content: bytes, *, elsewhere: bo
             f"{printable_path(path)}: no directory of definitions is there any more that counts for {row.tool}",
             hint="name another place with --to",
         )
+    if root is not None and not elsewhere and not _is_reached(root, path):
+        lies = "it still lies there, and " if os.path.lexists(path) else ""
+        raise DefinitionRefused(
+            f"{printable_path(path)}: {lies}no link in {printable_path(root.path)} leads to it any more",
+            hint="make the link again, or name another place with --to",
+        )
     out = Goal(row, os.fsencode(path), root, content)
     if root is not None and not root.writable and not _lies_there(out):
         raise _read_only(out, root)
     return out
+
+
+def _is_reached(root: Root, path: str) -> bool:
+    """Whether what lies at a path is in a root, or a link there leads to it."""
+    if path.startswith(f"{root.real.rstrip('/')}/"):
+        return True
+    return any(file.real == path for file in reading.files(root, tools.TOOLS[root.tool]).files)
 
 
 def _lies_there(one: Goal) -> bool:
@@ -206,6 +219,7 @@ def restore(home: Home, goals: list[Goal], reason: str) -> list[Restored]:
     ours = [one for one in goals if one.root is not None]
     kept = defining.ledger_of(home)
     done: dict[bytes, Restored] = {}
+    lay: dict[bytes, str] = {}
     for attempt in range(_TRIES):
         try:
             with kept.held() as held:
@@ -215,6 +229,13 @@ def restore(home: Home, goals: list[Goal], reason: str) -> list[Restored]:
                 done |= _written(held, ours, reason, home.now_us())
             break
         except Overtaken as exc:
+            lies = swapping.digest(exc.path)
+            if lay.get(exc.path) == lies:  # and nobody changed it, so it is not what was looked at
+                raise DefinitionRefused(
+                    f"{printable_path(os.fsdecode(exc.path))}: what lies there is no definition, or cannot be read",
+                    hint="put it aside first, or name another place with --to",
+                ) from exc
+            lay[exc.path] = lies
             if attempt == _TRIES - 1:
                 raise DefinitionRefused(
                     "others write these files all the time", hint="end them, then run the same command again"

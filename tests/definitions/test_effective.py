@@ -280,6 +280,17 @@ def possible(truth, begin, start):
     return {held(truth[PROJECT], moment) or held(truth[USER], moment) for moment in moments}
 
 
+def test_what_a_link_led_to_counts_as_long_as_it_did():
+    """Also when another root alone leads to the file afterwards."""
+    told = Told().saw(0, "a", root=PROJECT).saw(200, "a", root=USER).saw(300, "b", root=USER)
+    told.revisions = [dataclasses.replace(one, path="/outside/qa.md") for one in told.revisions]
+    files = {file.root: file for file in Past("claude", "qa", told.revisions).files}
+    texts = {
+        root: [lay.revision and lay.revision.sha256 for lay in file.lays] for root, file in files.items()
+    }
+    assert texts == {PROJECT: ["a", None], USER: ["a", "b"]}
+
+
 @given(histories())
 def test_what_is_observed_was_so_at_begin_and_at_start(history):
     """Whatever else happened unseen: at both moments the text lay there, and so did everything it is said to hide."""

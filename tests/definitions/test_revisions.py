@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,9 +11,11 @@ from hypothesis import strategies as st
 from holdfast.definitions.revisions import (
     CREATE,
     DELETE,
+    LINK,
     MODIFY,
     RENAME,
     RESTORE,
+    UNLINK,
     Lying,
     changes,
 )
@@ -89,6 +93,37 @@ def test_of_files_with_one_content_those_of_one_name_are_paired_first():
         ("/r/1.md", "/r/4.md"),
         ("/r/2.md", "/r/3.md"),
     }
+
+
+OUTSIDE = replace(at("/outside/a.md"), root="/r")
+
+
+@pytest.mark.parametrize(
+    ("now", "kind", "path"),
+    [
+        ([], UNLINK, "/outside/a.md"),
+        ([at(B)], UNLINK, "/outside/a.md"),
+        ([replace(OUTSIDE, root="/s")], LINK, "/outside/a.md"),
+        ([replace(OUTSIDE, root="/s", sha256="2")], MODIFY, "/outside/a.md"),
+        ([OUTSIDE], None, None),
+    ],
+    ids=["the link goes", "it leads elsewhere", "another link", "another link and text", "nothing"],
+)
+def test_what_still_lies_there_is_not_gone(now, kind, path):
+    found = changes([OUTSIDE], now, left=["/outside/a.md"])
+    assert (kind, path) in [(one.kind, one.path) for one in found] or not (kind or found)
+    assert {one.kind for one in found} <= {kind, CREATE}
+
+
+def test_what_is_reached_again_was_not_put_there_anew():
+    found = changes([], [OUTSIDE, at(A)], had={OUTSIDE.path: {"1"}}, unlinked=[OUTSIDE.path])
+    assert [(one.kind, one.path) for one in found] == [(LINK, OUTSIDE.path), (CREATE, A)]
+
+
+@pytest.mark.parametrize(("unseen", "kinds"), [("/r/closed", []), ("/s/closed", [UNLINK])])
+def test_a_link_where_nobody_could_look_may_be_there(unseen, kinds):
+    found = changes([OUTSIDE], [], left=[OUTSIDE.path], unseen=[unseen])
+    assert [one.kind for one in found] == kinds
 
 
 def test_where_two_could_be_meant_nothing_is_called_a_move():

@@ -454,6 +454,96 @@ def test_a_link_stays_one_and_what_it_leads_to_is_written(world, qa):  # noqa: F
     assert real.read_bytes() == ONE
 
 
+@pytest.fixture
+def linked(world, tmp_path):  # noqa: F811
+    """A link in the project, and the definition that it leads to."""
+    target = world.agent(tmp_path / "outside", "one.md", "qa")
+    link = world.project / ".claude" / "agents" / "linked.md"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target)
+    looked(world.project)
+    return link, target
+
+
+def told(cwd):
+    holdfast(cwd, "doctor")  # the chain is sound, and the index says the same
+    return [(one["operation"], Path(one["path"]).name) for one in history(cwd)]
+
+
+def test_a_file_whose_link_goes_is_not_gone(world, home, linked):  # noqa: F811
+    link, target = linked
+    before = target.read_bytes()
+    link.unlink()
+    assert told(world.project) == [("create", "one.md"), ("unlink", "one.md")]
+    assert b"it still lies there, and is not reached from .claude/agents" in holdfast(
+        world.project, "definitions", "history", "qa"
+    )
+    for words in ((), ("--revision", "1")):
+        said = holdfast(world.project, "restore", "definition", "qa", *words, "--yes", code=43)
+        assert "it still lies there, and no link in" in said
+    assert target.read_bytes() == before
+    (home / "definitions" / "index").unlink()
+    link.symlink_to(target)
+    assert told(world.project)[2:] == [("link", "one.md")]
+    target.write_bytes(before + b"More.\n")
+    assert told(world.project)[3:] == [("modify", "one.md")]
+
+
+def test_a_link_that_leads_elsewhere_moves_nothing(world, linked):  # noqa: F811
+    link, target = linked
+    other = world.agent(target.parents[1], "two.md", "qa", body="Another text.\n")
+    before = other.read_bytes()
+    link.unlink()
+    link.symlink_to(other)
+    assert sorted(told(world.project)) == [("create", "one.md"), ("create", "two.md"), ("unlink", "one.md")]
+    holdfast(world.project, "restore", "definition", "qa", "--yes", code=2)
+    holdfast(world.project, "restore", "definition", "qa", "--revision", "1", "--yes", code=43)
+    assert other.read_bytes() == before
+
+
+def test_what_a_link_leads_to_can_go_and_come_back(world, linked):  # noqa: F811
+    link, target = linked
+    before = target.read_bytes()
+    target.unlink()
+    assert told(world.project) == [("create", "one.md"), ("delete", "one.md")]
+    restored(world.project)
+    assert link.is_symlink()
+    assert link.read_bytes() == before
+    assert told(world.project)[2:] == [("restore", "one.md")]
+    target.unlink()
+    link.unlink()
+    assert "no link in" in holdfast(world.project, "restore", "definition", "qa", "--yes", code=43)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("is_known", "expected"), [(True, ["create", "link"]), (False, ["create", "unlink", "link"])]
+)
+def test_a_link_that_goes_takes_nothing_from_another_project(world, is_known, expected):  # noqa: F811
+    """Whose directory was looked into before, or is afterwards."""
+    other = world.user / "other"
+    target = world.agent(other / ".claude", "one.md", "qa")
+    link = world.project / ".claude" / "agents" / "linked.md"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target)
+    looked(world.project)
+    if is_known:
+        looked(other)
+    link.unlink()
+    if not is_known:
+        looked(world.project)
+    looked(other)
+    assert [one for one, _ in told(other)] == expected
+    assert history(other)[-1]["root"] == str(target.parent)
+
+
+def test_what_is_no_plain_file_is_not_called_busy(world, qa):  # noqa: F811
+    qa.unlink()
+    os.mkfifo(qa)
+    said = holdfast(world.project, "restore", "definition", "qa", "--revision", "1", "--yes", code=43)
+    assert "what lies there is no definition, or cannot be read" in said
+
+
 def test_it_can_be_written_elsewhere(world, tmp_path, qa):  # noqa: F811
     del qa
     out = tmp_path / "out"

@@ -16,7 +16,7 @@ from holdfast import clock, defining, definition_history
 from holdfast.cli import answers, terminal, when
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.cli.definitions import near
-from holdfast.definitions import authors, registry, tools, versions
+from holdfast.definitions import authors, registry, revisions, tools, versions
 from holdfast.errors import DefinitionsBusy, HoldfastError, StoreFromFuture, UsageError
 from holdfast.visible import visible
 
@@ -40,6 +40,8 @@ _DONE = {
     "delete": "deleted",
     "rename": "renamed",
     "restore": "restored",
+    "unlink": "unlinked",
+    "link": "linked",
 }
 tool_option = click.option("--tool", type=click.Choice(list(tools.TOOLS)), help="Of this tool only.")
 path_option = click.option(
@@ -277,6 +279,10 @@ def _notes(found: History, one: Version, kept: definition_history.Contents) -> l
     if row.path_before is not None:
         rule = "" if row.own else f"?: {row.reason}"
         out.append(f"it lay at {near(row.path_before, here())}{rule}")
+    if row.operation == revisions.UNLINK:
+        out.append(f"it still lies there, and is not reached from {near(row.root or '?', here())} any more")
+    if row.operation == revisions.LINK:
+        out.append(f"it lay there, and is reached from {near(row.root or '?', here())} now")
     if row.name_before is not None:
         out.append(f"it was called {row.name_before[:_NAME_CHARS]}")
     out += [_who_said(who) for who in found.who.get(row.id, [])]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast import clock, defining
 from holdfast.cli import answers, terminal
-from holdfast.definitions import registry, states, tools
+from holdfast.definitions import registry, revisions, states, tools
 from holdfast.errors import DefinitionsBusy, HoldfastError, NotFound
 from holdfast.store import uses
 from holdfast.visible import printable_path, visible
@@ -79,7 +79,8 @@ def named(found: Found, name: str, context: Context | None = None) -> list[Defin
         with contextlib.suppress(HoldfastError):
             for one in deleted(context, found) if context else ():
                 if one.name == name:
-                    exc.hint = f"it was deleted; that {visible(one.path)} is gone was seen at {clock.iso(one.time_us)}"
+                    what = "is not reached any more" if one.operation == revisions.UNLINK else "is gone"
+                    exc.hint = f"it was deleted; that {visible(one.path)} {what} was seen at {clock.iso(one.time_us)}"
         raise
 
 

@@ -30,6 +30,7 @@ import msgspec
 
 from holdfast import processes
 from holdfast.definitions import swapping
+from holdfast.definitions.revisions import UNLINK
 from holdfast.errors import DefinitionsBusy, HoldfastError, StoreError
 from holdfast.failpoints import failpoint
 from holdfast.journal import blobs, digested
@@ -86,7 +87,8 @@ class Index(msgspec.Struct):
 
     Attributes:
         boot: of the machine, when it was written.
-        gone: the last event of each file that is not there any more.
+        gone: the last event of each file that is not there any more, or is not reached.
+        unlinked: those of them that still lay there.
         had: every content that each file ever had, also where it lay before, as 32 bytes each.
         roots: every directory in which definitions were ever found, without links: its tool and tier.
         conflicts: what was not written because somebody else had, and nobody decided yet: by its event the file, and the SHA-256 of what was
@@ -97,12 +99,21 @@ class Index(msgspec.Struct):
     boot: str | None = None
     known: dict[bytes, Known] = {}
     gone: dict[bytes, str] = {}
+    unlinked: set[bytes] = set()
     had: dict[bytes, list[bytes]] = {}
     roots: dict[bytes, tuple[str, str]] = {}
     conflicts: dict[str, tuple[bytes, str]] = {}
 
+    def leave(self, path: bytes, event: str, operation: str) -> None:
+        """A file is not there any more, or is not reached."""
+        self.gone[path] = event
+        if operation == UNLINK:
+            self.unlinked.add(path)
+
     def add_content(self, sha256: str, path: bytes, path_before: bytes | None) -> None:
         """A file has a content now, and what it had where it lay before."""
+        self.gone.pop(path, None)
+        self.unlinked.discard(path)
         had = self.had.setdefault(path, [])
         for digest in (*self.had.get(path_before or b"", ()), bytes.fromhex(sha256)):
             if digest not in had:
@@ -454,12 +465,11 @@ class Held:
             one: conflict for one, conflict in index.conflicts.items() if conflict != (step.path, sha256)
         }
         if step.known is None:
-            index.gone[step.path] = event
+            index.leave(step.path, event, fields["operation"])
             return
         first = before.first if before else sha256
         known = msgspec.structs.replace(step.known, revision=event, first=first)
         index.known[step.path] = known
-        index.gone.pop(step.path, None)
         index.add_content(known.sha256, step.path, step.path_before)
 
 

@@ -8,13 +8,15 @@ where it is not there any more.
 from __future__ import annotations
 
 import os
+import stat
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast import clock
 from holdfast.definitions import reading, registry, tools
 from holdfast.definitions.ledger import Known, revised
-from holdfast.definitions.revisions import MODIFY, RESTORE, Lying, changes
+from holdfast.definitions.revisions import LINK, MODIFY, RESTORE, Lying, changes
 from holdfast.ids import uuid7
 from holdfast.visible import printable_path
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 _LEAST_OF_A_BATCH: Final = 2  # changes that were seen at once
 _READ_AGAIN: Final = 3  # times, where a file changes while it is read
-_OF_ONE_FILE: Final = {MODIFY, RESTORE}
+_OF_ONE_FILE: Final = {MODIFY, RESTORE, LINK}
 
 Json = dict[str, Any]
 
@@ -71,6 +73,10 @@ class Looked:
 
 @dataclass(slots=True)
 class _Seen:
+    """What lies there: by real path, and `reached` from which roots."""
+
+    reached: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    looked_in: set[str] = field(default_factory=set)
     lying: dict[str, Lying] = field(default_factory=dict)
     files: dict[str, File] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
@@ -95,16 +101,17 @@ def look(
     roots = list(roots)
     out = Looked()
     seen = _see(held, roots, out, still)
-    looked_in = {printable_path(root.real) for root in roots if root.real not in seen.unseen}
     last = [
         _lying(os.fsdecode(path), known)
         for path, known in held.index.known.items()
-        if known.root in looked_in or os.fsdecode(path) in seen.lying  # a link leads to it from here too
+        if known.root in seen.looked_in or os.fsdecode(path) in seen.lying  # a link leads to it from here too
     ]
     had = {
         path: {digest.hex() for digest in held.index.had.get(os.fsencode(path), ())} for path in seen.verdicts
     }
-    found = changes(last, seen.lying.values(), had=had, unseen=seen.unseen)
+    left = [one.path for one in last if one.path not in seen.lying and _lies_there(one.path, seen)]
+    unlinked = {os.fsdecode(path) for path in held.index.unlinked}
+    found = changes(last, seen.lying.values(), had=had, unseen=seen.unseen, left=left, unlinked=unlinked)
     if out.is_restless:
         found = [change for change in found if _is_whole(change, still)]
     out.batch = batch or (uuid7() if len(found) >= _LEAST_OF_A_BATCH else None)
@@ -123,21 +130,25 @@ def look(
 
 
 def _see(held: Held, roots: list[Root], out: Looked, still: Still | None) -> _Seen:
-    seen = _Seen()
+    seen, found = _Seen(), []
     for root in roots:
-        tool = tools.TOOLS[root.tool]
-        listed = reading.files(root, tool)
+        listed = reading.files(root, tools.TOOLS[root.tool])
+        found += listed.files
         if not root.exists and not listed.is_whole:
             seen.unseen.append(root.real)
         out.unreadable += listed.unreadable
         seen.unseen += [os.path.realpath(path) for path, _ in listed.unreadable if root.exists]
+        real = printable_path(root.real)
         for file in listed.files:
-            if still is not None and file.state is not None and still.files.get(file.path) != file.state:
-                out.is_restless = True
-                _pass_over(held, file, seen)
-            elif file.real not in seen.files:
-                seen.files[file.real] = file
-                _see_file(held, file, tool, seen, out, is_still=still is not None)
+            seen.reached[file.real].add(real)
+    seen.looked_in = {printable_path(root.real) for root in roots if root.real not in seen.unseen}
+    for file in found:
+        if still is not None and file.state is not None and still.files.get(file.path) != file.state:
+            out.is_restless = True
+            _pass_over(held, file, seen)
+        elif file.real not in seen.files:
+            seen.files[file.real] = file
+            _see_file(held, file, seen, out, is_still=still is not None)
     if still is not None and not out.is_restless:
         out.is_restless = bool(still.moving) or not all(map(os.path.lexists, still.files))
     return seen
@@ -157,9 +168,10 @@ def _pass_over(held: Held, file: File, seen: _Seen) -> None:
         seen.lying[file.real] = replace(_lying(file.real, known), sha256=None, size_bytes=None)
 
 
-def _see_file(held: Held, file: File, tool: tools.Tool, seen: _Seen, out: Looked, *, is_still: bool) -> None:
+def _see_file(held: Held, file: File, seen: _Seen, out: Looked, *, is_still: bool) -> None:
     known = held.index.known.get(os.fsencode(file.real))
-    if known is not None and _is_as_it_was(held, known, file):
+    is_there = known is not None and _is_reached(known, file, seen)
+    if known is not None and is_there and _is_as_it_was(held, known, file):
         seen.lying[file.real] = _lying(file.real, known)
         return
     try:
@@ -169,17 +181,20 @@ def _see_file(held: Held, file: File, tool: tools.Tool, seen: _Seen, out: Looked
         _pass_over(held, file, seen)
         return
     if content is None:
-        if file.state is None and file.problem == reading.WENT_AWAY:
+        if file.state is None and file.problem in (reading.WENT_AWAY, reading.NO_TARGET):
             return
         out.unreadable.append((file.path, file.problem.why if file.problem else "it cannot be read"))
         _pass_over(held, file, seen)
         return
+    tool = tools.TOOLS[file.root.tool]
     place = registry.place_of(file, tool, content)
     if place is None:
         return
     sha256 = held.texts.keep(content)
-    if known is None or known.sha256 != sha256:
-        seen.verdicts[file.real] = place.verdict
+    if known is not None and known.sha256 == sha256 and is_there:
+        seen.lying[file.real] = _lying(file.real, known)
+        return
+    seen.verdicts[file.real] = place.verdict
     root = printable_path(file.root.real)
     seen.lying[file.real] = Lying(
         file.real, tool.name, place.name, file.root.tier, sha256, len(content), root
@@ -189,6 +204,23 @@ def _see_file(held: Held, file: File, tool: tools.Tool, seen: _Seen, out: Looked
 def _lying(path: str, known: Known) -> Lying:
     """A file as it was recorded last."""
     return Lying(path, known.tool, known.name, known.tier, known.sha256, known.size_bytes, known.root)
+
+
+def _is_reached(known: Known, file: File, seen: _Seen) -> bool:
+    """Whether the root through which a file was reached leads to it still, as far as anybody looked."""
+    return known.root in seen.reached[file.real] or known.root not in seen.looked_in
+
+
+def _lies_there(path: str, seen: _Seen) -> bool:
+    """Whether a file that is not reached lies where it lay, and is not one that is reached by another spelling of its path."""
+    try:
+        about = os.lstat(path)
+    except OSError:
+        return False
+    here = (about.st_dev, about.st_ino)
+    return stat.S_ISREG(about.st_mode) and all(
+        file.state is None or file.state[:2] != here for file in seen.files.values()
+    )
 
 
 def _is_as_it_was(held: Held, known: Known, file: File) -> bool:
@@ -250,7 +282,7 @@ def _step(held: Held, seen: _Seen, change: Change, now_us: int, batch: str | Non
         "previous": previous,
         "path_before": printable_path(before.path) if before and before.path != path else None,
         "name_before": change.renamed_from,
-        "changed_at": clock.iso(file.state.mtime_ns // 1_000) if after and file and file.state else None,
+        "changed_at": _changed_at(file, change),
         "validity": verdict.validity if verdict else None,
         "score": verdict.score if verdict else None,
         "batch": batch,
@@ -258,6 +290,13 @@ def _step(held: Held, seen: _Seen, change: Change, now_us: int, batch: str | Non
     }
     path_before = os.fsencode(before.path) if before and before.path != path else None
     return revised(fields, now_us, raw, _known(file, after) if after and file else None, path_before)
+
+
+def _changed_at(file: File | None, change: Change) -> str | None:
+    """The file's own time, which says nothing of a link."""
+    if file is None or file.state is None or change.after is None or change.kind == LINK:
+        return None
+    return clock.iso(file.state.mtime_ns // 1_000)
 
 
 def _known(file: File, after: Lying) -> Known:

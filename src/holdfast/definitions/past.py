@@ -210,22 +210,29 @@ def _each_once(*options: Revision | None) -> tuple[Revision | None, ...]:
 
 
 def _files(tool: str, name: str, revisions: Iterable[Revision]) -> list[File]:
-    lays: dict[str, list[_Lay]] = defaultdict(list)
-    of: dict[str, Revision] = {}
+    lays: dict[tuple[str, str], list[_Lay]] = defaultdict(
+        list
+    )  # by path, and the root through which it was reached
+    of: dict[tuple[str, str], Revision] = {}
+    roots: dict[str, str] = {}
     for one in revisions:
         if one.tool != tool:
             continue
-        if one.path_before is not None and one.path_before != one.path:
-            lays[one.path_before].append(_Lay(one.seen_us, one.seen_us if one.own else None, None))
+        for path in (one.path_before or one.path, one.path):
+            root = roots.pop(path, one.root)
+            if (path, root) != (one.path, one.root):  # it is not there any more, or not reached from there
+                lays[path, root].append(_Lay(one.seen_us, one.seen_us if one.own else None, None))
         is_it = one.sha256 is not None and answers_to(one, name)
         changed_us = one.seen_us if one.own else one.changed_us
-        lays[one.path].append(_Lay(one.seen_us, changed_us, one if is_it else None))
+        key = one.path, one.root
+        lays[key].append(_Lay(one.seen_us, changed_us, one if is_it else None))
+        roots[one.path] = one.root
         if is_it:
-            of[one.path] = one
+            of[key] = one
     return [
-        File(tool, of[path].root, of[path].tier, path, tuple(sorted(found, key=lambda lay: lay.seen_us)))
-        for path, found in lays.items()
-        if path in of
+        File(tool, root, of[path, root].tier, path, tuple(sorted(found, key=lambda lay: lay.seen_us)))
+        for (path, root), found in lays.items()
+        if (path, root) in of
     ]
 
 

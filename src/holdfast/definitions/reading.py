@@ -51,7 +51,7 @@ class Problem(NamedTuple):
 
 _READABLE = "make it a plain file that can be read"
 WENT_AWAY = Problem("it went away", "look again", loads=False)
-_NO_TARGET = Problem(
+NO_TARGET = Problem(
     "it is a link to nothing", "remove the link, or put a file where it leads to", loads=False
 )
 _NO_FILE = Problem("it is no plain file", _READABLE, loads=False)
@@ -215,7 +215,7 @@ def _file(root: Root, entry: os.DirEntry[str], real: str, inner: str, suffix: st
     try:
         about = entry.stat()
     except FileNotFoundError:
-        return made(None, _NO_TARGET if entry.is_symlink() else WENT_AWAY)
+        return made(None, NO_TARGET if entry.is_symlink() else WENT_AWAY)
     except OSError as exc:
         return made(None, refused(exc))
     return made(state_of(about), problem_of(about))

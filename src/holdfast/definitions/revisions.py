@@ -5,6 +5,8 @@
     restore   a file with a content that it had before, after another one or none
     rename    the same content at another path; or the same name in the same root, where its path is gone and its content changed on the way
     delete    a file that is not there any more
+    unlink    a file that still lies there and counts no more: no link leads to it any more, or it says nothing of an agent
+    link      such a file is reached again, or one that is reached through another root alone
 
 A content is known by its SHA-256, so what changes no byte (touch, chmod, a save without a change) is no change. An editor that writes beside and renames
 leaves the path, so that is one `modify`. Each file changes at most once between two looks: what lay between was not seen.
@@ -24,6 +26,8 @@ MODIFY: Final = "modify"
 RESTORE: Final = "restore"
 RENAME: Final = "rename"
 DELETE: Final = "delete"
+UNLINK: Final = "unlink"
+LINK: Final = "link"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ def changes(
     *,
     had: Mapping[str, Collection[str]] | None = None,
     unseen: Collection[str] = (),
+    left: Collection[str] = (),
+    unlinked: Collection[str] = (),
 ) -> list[Change]:
     """Decide what happened, by path.
 
@@ -89,25 +95,32 @@ def changes(
         last: how files lay at the last look, each path once.
         now: how they lie.
         had: contents that each file ever had, by its path.
-        unseen: directories that could not be looked through; what lay in them is not known to be gone.
+        unseen: directories that could not be looked through; what lay in them, or a link in them led to, is not known to be gone.
+        left: paths of files that still lie there, whether or not they are reached.
+        unlinked: paths of files whose last change was an unlink.
     """
     before = {lying.path: lying for lying in last}
     after = {lying.path: lying for lying in now}
     gone = {
-        path: lying for path, lying in before.items() if path not in after and not _is_below(path, unseen)
+        path: lying for path, lying in before.items() if path not in after and not _is_hidden(lying, unseen)
     }
+    out = [Change(UNLINK, gone.pop(path), None) for path in left if path in gone]
     new = {path: lying for path, lying in after.items() if path not in before and lying.sha256 is not None}
-    out = [_same_path(before[path], lying, had or {}) for path, lying in after.items() if path in before]
+    same = (_same_path(before[path], lying, had or {}) for path, lying in after.items() if path in before)
+    out += filter(None, same)
     for old, fresh, why in _moved(gone, new):
         out.append(Change(RENAME, gone.pop(old), new.pop(fresh), why))
     out += [Change(DELETE, lying, None) for lying in gone.values()]
-    out += [Change(_appeared(lying, had or {}), None, lying) for lying in new.values()]
-    return sorted(filter(None, out), key=lambda one: one.path)
+    for path, lying in new.items():
+        out.append(Change(LINK if path in unlinked else _appeared(lying, had or {}), None, lying))
+    return sorted(out, key=lambda one: one.path)
 
 
 def _same_path(before: Lying, after: Lying, had: Mapping[str, Collection[str]]) -> Change | None:
-    if after.sha256 is None or after.sha256 == before.sha256:
+    if after.sha256 is None:
         return None
+    if after.sha256 == before.sha256:
+        return Change(LINK, before, after) if after.root != before.root else None
     again = after.sha256 in had.get(after.path, ())
     return Change(RESTORE if again else MODIFY, before, after)
 
@@ -145,6 +158,13 @@ def _grouped_by(lying: Iterable[Lying], *, with_name: bool) -> dict[tuple[str, s
         if one.sha256 is not None:
             out[one.tool, one.sha256, one.name if with_name else ""].append(one.path)
     return out
+
+
+def _is_hidden(lying: Lying, unseen: Collection[str]) -> bool:
+    """Whether a file, or a link that may lead to it, lies where nobody could look."""
+    if _is_below(lying.path, unseen):
+        return True
+    return not _is_below(lying.path, [lying.root]) and any(_is_below(one, [lying.root]) for one in unseen)
 
 
 def _is_below(path: str, directories: Collection[str]) -> bool:

@@ -247,7 +247,7 @@ WORDS: dict[str, dict[str, Mapping[str, str]]] = {
     "validation.completed": {"result": RESULT_WORDS},
     "test.completed": {"result": RESULT_WORDS},
     "file.changed": {"operation": _OPERATION_WORDS},
-    "definition.revised": {"operation": _OPERATION_WORDS | _words("restore")},
+    "definition.revised": {"operation": _OPERATION_WORDS | _words("restore", "unlink", "link")},
     "definition.conflict": {"operation": _OPERATION_WORDS | _words("restore")},
     "span.started": {"span_kind": _words(*SPAN_KINDS)},
     "span.ended": {"span_kind": _words(*SPAN_KINDS)},

@@ -231,8 +231,8 @@ class CaseClosed(Data, kw_only=True, omit_defaults=True):
 
 
 class DefinitionRevised(Data, kw_only=True, omit_defaults=True):
-    """An agent's definition file changed. `operation` is create, modify, delete, rename or restore; hashes
-    are SHA-256 of its bytes.
+    """An agent's definition file changed. `operation` is create, modify, delete, rename, restore, unlink (it lies there still and
+    is not reached any more) or link (it lay there and is reached now, or from another root). Hashes are SHA-256 of its bytes.
 
     `tool` is whose definition it is, `tier` which kind of root it lies in, `root` that directory. `path` is without links; where it is no
     UTF-8, `path_bytes` has it in hexadecimal. `previous` is the event of the change before of the same file, whose `hash_after` is this one's

@@ -23,7 +23,7 @@ class Revision(NamedTuple):
     Attributes:
         id: of the event.
         time_us: when it was seen, `changed_us` the file's own time (UTC microseconds).
-        operation: create, modify, delete, rename or restore.
+        operation: create, modify, delete, rename, restore, unlink or link.
         path: without links; `path_bytes` in hexadecimal where it is no UTF-8.
         root: the directory of definitions in which it lies.
         sha256: of its content since; None: it is gone.
