@@ -352,6 +352,18 @@ def test_what_cannot_be_compared_is_said(world, qa, words, code, said):  # noqa:
     assert said in holdfast(world.project, "definitions", "diff", *words, code=code)
 
 
+def test_a_time_that_came_twice_names_nothing(world):  # noqa: F811
+    """A clock that was set back makes a moment belong to two versions."""
+    path = world.agent(world.project / ".claude", "qa.md")
+    for hour in ("10", "12", "09"):
+        path.write_bytes(ONE + hour.encode())
+        holdfast(world.project, "definitions", HOLDFAST_NOW=f"2026-11-01T{hour}:00:00Z")
+    at = [f"2026-11-01T{hour}:00:00Z" for hour in ("11", "13")]
+    said = holdfast(world.project, "definitions", "diff", "qa", at[0], code=2)
+    assert "cannot be told, for a clock was set back: version 1 or version 3" in said
+    assert asked(world.project, "definitions", "diff", "qa", at[1])["from"]["version"] == 3
+
+
 def test_what_is_no_text_is_told_as_such(world, qa):  # noqa: F811
     qa.write_bytes(ONE + b"caf\xe9\n")
     said = asked(world.project, "definitions", "diff", "qa")

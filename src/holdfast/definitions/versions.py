@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from holdfast.errors import AmbiguousId, NotFound, UsageError
@@ -184,8 +185,14 @@ def _numbered(versions: Sequence[Version], number: int) -> Version:
 
 
 def _at(versions: Sequence[Version], wanted: str, moment_us: int) -> Version:
-    until = [one for one in versions if one.row.time_us <= moment_us]
-    there = lying(until)
+    there = lying(list(takewhile(lambda one: one.row.time_us <= moment_us, versions)))
+    also = lying([one for one in versions if one.row.time_us <= moment_us])
+    if there != also:  # the order of the records is the true one, and that time came twice, or never
+        each = sorted({one.label for one in (*there.values(), *also.values())})
+        raise UsageError(
+            f"what had this name at {wanted} cannot be told, for a clock was set back: {' or '.join(each)}",
+            hint="name a version",
+        )
     if not there:
         raise NotFound(
             f"nothing of this name had been seen at {wanted}, or it was gone",
