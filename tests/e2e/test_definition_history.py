@@ -114,10 +114,10 @@ def test_a_checkout_of_many_files_reads_as_one(world):  # noqa: F811
     text = holdfast(world.project, "definitions", "history").decode()
     assert text.count("\n") == 2, text
     assert "40 changes at once: 40 created" in text
-    assert (
-        "seen at once with 39 other changes"
-        in holdfast(world.project, "definitions", "history", "a7").decode()
-    )
+    assert "and 35 more; --each names every file" in text
+    each = holdfast(world.project, "definitions", "history", "--each").decode()
+    assert all(f".claude/agents/a{number}.md" in each for number in range(40))
+    assert "a7.md  (one of 40 at once)" in holdfast(world.project, "definitions", "history", "a7").decode()
     assert len(asked(world.project, "definitions", "history")["revisions"]) == 40
 
 

@@ -119,6 +119,7 @@ def files(context: Context, found: History, path: str | None) -> list[list[Versi
     show_default=True,
     help="At most so many changes, the newest; those that were seen at once are one.",
 )
+@click.option("--each", is_flag=True, help="Name every file of changes that were seen at once.")
 @json_option
 @click.pass_obj
 def history(
@@ -128,6 +129,7 @@ def history(
     path: str | None,
     every: bool,  # noqa: FBT001
     limit: int,
+    each: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
     if name is None and (every or path is not None):
@@ -148,7 +150,7 @@ def history(
     if as_json:
         terminal.print_json(_history_json(context, found, chosen, shown))
         return
-    _say_history(context, found, chosen, shown)
+    _say_history(context, found, chosen, shown, each=each)
     if len(acts) > limit:
         click.echo(f"\n{len(acts) - limit} older; --limit {len(acts)} shows them")
     if name is not None and (left := _left_out(found, chosen)):
@@ -233,7 +235,9 @@ def _who_json(who: Who) -> Json:
     return {"by": told.pop("by"), "at": clock.iso(told.pop("at_us")), **told}
 
 
-def _say_history(context: Context, found: History, chosen: list[Version], shown: list[list[Version]]) -> None:
+def _say_history(
+    context: Context, found: History, chosen: list[Version], shown: list[list[Version]], *, each: bool
+) -> None:
     kept = definition_history.contents(context.home)
     lying = versions.lying(chosen)
     if found.name is not None:
@@ -244,7 +248,7 @@ def _say_history(context: Context, found: History, chosen: list[Version], shown:
     elif not shown:
         click.echo("no definition was ever seen")
     for act in reversed(shown):
-        if found.name is None and len(act) > 1:
+        if found.name is None and len(act) > 1 and not each:
             _say_burst(act)
             continue
         for one in reversed(act):
@@ -256,7 +260,9 @@ def _say_burst(act: list[Version]) -> None:
     counts = Counter(_DONE.get(one.row.operation, one.row.operation) for one in act)
     names = list(dict.fromkeys(one.row.name for one in act))
     done = ", ".join(f"{n} {word}" for word, n in counts.most_common())
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    more = (
+        f" and {len(names) - _MOST_NAMES} more; --each names every file" if len(names) > _MOST_NAMES else ""
+    )
     click.echo(f"  {_at(act[-1].row.time_us)}  {terminal.some(len(act), 'change')} at once: {done}")
     click.echo(terminal.plain(f"      {', '.join(one[:_NAME_CHARS] for one in names[:_MOST_NAMES])}{more}"))
 
@@ -268,7 +274,9 @@ def _say_version(found: History, one: Version, kept: definition_history.Contents
     done = _DONE.get(row.operation, row.operation)
     name = "" if found.name == row.name else f"  {row.name[:_NAME_CHARS]}"
     head = f"{number:>3}  {_at(row.time_us)}  {done:<8}  {row.tier or '?':<8}  {size:>8}  {versions.short(row.sha256):<12}"
-    click.echo(terminal.plain(f"{head}  {near(row.path, here())}{name}"))
+    changes = found.batches.get(row.batch or "", 1)
+    at_once = f"  (one of {changes} at once)" if changes > 1 else ""
+    click.echo(terminal.plain(f"{head}  {near(row.path, here())}{name}{at_once}"))
     for line in _notes(found, one, kept):
         click.echo(terminal.plain(f"       {line}"))
 
@@ -289,9 +297,6 @@ def _notes(found: History, one: Version, kept: definition_history.Contents) -> l
     if one.late_us is not None:
         ago = terminal.age(row.changed_us, row.time_us)
         out.append(f"written {ago} before it was seen: what it had until then, if anything, was not seen")
-    others = found.batches.get(row.batch or "", 1) - 1
-    if others > 0:
-        out.append(f"seen at once with {terminal.some(others, 'other change')}")
     said = kept.state_of(row.sha256)
     if said not in (None, definition_history.KEPT):
         out.append(f"content {said}")
