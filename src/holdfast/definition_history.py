@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from holdfast import defining
-from holdfast.definitions import authors, comparing, reading, versions
+from holdfast.definitions import authors, comparing, reading, tools, versions
 from holdfast.definitions.authors import Who
 from holdfast.definitions.comparing import Difference, Side
 from holdfast.definitions.versions import Version
@@ -116,8 +116,9 @@ def of_name(home: Home, name: str, tool: str | None = None) -> History:
         rows = definitions.of_files_of(db, name, tool)
         out = History(name, versions.of_name(rows, name))
         if not out.versions:
+            of = f" of {tools.TOOLS[tool].title}" if tool else ""
             raise NotFound(
-                f"no definition called {name[:80]!r} was ever seen",
+                f"no definition{of} called {name[:80]!r} was ever seen",
                 hint="`holdfast definitions history` without a name lists all that were",
             )
         out.batches = definitions.batch_sizes(db, (one.row for one in out.versions))

@@ -107,6 +107,25 @@ def test_a_definition_of_the_same_name_in_another_project_is_another_one(world, 
     assert told[2:] == [("create", str(other)), ("delete", str(qa))]
 
 
+def test_a_definition_is_asked_for_by_the_name_that_it_answers_to(world):  # noqa: F811
+    path = world.agent(world.plugin("acme"), "only.md")
+    looked(world.project)
+    path.write_bytes(path.read_bytes() + b"More.\n")
+    found = asked(world.project, "definitions", "history", "only")
+    assert (found["name"], len(found["revisions"])) == ("acme:only", 2)
+    assert asked(world.project, "definitions", "diff", "only")["name"] == "acme:only"
+    assert "the plugin tier is not written" in holdfast(
+        world.project, "restore", "definition", "only", "--yes", code=43
+    )
+    said = holdfast(world.project, "definitions", "history", "only", "--tool", "codex", code=3)
+    assert "no definition of Codex called 'only' was ever seen" in said
+    assert b"no definition of Codex was" in holdfast(
+        world.project, "definitions", "history", "--tool", "codex"
+    )
+    world.agent(world.project / ".claude", "only.md")  # what has the name comes first
+    assert asked(world.project, "definitions", "history", "only")["name"] == "only"
+
+
 def test_a_checkout_of_many_files_reads_as_one(world):  # noqa: F811
     for number in range(40):
         world.agent(world.project / ".claude", f"a{number}.md")

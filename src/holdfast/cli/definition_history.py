@@ -17,7 +17,7 @@ from holdfast.cli import answers, terminal, when
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.cli.definitions import near
 from holdfast.definitions import authors, registry, revisions, tools, versions
-from holdfast.errors import DefinitionsBusy, HoldfastError, StoreFromFuture, UsageError
+from holdfast.errors import DefinitionsBusy, HoldfastError, NotFound, StoreFromFuture, UsageError
 from holdfast.visible import visible
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from holdfast.definition_history import Compared, History
     from holdfast.definitions.authors import Who
     from holdfast.definitions.comparing import Side
+    from holdfast.definitions.registry import Found
     from holdfast.definitions.versions import Version
 
 Json = dict[str, Any]
@@ -90,13 +91,32 @@ def moments(context: Context) -> Callable[[str], int | None]:
     return moment_us
 
 
+def named(context: Context, name: str, tool: str | None) -> History:
+    """The history of a name; where none was ever seen that has it, of the definition that answers to it here.
+
+    Raises:
+        NotFound: there is none, or there are several.
+    """
+    try:
+        return definition_history.of_name(context.home, name, tool)
+    except NotFound as exc:
+        names = {one.name for one in _counting(context).named(name) if tool in (None, one.tool)}
+        if len(names) != 1:
+            exc.hint = f"{', '.join(sorted(names))} answer to it" if names else exc.hint
+            raise
+        return definition_history.of_name(context.home, names.pop(), tool)
+
+
 def files(context: Context, found: History, path: str | None) -> list[list[Version]]:
     """The files of a name that are meant: at a path, else where the command runs."""
-    if path is not None:
-        return found.at(path)
-    home, where = context.home, here()
+    return found.meant(_counting(context)) if path is None else found.at(path)
+
+
+def _counting(context: Context) -> Found:
+    """What counts where the command runs."""
+    home = context.home
     today = clock.date_in(home.now_us(), UTC)
-    return found.meant(registry.Registry(home.settings, str(Path.home())).look(where or "/", today))
+    return registry.Registry(home.settings, str(Path.home())).look(here() or "/", today)
 
 
 # ── history ──
@@ -141,7 +161,7 @@ def history(
         found = definition_history.of_all(home)
         chosen = [one for one in found.versions if tool in (None, one.row.tool)]
     else:
-        found = definition_history.of_name(home, name, tool)
+        found = named(context, name, tool)
         chosen = _chosen(context, found, path, every)
     acts = versions.acts(chosen)
     shown = acts[-limit:]
@@ -150,6 +170,8 @@ def history(
     if as_json:
         terminal.print_json(_history_json(context, found, chosen, shown))
         return
+    if not shown:
+        click.echo(f"no definition{f' of {tools.TOOLS[tool].title}' if tool else ''} was ever seen")
     _say_history(context, found, chosen, shown, each=each)
     if len(acts) > limit:
         click.echo(f"\n{len(acts) - limit} older; --limit {len(acts)} shows them")
@@ -245,8 +267,6 @@ def _say_history(
         where = ", ".join(near(path, here()) for path in sorted(lying)[:_MOST_NAMES]) or "not there any more"
         said = f"{found.name[:_NAME_CHARS]}: {terminal.some(count, 'version')}, {where}"
         click.echo(terminal.plain(said))
-    elif not shown:
-        click.echo("no definition was ever seen")
     for act in reversed(shown):
         if found.name is None and len(act) > 1 and not each:
             _say_burst(act)
@@ -347,16 +367,16 @@ def diff(
         raise UsageError(f"{len(wanted)} revisions were named", hint="name one or two")
     _one_of(path, every)
     up_to_date(context)
-    found = definition_history.of_name(context.home, name, tool)
+    found = named(context, name, tool)
     chosen = found.versions if every else definition_history.only(files(context, found, path))
     done = definition_history.compare(context.home, found, chosen, wanted, moments(context))
     if as_json:
-        terminal.print_json(_diff_json(name, done))
+        terminal.print_json(_diff_json(found.name, done))
         return
     _say_diff(done)
 
 
-def _diff_json(name: str, done: Compared) -> Json:
+def _diff_json(name: str | None, done: Compared) -> Json:
     text = done.difference.text
     return {
         "name": name,

@@ -16,6 +16,7 @@ from holdfast.cli.definition_history import (
     here,
     json_option,
     moments,
+    named,
     path_option,
     tool_option,
     up_to_date,
@@ -107,7 +108,7 @@ def _of_name(
     context: Context, name: str, wanted: str | None, tool: str | None, path: str | None, to: Path | None
 ) -> tuple[list[Goal], str]:
     home = context.home
-    found = definition_history.of_name(home, name, tool)
+    found = named(context, name, tool)
     chosen = definition_history.only(files(context, found, path))
     one = (
         definition_restore.wanted(chosen)
