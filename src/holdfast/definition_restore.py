@@ -81,9 +81,17 @@ class Restored:
 
 
 def wanted(found: list[Version]) -> Version:
-    """The version of a file that is meant where none is named: the one before the last change. Raises UsageError: there is none before."""
+    """The version of a file that is meant where none is named: the one before the last change; of one that was made anew, the last that said something
+    else.
+
+    Raises:
+        UsageError: there is none before.
+    """
     last = versions.last_change(found)
     before = versions.before(found, last)
+    if last.row.before_sha256 is None:
+        others = (one for one in reversed(found) if one.row.sha256 not in (None, last.row.sha256))
+        before = next(others, None)
     if before is None or before.row.sha256 is None:
         raise UsageError(
             "it has no version before the last one",

@@ -453,6 +453,15 @@ def test_without_a_revision_the_last_change_is_taken_back(world, qa):  # noqa: F
     assert history(world.project)[-1]["reason"] == "it was needed"
 
 
+def test_of_a_definition_that_was_made_anew_the_last_text_is_meant(world, qa):  # noqa: F811
+    before = qa.read_bytes()
+    qa.unlink()
+    looked(world.project)
+    qa.write_bytes(ONE + b"Anew.\n")
+    restored(world.project)
+    assert qa.read_bytes() == before
+
+
 def test_what_lies_there_now_is_kept_first(world, home, qa):  # noqa: F811
     qa.write_bytes(b"never seen by anybody\n")
     [done] = restored(world.project, "--revision", "1")["definitions"]
