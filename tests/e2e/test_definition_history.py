@@ -216,6 +216,20 @@ def test_where_it_is_not_certain_which_file_is_meant_the_path_is_asked_for(world
     assert qa.read_bytes() == CONTENTS["more"]
 
 
+def test_where_the_directory_is_gone_paths_are_whole(world, qa):  # noqa: F811
+    gone = world.user / "gone"
+    gone.mkdir()
+    words = ["-m", "holdfast", "definitions", "history", "qa"]
+    script = 'cd "$1"; rmdir "$1"; shift; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", gone, sys.executable, *words],
+        capture_output=True,
+        timeout=RUN_LIMIT_S,
+        check=True,
+    )
+    assert b" ~/project/.claude/agents/qa.md\n" in done.stdout
+
+
 # ── who ──
 
 

@@ -188,9 +188,9 @@ def check(place: Place) -> Cell:
 
 
 def near(path: str, cwd: str) -> str:
-    """A path as a person would write it in this directory; what is not shown is escaped."""
+    """A path as a person would write it in this directory ("": it is gone); what is not shown is escaped."""
     home = str(Path.home())
-    if path.startswith(f"{cwd}/"):
+    if cwd and path.startswith(f"{cwd}/"):
         path = path[len(cwd) + 1 :]
     elif path.startswith(f"{home}/"):
         path = f"~{path[len(home) :]}"
