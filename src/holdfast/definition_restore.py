@@ -100,14 +100,14 @@ def wanted(found: list[Version]) -> Version:
     return before
 
 
-def goal(home: Home, found: Iterable[Version], one: Version, to: Path | None) -> Goal:
+def goal(home: Home, found: Iterable[Version], one: Version, to: str | None) -> Goal:
     """What has to be done for a version to lie where its file is now, or elsewhere.
 
     Args:
         home: where its content is kept.
         found: the history, by which its file is followed.
         one: the version.
-        to: a directory, or a file; None: where it lies now, or lay last.
+        to: a directory, which is there or ends in `/`, or a file; None: where it lies now, or lay last.
 
     Raises:
         NotFound, BlobDamaged: its content cannot be had.
@@ -120,11 +120,10 @@ def goal(home: Home, found: Iterable[Version], one: Version, to: Path | None) ->
     return _goal(home, one.row, path, content, elsewhere=to is not None)
 
 
-def _target(row: Revision, to: Path) -> str:
-    given = os.fspath(to)
-    if os.path.isdir(given):  # noqa: PTH112 - text, whatever bytes it has
-        given = os.path.join(given, os.path.basename(os.fsdecode(real_of(row))))  # noqa: PTH118, PTH119
-    return os.path.realpath(given)
+def _target(row: Revision, to: str) -> str:
+    if to.endswith("/") or os.path.isdir(to):  # noqa: PTH112 - text, whatever bytes it has
+        to = os.path.join(to, os.path.basename(os.fsdecode(real_of(row))))  # noqa: PTH118, PTH119
+    return os.path.realpath(to)
 
 
 def _goal(home: Home, row: Revision, path: str, content: bytes, *, elsewhere: bool) -> Goal:
@@ -305,7 +304,7 @@ def _put_outside(one: Goal) -> Restored:
 
 
 def goals_of(
-    home: Home, every: list[Revision], chosen: list[Revision], to: Path | None
+    home: Home, every: list[Revision], chosen: list[Revision], to: str | None
 ) -> tuple[list[Goal], list[tuple[str, str]]]:
     """What has to be done for files to be as they were, and what cannot be (path, why).
 
@@ -339,7 +338,7 @@ def _places(every: list[Revision], chosen: list[Revision]) -> dict[str, str]:
     }
 
 
-def _below(chosen: list[Revision], to: Path) -> dict[str, str]:
+def _below(chosen: list[Revision], to: str) -> dict[str, str]:
     """A place below a directory for each: by tool and tier, and a number where a tier has several roots."""
     numbered: dict[tuple[str, str | None], list[str]] = {}
     out = {}
@@ -351,5 +350,5 @@ def _below(chosen: list[Revision], to: Path) -> dict[str, str]:
         number = f"-{mine.index(root) + 1}" if mine.index(root) else ""
         path = os.fsdecode(real_of(row))
         inner = path[len(root) + 1 :] if path.startswith(f"{root}/") else os.path.basename(path)  # noqa: PTH119
-        out[row.id] = os.path.realpath(to / f"{row.tool}-{row.tier or 'unknown'}{number}" / inner)
+        out[row.id] = os.path.realpath(os.path.join(to, f"{row.tool}-{row.tier or 'unknown'}{number}", inner))  # noqa: PTH118
     return out

@@ -608,6 +608,8 @@ def test_it_can_be_written_elsewhere(world, tmp_path, qa):  # noqa: F811
     (out / "qa.md").write_bytes(b"mine")
     said = holdfast(world.project, "restore", "definition", "qa", "--to", out, "--yes", code=43)
     assert "another file stands there" in said
+    restored(world.project, "--revision", "1", "--to", f"{tmp_path}/new/")
+    assert (tmp_path / "new" / "qa.md").read_bytes() == ONE
     other = world.claude / "agents" / "qa.md"
     [done] = restored(world.project, "--revision", "1", "--to", other)["definitions"]
     assert (done["recorded"], other.read_bytes()) == (True, ONE)

@@ -54,8 +54,8 @@ _MOST_SHOWN = 20
 @click.option(
     "--to",
     metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="Write this file, or into this directory, instead of where it lies now or lay last.",
+    type=click.Path(),
+    help="Write this file, or into this directory (one that is to be made ends in /), instead of where it lies now or lay last.",
 )
 @click.option("--reason", metavar="TEXT", help="Why, as it is recorded.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would be written.")
@@ -69,7 +69,7 @@ def restore(
     snapshot: str | None,
     tool: str | None,
     path: str | None,
-    to: Path | None,
+    to: str | None,
     reason: str | None,
     dry_run: bool,  # noqa: FBT001
     yes: bool,  # noqa: FBT001
@@ -105,7 +105,7 @@ def restore(
 
 
 def _of_name(
-    context: Context, name: str, wanted: str | None, tool: str | None, path: str | None, to: Path | None
+    context: Context, name: str, wanted: str | None, tool: str | None, path: str | None, to: str | None
 ) -> tuple[list[Goal], str]:
     home = context.home
     found = named(context, name, tool)
@@ -119,7 +119,7 @@ def _of_name(
     return [definition_restore.goal(home, found.versions, one, to)], why
 
 
-def _of_snapshot(home: Home, begins: str, to: Path | None) -> tuple[list[Goal], list[tuple[str, str]], str]:
+def _of_snapshot(home: Home, begins: str, to: str | None) -> tuple[list[Goal], list[tuple[str, str]], str]:
     found = definition_snapshots.find(home, begins)
     chosen, every = definition_snapshots.rows(home, found)
     goals, left = definition_restore.goals_of(home, every, chosen, to)
