@@ -45,6 +45,8 @@ def test_only_what_lies_nowhere_and_is_in_no_snapshot_is_removed(world, home, qa
     before = texts(home)
     assert purged(world.project, "1", "--yes")["removed"] == []
     planned = purged(world.project, "0", "--dry-run")
+    said = holdfast(world.project, "definitions", "purge", "--older-than", "0", code=2)
+    assert "nobody can be asked here" in said
     assert texts(home) == before
     done = purged(world.project, "0", "--yes")
     assert done["removed"] == planned["removed"]

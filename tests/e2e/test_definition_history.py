@@ -491,9 +491,10 @@ def test_what_lies_there_now_is_kept_first(world, home, qa):  # noqa: F811
 
 def test_nothing_is_written_unless_somebody_agrees(world, qa):  # noqa: F811
     before = qa.read_bytes()
-    for more, said in (("--dry-run", b"would write"), (None, b"--yes does it")):
-        words = ("restore", "definition", "qa", *([more] if more else []))
-        assert said in holdfast(world.project, *words)
+    words = ("restore", "definition", "qa")
+    assert b"would write" in holdfast(world.project, *words, "--dry-run")
+    assert "nobody can be asked here" in holdfast(world.project, *words, code=2)
+    assert "nobody can be asked with --json" in holdfast(world.project, *words, "--json", code=2)
     assert qa.read_bytes() == before
     assert len(history(world.project)) == 2
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from holdfast import clock, definition_purge
@@ -26,13 +24,15 @@ from holdfast.cli.definition_history import json_option, up_to_date
     help="Contents that lay nowhere for so many days.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--yes", is_flag=True, help="Do not ask. Where nobody can be asked, nothing is done without it (2)."
+)
 @json_option
 @click.pass_obj
 def command(context: Context, days: int, dry_run: bool, yes: bool, as_json: bool) -> None:  # noqa: FBT001
     up_to_date(context)
     planned = definition_purge.purge(context.home, days, dry_run=True)
-    agreed = not dry_run and bool(planned.going) and (yes or (not as_json and _agreed(planned)))
+    agreed = not dry_run and bool(planned.going) and (yes or _agreed(planned, as_json=as_json))
     if agreed:
         planned = definition_purge.purge(context.home, days, dry_run=False)
     if as_json:
@@ -54,18 +54,16 @@ def command(context: Context, days: int, dry_run: bool, yes: bool, as_json: bool
         f"{going}; {terminal.some(planned.kept, 'content')} ({terminal.size(planned.kept_bytes)}) kept"
     )
     if planned.going and not agreed:
-        click.echo(f"nothing was changed ({'--dry-run' if dry_run else '--yes does it'})")
+        click.echo(f"nothing was changed{' (--dry-run)' if dry_run else ''}")
 
 
 def _some(planned: definition_purge.Plan) -> str:
     return f"{terminal.some(len(planned.going), 'content')} ({terminal.size(planned.size_bytes)})"
 
 
-def _agreed(planned: definition_purge.Plan) -> bool:
-    """Ask, where somebody can be asked."""
-    if sys.stdin is None or not sys.stdin.isatty():
-        return False
-    return click.confirm(f"Remove {_some(planned)} of definitions? They cannot be restored afterwards")
+def _agreed(planned: definition_purge.Plan, *, as_json: bool) -> bool:
+    question = f"Remove {_some(planned)} of definitions? They cannot be restored afterwards"
+    return terminal.agreed(question, as_json=as_json)
 
 
 commands = {"definitions purge": command}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +58,9 @@ _MOST_SHOWN = 20
 )
 @click.option("--reason", metavar="TEXT", help="Why, as it is recorded.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would be written.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--yes", is_flag=True, help="Do not ask. Where nobody can be asked, nothing is done without it (2)."
+)
 @json_option
 @click.pass_obj
 def restore(
@@ -91,7 +92,7 @@ def restore(
     else:
         assert name is not None
         goals, why = _of_name(context, name, revision, tool, path, to)
-    agreed = not dry_run and bool(goals) and (yes or (not as_json and _agreed(goals)))
+    agreed = not dry_run and bool(goals) and (yes or _agreed(goals, as_json=as_json))
     done = definition_restore.restore(home, goals, reason or why) if agreed else []
     if as_json:
         terminal.print_json(_restored_json(goals, done, left, dry_run=dry_run))
@@ -126,15 +127,13 @@ def _of_snapshot(home: Home, begins: str, to: str | None) -> tuple[list[Goal], l
     return goals, left, f"restored snapshot {found.id[:_SHORT]}"
 
 
-def _agreed(goals: list[Goal]) -> bool:
-    """Ask, where somebody can be asked."""
-    for one in goals[:_MOST_SHOWN]:
+def _agreed(goals: list[Goal], *, as_json: bool) -> bool:
+    for one in [] if as_json else goals[:_MOST_SHOWN]:
         click.echo(terminal.plain(f"{near(one.shown, here())}  {versions.short(one.sha256)}"))
-    if len(goals) > _MOST_SHOWN:
+    if len(goals) > _MOST_SHOWN and not as_json:
         click.echo(f"… and {len(goals) - _MOST_SHOWN} more")
-    if sys.stdin is None or not sys.stdin.isatty():
-        return False
-    return click.confirm(f"Write {terminal.some(len(goals), 'definition')}? What lies there now is kept")
+    question = f"Write {terminal.some(len(goals), 'definition')}? What lies there now is kept"
+    return terminal.agreed(question, as_json=as_json)
 
 
 def _restored_json(
@@ -181,7 +180,7 @@ def _say_restored(
             )
         click.echo("nothing was changed (--dry-run)")
     elif not done:
-        click.echo("nothing was changed (--yes does it)")
+        click.echo("nothing was changed")
 
 
 def _say_one(each: Restored) -> None:

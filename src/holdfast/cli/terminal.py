@@ -191,6 +191,17 @@ def some(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
+def agreed(question: str, *, as_json: bool) -> bool:
+    """Ask somebody. Raises UsageError: nobody can be asked, or only JSON is to be printed."""
+    if as_json or sys.stdin is None or not sys.stdin.isatty():
+        where = "with --json" if as_json else "here"
+        raise UsageError(
+            f"nothing was changed: nobody can be asked {where}",
+            hint="say --yes, or look first with --dry-run",
+        )
+    return click.confirm(question)
+
+
 def lines_of(parts: list[str], width: int) -> str:
     """Parts side by side, on as few lines as the width allows."""
     lines = [parts[0]]
