@@ -402,6 +402,15 @@ def test_a_name_that_is_no_utf8_is_kept_and_shown(world):
     assert "valid 100" in hold(world.project, "validate", "--all", os.fsdecode(path))
 
 
+def test_what_stands_in_no_file_is_named_where_it_may_have_the_name(world):
+    for name, said in (("qa", ["command-line"]), ("Explore", ["command-line", "built-in"])):
+        world.agent(world.claude, f"{name}.md")
+        lines = [line for line in hold(world.project, "why", name).splitlines() if "not seen: " in line]
+        assert [line.rpartition(", ")[2][:-1] for line in lines] == said
+        unseen = asked(world.project, "why", name)["unseen"]
+        assert [one["tier"] for one in unseen] == ["command-line", "built-in"]
+
+
 # ── what is hidden, and what is wrong ──
 
 

@@ -371,8 +371,9 @@ def why(context: Context, name: str, cwd: str | None, as_json: bool) -> None:  #
     for other in also:
         click.echo(terminal.plain(f"{other} has this plain name too, and answers to its whole one"))
     for each in unseen:
-        title = tools.TOOLS[each["tool"]].title
-        click.echo(f"not seen: {each['what']} ({title}, {each['tier']})")
+        tool = tools.TOOLS[each["tool"]]
+        if each["tier"] != tools.BUILT_IN or name in tool.built_in:
+            click.echo(f"not seen: {each['what']} ({tool.title}, {each['tier']})")
 
 
 def _say_order(found: Found, one: Definition) -> None:
