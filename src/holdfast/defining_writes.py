@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
@@ -59,13 +60,27 @@ MERGE: Final = "merge"
 TEXT: Final = "text"
 CHOICES: Final = (OURS, THEIRS, MERGE, TEXT)
 
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _WAIT_MS: Final = 20_000  # for others who write; each takes some hundredths of a second
 _TRIES: Final = 5  # where somebody changes a file while it is looked at
 _T = TypeVar("_T")
 
 
+def sha256_of(words: object) -> str:
+    """What names a content, as it is compared. Raises UsageError: nothing is named so."""
+    lower = words.lower() if isinstance(words, str) else ""
+    if not _SHA256.fullmatch(lower):
+        hint = "`holdfast definitions show NAME --json` says the SHA-256 of what lies there"
+        raise UsageError(f"{str(words)[:80]!r} is no SHA-256", hint=hint)
+    return lower
+
+
 def by(author: str | None, reason: str | None) -> By:
-    """Who writes, and why. Who does not say who it is, is whose process this is."""
+    """Who writes, and why. Who does not say who it is, is whose process this is. Raises UsageError: it cannot be recorded."""
+    for label, words in (("author", author), ("reason", reason)):
+        if words and _SURROGATE.search(words):
+            raise UsageError(f"the {label} has no UTF-8 form", hint="write it in UTF-8")
     if not author:
         user = os.getuid()
         try:

@@ -88,7 +88,7 @@ class Editing:
             SettingError: `definition_roots` names what it may not.
         """
         where = _where(name, tool, tier, strategy)
-        return _told(self._writer(author, reason).put(where, _bytes(text), base))
+        return _told(self._writer(author, reason).put(where, _bytes(text), _base(base)))
 
     def delete(
         self,
@@ -116,7 +116,7 @@ class Editing:
             DefinitionConflict, DefinitionRefused, DefinitionNotWritten, StoreError, AppendFailed, DefinitionsBusy, NotFound, UsageError, SettingError: as
                 for `put`.
         """
-        return _told(self._writer(author, reason).delete(_where(name, tool, tier, strategy), base))
+        return _told(self._writer(author, reason).delete(_where(name, tool, tier, strategy), _base(base)))
 
     def migrate(
         self,
@@ -148,7 +148,7 @@ class Editing:
         self,
         name: str,
         *,
-        to: Sequence[str],
+        to: str | Sequence[str],
         base: str | None = None,
         tool: str | None = None,
         tier: str | None = None,
@@ -159,7 +159,7 @@ class Editing:
 
         Args:
             name: of the definition.
-            to: the tiers.
+            to: the tiers, or one.
             base: the `sha256` of what may be written over there; None: nothing that says something else.
             tool: as for `get`.
             tier: from where; None: the file that counts.
@@ -170,7 +170,8 @@ class Editing:
             DefinitionConflict, DefinitionRefused, DefinitionNotWritten, StoreError, AppendFailed, DefinitionsBusy, NotFound, UsageError, SettingError: as
                 for `put`.
         """
-        return _told(self._writer(author, reason).replicate(_where(name, tool, tier), to, base))
+        tiers = (to,) if isinstance(to, str) else to
+        return _told(self._writer(author, reason).replicate(_where(name, tool, tier), tiers, _base(base)))
 
     def conflicts(self, *, resolved: bool = False) -> list[ConflictRecord]:
         """What was not written because somebody else had, and waits for a decision, the oldest first.
@@ -201,7 +202,8 @@ class Editing:
             conflict: its id, or how that begins.
             choice: ours: what was to be written; theirs: what lies there; merge: both, if they do not contradict each other; text: another one.
             text: that one.
-            base: the SHA-256 of what lies there now and may be written over; None: what lay there when it came to the conflict.
+            base: the SHA-256 of what lies there now and may be written over ("": nothing lies there); None: what lay there when it came to the
+                conflict.
             author: as for `create`.
             reason: why.
 
@@ -215,7 +217,8 @@ class Editing:
             raise UsageError('`text` is given with the choice "text", and with no other')
         one = defining_writes.conflict_of(self._home, conflict)
         content = None if text is None else _bytes(text)
-        made = self._writer(author, reason).resolve(one, choice, content, base)
+        over = base and _base(base)
+        made = self._writer(author, reason).resolve(one, choice, content, over)
         return None if made is None else _told([made])[0]
 
     def _writer(self, author: str | None, reason: str | None) -> Writer:
@@ -225,17 +228,18 @@ class Editing:
 
 
 def _where(name: str, tool: str | None, tier: str | None, strategy: str = "tier_specific") -> Where:
-    from holdfast.definitions import placing  # noqa: PLC0415 - as above
-    from holdfast.definitions.choosing import Where  # noqa: PLC0415
+    from holdfast.definitions.choosing import Where  # noqa: PLC0415 - as above
 
-    if strategy not in placing.STRATEGIES:
-        raise UsageError(f"{strategy!r} is no strategy", hint=f"there is {', '.join(placing.STRATEGIES)}")
+    if not isinstance(name, str):
+        raise UsageError(f"a name is text, and {name!r} is not")
     return Where(name, None, tool, tier, strategy)
 
 
 def _bytes(text: str | bytes) -> bytes:
-    if isinstance(text, bytes):
-        return text
+    if isinstance(text, bytes | bytearray):
+        return bytes(text)
+    if not isinstance(text, str):
+        raise UsageError(f"`text` is {type(text).__name__}, and neither text nor bytes")
     try:
         return text.encode()
     except UnicodeEncodeError as exc:
@@ -243,6 +247,12 @@ def _bytes(text: str | bytes) -> bytes:
         raise UsageError(
             f"`text` has no UTF-8 form: character {exc.start} is half a surrogate pair", hint=hint
         ) from exc
+
+
+def _base(base: str | None) -> str | None:
+    from holdfast.defining_writes import sha256_of  # noqa: PLC0415 - as above
+
+    return None if base is None else sha256_of(base)
 
 
 def _told(made: Sequence[Written]) -> tuple[WrittenFile, ...]:

@@ -22,7 +22,7 @@ import msgspec
 
 from holdfast import clock
 from holdfast.definition_editing import Editing
-from holdfast.errors import HoldfastError, NotFound
+from holdfast.errors import HoldfastError, NotFound, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -221,10 +221,14 @@ class Definitions(Editing):
             A function that ends it: after it has returned, `callback` is not called any more.
 
         Raises:
+            UsageError: `callback` cannot be called, or `pattern` is no text.
             HoldfastError: the journal cannot be read.
         """
         from holdfast.hearing import Listener  # noqa: PLC0415 - as above
 
+        if not callable(callback):
+            raise UsageError(f"{callback!r} cannot be called", hint="give a function that takes a change")
+        _check_pattern(pattern)
         self._mine()
         with self._subscribing:
             listener = self._listener or Listener(self._home, self._cwd, self._looker, self._tell)
@@ -253,7 +257,11 @@ class Definitions(Editing):
 
         Args:
             pattern: `*`, `?` and `[…]` as in file names, for the whole name: "qa" is not "qa-web".
+
+        Raises:
+            UsageError: it is no text.
         """
+        _check_pattern(pattern)
         return self._cache.invalidate(pattern)
 
     def figures(self) -> dict[str, int]:
@@ -384,6 +392,11 @@ class _It(NamedTuple):
     chosen: Chosen
     text: str | None
     counts: bool
+
+
+def _check_pattern(pattern: str) -> None:
+    if not isinstance(pattern, str):
+        raise UsageError(f"a pattern is text, and {pattern!r} is not")
 
 
 def _decoded(content: bytes) -> str | None:

@@ -728,12 +728,41 @@ def test_programs_write_only_over_what_they_read(world):  # noqa: F811
         agents.delete("qa", strategy="distributed")
         with pytest.raises(errors.NotFound):
             agents.get("qa")
-        with pytest.raises(errors.UsageError):
-            agents.create("qa", text(), strategy="everywhere")
-        with pytest.raises(errors.UsageError, match="chooses the tier itself"):
-            agents.put("qa", text(), base=None, tier="project", strategy="user_override")
     opened = Home(load(None, os.environ, {}))
     assert opened.catch_up([]).done
     with contextlib.closing(opened.reader()) as db:
         assert [one.author for one in definitions.of_name(db, "qa")][1] == "a program"
     assert_unbroken(revisions("qa"))
+
+
+WRONG = [
+    (lambda agents: agents.create("new", text(), strategy="everywhere"), "'everywhere' is no strategy"),
+    (lambda agents: agents.create("new", text(), tool="nonsense"), "'nonsense' is no tool"),
+    (lambda agents: agents.create("new", text(), tier="user", strategy="distributed"), "chooses the tier itself"),
+    (lambda agents: agents.create("new", text(), reason="\ud800"), "the reason has no UTF-8 form"),
+    (lambda agents: agents.create("new", text(), author="\ud800"), "the author has no UTF-8 form"),
+    (lambda agents: agents.create("new", None), "`text` is NoneType"),
+    (lambda agents: agents.create(7, text()), "a name is text"),
+    (lambda agents: agents.put("qa", text("2"), base="123"), "'123' is no SHA-256"),
+    (lambda agents: agents.put("qa", text("2"), base=""), "'' is no SHA-256"),
+    (lambda agents: agents.delete("qa", base=7), "'7' is no SHA-256"),
+    (lambda agents: agents.invalidate(None), "a pattern is text"),
+    (lambda agents: agents.subscribe(print, None), "a pattern is text"),
+    (lambda agents: agents.subscribe(None), "cannot be called"),
+]  # fmt: skip
+
+
+def test_what_no_call_can_mean_is_refused_as_that(hand, qa):
+    with holdfast.Definitions(hand.project) as agents:
+        for call, words in WRONG:
+            with pytest.raises(errors.UsageError) as refused:
+                call(agents)
+            assert words in str(refused.value)
+        assert agents.figures()["subscribers"] == 0
+    assert told() == [("create", "project", True)]
+
+
+def test_what_a_call_may_mean_is_taken(hand, qa):
+    with holdfast.Definitions(hand.project) as agents:
+        agents.put("qa", bytearray(text("two").encode()), base=sha(text()).upper())
+        assert [one.tier for one in agents.replicate("qa", to="user")] == ["user"]

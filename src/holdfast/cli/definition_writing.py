@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _ABSENT = "absent"
 _WORDS = {
     "create": "created",
@@ -87,12 +85,9 @@ def where(name: str | None, path: str | None, tool: str | None, tier: str | None
 
 def base_of(words: str) -> str | None:
     """What may be written over; None: nothing may lie there. Raises UsageError."""
-    if words == _ABSENT:
-        return None
-    if not _SHA256.fullmatch(words.lower()):
-        hint = "`holdfast definitions show NAME --json` says the SHA-256 of what lies there"
-        raise UsageError(f"--base {words[:80]!r} is no SHA-256, and not `{_ABSENT}`", hint=hint)
-    return words.lower()
+    from holdfast.defining_writes import sha256_of
+
+    return None if words == _ABSENT else sha256_of(words)
 
 
 def given(path: str) -> bytes:

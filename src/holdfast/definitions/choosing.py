@@ -33,7 +33,7 @@ class Where:
         strategy: one of `placing.STRATEGIES`.
 
     Raises:
-        UsageError: a tier is given to a strategy that says where by itself.
+        UsageError: there is no such strategy or tool; a tier is given to a strategy that says where by itself.
     """
 
     name: str | None = None
@@ -43,6 +43,11 @@ class Where:
     strategy: str = placing.TIER_SPECIFIC
 
     def __post_init__(self) -> None:
+        if self.strategy not in placing.STRATEGIES:
+            there = ", ".join(placing.STRATEGIES)
+            raise UsageError(f"{self.strategy!r} is no strategy", hint=f"there is {there}")
+        if self.tool is not None and self.tool not in tools.TOOLS:
+            raise UsageError(f"{self.tool!r} is no tool", hint=f"there is {', '.join(tools.TOOLS)}")
         if self.tier is not None and self.strategy in {placing.USER_OVERRIDE, placing.DISTRIBUTED}:
             raise UsageError(
                 f"{self.strategy} chooses the tier itself", hint="leave the tier or the strategy out"
