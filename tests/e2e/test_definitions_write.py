@@ -13,6 +13,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import unicodedata
 from pathlib import Path
 from typing import NamedTuple
@@ -178,6 +179,24 @@ def test_files_of_names_that_look_alike_can_lie_in_every_file_system(hand):
     names = ("foo", "Foo", unicodedata.normalize("NFC", "bär"), unicodedata.normalize("NFD", "bär"))
     files = [Path(one["path"]).name for name in names for one in hand.ask("create", name)["files"]]
     assert files == ["foo.md", "Foo-2.md", f"{names[2]}.md", f"{names[3]}-2.md"]
+
+
+def test_a_text_comes_through_a_pipe_that_has_a_name(hand):
+    """As of `--from <(command)`, or /dev/stdin."""
+    for name, body in (("one", "Look."), ("two", "x" * (MOST_BYTES + 1))):
+        reading, writing = os.pipe()
+        writer = threading.Thread(target=_write_all, args=(writing, text(body, name).encode()))
+        writer.start()
+        hand("create", name, "--from", f"/dev/fd/{reading}", code=0 if name == "one" else 2)
+        os.close(reading)
+        writer.join()
+    assert hand.file(name="one.md").read_text() == text("Look.", "one")
+    assert not hand.file(name="two.md").exists()
+
+
+def _write_all(fd, content):
+    with contextlib.suppress(BrokenPipeError), os.fdopen(fd, "wb") as file:
+        file.write(content)
 
 
 def test_nothing_is_written_where_nothing_changes(hand, qa):

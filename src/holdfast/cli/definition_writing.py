@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -91,23 +92,36 @@ def base_of(words: str) -> str | None:
 
 
 def given(path: str) -> bytes:
-    """What stands in a file; "-": what comes from standard input.
+    """What stands in a file; "-": what comes from standard input. A pipe with a name is read to its end too.
 
     Raises:
         NotFound: it cannot be read.
         UsageError: it is more than a definition may be.
     """
-    if path == "-":
-        content = sys.stdin.buffer.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise UsageError(f"a definition has at most {MOST_BYTES:,} bytes", hint="give less")
-        return content
     try:
-        return content_of(path, MOST_BYTES)
+        if path == "-":
+            content = sys.stdin.buffer.read(MOST_BYTES + 1)
+        elif _is_stream(path):
+            with open(path, "rb") as file:  # noqa: PTH123 - any bytes
+                content = file.read(MOST_BYTES + 1)
+        else:
+            return content_of(path, MOST_BYTES)
     except OSError as exc:
         raise NotFound(
             f"{printable_path(path)}: {exc.strerror}", hint="name a file that can be read"
         ) from exc
+    if len(content) > MOST_BYTES:
+        raise UsageError(f"a definition has at most {MOST_BYTES:,} bytes", hint="give less")
+    return content
+
+
+def _is_stream(path: str) -> bool:
+    """Whether a path is that of a pipe, as a shell names one for `<(command)`, or of a terminal."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - any bytes
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 def carried_out(
