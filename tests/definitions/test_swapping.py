@@ -233,7 +233,7 @@ def test_a_part_of_a_content_is_taken_for_no_content(tmp_path):
 def test_rights_are_kept(tmp_path):
     place = Place(tmp_path, OLD, NEW)
     place.path.chmod(0o640)
-    swapping.prepare(place.action, NEW, place.path.stat())
+    swapping.prepare(place.action, NEW, swapping.rights_of(str(place.path)))
     swapping.apply(place.action)
     assert place.path.stat().st_mode & 0o7777 == 0o640
 

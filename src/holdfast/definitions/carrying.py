@@ -28,12 +28,12 @@ from holdfast.visible import printable_path, visible
 
 if TYPE_CHECKING:
     from holdfast.definitions.ledger import Held, Step
-    from holdfast.definitions.swapping import Action
+    from holdfast.definitions.swapping import Action, Rights
 
 
 @dataclass(slots=True)
 class Plan:
-    """What is to be done: to files, with their contents (None: to be removed) and the files whose rights they get, and what is recorded of it.
+    """What is to be done: to files, with their contents (None: to be removed) and the rights that they get, and what is recorded of it.
 
     Attributes:
         time_ns: which time new contents get.
@@ -42,7 +42,7 @@ class Plan:
     time_ns: int
     actions: list[Action] = field(default_factory=list)
     contents: list[bytes | None] = field(default_factory=list)
-    like: list[os.stat_result | None] = field(default_factory=list)
+    like: list[Rights | None] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
 

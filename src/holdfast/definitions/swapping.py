@@ -17,7 +17,7 @@ import errno
 import hashlib
 import os
 import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -89,13 +89,50 @@ def _content(path: bytes) -> bytes:
 # ── doing ──
 
 
-def prepare(one: Action, content: bytes, like: os.stat_result | None, time_ns: int | None = None) -> None:
+class Rights(NamedTuple):
+    """Who may do what with a file, and what else the system keeps with it.
+
+    Attributes:
+        mode: the bits of chmod(2).
+        attributes: extended ones (xattr(7)), an access control list among them.
+    """
+
+    user: int
+    group: int
+    mode: int
+    attributes: dict[str, bytes]
+
+
+def rights_of(path: str | bytes) -> Rights:
+    """Those of a file. Raises OSError."""
+    about = os.stat(path, follow_symlinks=False)  # noqa: PTH116 - any bytes
+    attributes = {}
+    if hasattr(os, "listxattr"):  # Linux
+        with contextlib.suppress(OSError):  # what cannot be read cannot be copied
+            for name in os.listxattr(path, follow_symlinks=False):
+                attributes[name] = os.getxattr(path, name, follow_symlinks=False)
+    return Rights(about.st_uid, about.st_gid, stat.S_IMODE(about.st_mode), attributes)
+
+
+def _give(fd: int, rights: Rights) -> None:
+    """Give a file rights, as far as the system allows. Raises OSError: not even the mode."""
+    made = os.fstat(fd)
+    if (made.st_uid, made.st_gid) != (rights.user, rights.group):
+        with contextlib.suppress(PermissionError):
+            os.fchown(fd, rights.user, rights.group)
+    os.fchmod(fd, rights.mode)
+    for name, value in rights.attributes.items():
+        with contextlib.suppress(OSError):
+            os.setxattr(fd, name, value)
+
+
+def prepare(one: Action, content: bytes, like: Rights | None, time_ns: int | None = None) -> None:
     """Write the new content beside the file.
 
     Args:
         one: whose `after` it is.
         content: the bytes.
-        like: a file whose rights and owner it gets, as far as the system allows; None: the usual ones of a new file.
+        like: what it gets, as far as the system allows; None: the usual rights of a new file.
         time_ns: its time afterwards; None: now.
 
     Raises:
@@ -107,11 +144,7 @@ def prepare(one: Action, content: bytes, like: os.stat_result | None, time_ns: i
     try:
         write_all(fd, content)
         if like is not None:
-            made = os.fstat(fd)
-            if (made.st_uid, made.st_gid) != (like.st_uid, like.st_gid):
-                with contextlib.suppress(PermissionError):
-                    os.fchown(fd, like.st_uid, like.st_gid)
-            os.fchmod(fd, stat.S_IMODE(like.st_mode))
+            _give(fd, like)
         if time_ns is not None:
             os.utime(fd, ns=(time_ns, time_ns))
         os.fsync(fd)
@@ -267,7 +300,7 @@ def _undo(one: Action, text: Callable[[str], bytes]) -> None:
             content = text(one.before)
         except BlobDamaged:  # then what is there stays, and is found by looking
             return
-        prepare(back, content, os.stat(one.path, follow_symlinks=False))  # noqa: PTH116
+        prepare(back, content, rights_of(one.path))
     with contextlib.suppress(Overtaken):
         apply(back)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from holdfast.definitions.ledger import Held
     from holdfast.definitions.roots import Root
+    from holdfast.definitions.swapping import Rights
     from holdfast.definitions.tiers import Place
 
 Json = dict[str, Any]
@@ -187,7 +188,7 @@ def move(held: Held, source: Write, target: Write, by: By, now_us: int) -> Writt
             swapping.action(source.raw, source.base, NOTHING),
         ],
         [target.content, None],
-        [about, None],
+        [swapping.rights_of(source.real), None],
     )
     fields = _fields(target, place, RENAME, known, known.revision, by) | {
         "hash_before": known.sha256,
@@ -226,14 +227,14 @@ def _planned(held: Held, plan: Plan, one: Write, now: str, how: _How) -> Written
     if now == one.after:
         same = Written(one.root, one.path, one.real, name, None, None, before, before, place)
         return replace(same, size_bytes=_size(one))
-    about = check_rights(one) if now != NOTHING else _about(one.like) if one.like else None
+    check_rights(one)
     again = bool(one.after) and bytes.fromhex(one.after) in held.index.had.get(one.raw, ())
     operation = how.operation or (
         DELETE if not one.after else RESTORE if again else MODIFY if before else CREATE
     )
     plan.actions.append(swapping.action(one.raw, now, one.after))
     plan.contents.append(one.content)
-    plan.like.append(about)
+    plan.like.append(_rights(one, now))
     previous = known.revision if known else held.index.gone.get(one.raw)
     fields = _fields(one, place, operation, known, previous, how.by) | {
         "hash_before": before,
@@ -276,17 +277,26 @@ def place_of(one: Write) -> Place:
     return _place(one, one.content)
 
 
-def check_rights(one: Write) -> os.stat_result | None:
-    """What the system says of a file that is to be written over; None: there is none. Raises DefinitionRefused: nobody may write it."""
+def check_rights(one: Write) -> None:
+    """Raises DefinitionRefused: nobody may write the file that lies there."""
     if not os.path.lexists(one.real):
-        return None
-    about = _about(one.real)
-    if not about.st_mode & 0o222:
+        return
+    mode = stat.S_IMODE(_about(one.real).st_mode)
+    if not mode & 0o222:
         raise DefinitionRefused(
-            f"{_shown(one.path)}: nobody may write it (mode {stat.S_IMODE(about.st_mode):04o})",
+            f"{_shown(one.path)}: nobody may write it (mode {mode:04o})",
             hint=f"chmod u+w {_shown(one.path)}",
         )
-    return about
+
+
+def _rights(one: Write, now: str) -> Rights | None:
+    """What a file gets: what it has; a new one those of the file that it is like."""
+    if (path := one.real if now != NOTHING else one.like) is None:
+        return None
+    try:
+        return swapping.rights_of(path)
+    except OSError as exc:
+        raise DefinitionNotWritten(_shown(path), f"it was not changed: {exc.strerror}") from exc
 
 
 def _about(path: str) -> os.stat_result:
