@@ -225,6 +225,13 @@ def test_rights_and_links_stay(hand, qa, tmp_path):
     assert_unbroken(revisions("qa"))
 
 
+def test_a_copy_of_what_nobody_may_write_can_be_written(hand, qa):
+    qa.chmod(0o444)
+    hand("replicate", "qa", "--to", "user")
+    assert stat.S_IMODE(hand.file("user").stat().st_mode) == 0o644
+    hand("delete", "qa", "--tier", "user")
+
+
 @pytest.mark.parametrize(
     "act", [("delete", "qa"), ("migrate", "qa", "--to", "user")], ids=["delete", "migrate"]
 )

@@ -290,13 +290,14 @@ def check_rights(one: Write) -> None:
 
 
 def _rights(one: Write, now: str) -> Rights | None:
-    """What a file gets: what it has; a new one those of the file that it is like."""
+    """What a file gets: what it has; a new one those of the file that it is like, but its owner may write it."""
     if (path := one.real if now != NOTHING else one.like) is None:
         return None
     try:
-        return swapping.rights_of(path)
+        rights = swapping.rights_of(path)
     except OSError as exc:
         raise DefinitionNotWritten(_shown(path), f"it was not changed: {exc.strerror}") from exc
+    return rights._replace(mode=rights.mode | stat.S_IWUSR) if now == NOTHING else rights
 
 
 def _about(path: str) -> os.stat_result:
