@@ -146,6 +146,14 @@ def test_what_we_write_is_recorded_once(hand, qa):
     assert told() == [("create", "project", True), ("modify", "project", True), ("restore", "project", True)]
 
 
+def test_what_is_said_is_what_is_recorded(hand, qa):
+    hand.put("qa", text("two"), sha(text()))
+    assert hand.put("qa", text(), sha(text("two"))).startswith("restored  ")
+    hand("delete", "qa")
+    assert hand("create", "qa", "--from", "-", given=text("two")).startswith("restored  ")
+    assert [operation for operation, *_ in told()] == ["create", "modify", "restore", "delete", "restore"]
+
+
 def test_what_somebody_else_changed_before_is_recorded_as_theirs(hand, qa):
     qa.write_text(text("theirs"))
     hand.put("qa", text("ours"), sha(text("theirs")))
@@ -220,7 +228,7 @@ def test_rights_and_links_stay(hand, qa, tmp_path):
     elsewhere = tmp_path / "dotfiles.md"
     qa.replace(elsewhere)
     qa.symlink_to(elsewhere)
-    hand.put("qa", text("three"), sha(text("two")))
+    assert f"(→ {elsewhere})" in hand.put("qa", text("three"), sha(text("two")))
     assert (qa.is_symlink(), elsewhere.read_text()) == (True, text("three"))
     assert_unbroken(revisions("qa"))
 

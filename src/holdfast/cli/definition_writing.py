@@ -37,7 +37,7 @@ _WORDS = {
     "modify": "changed",
     "delete": "removed",
     "rename": "moved",
-    "restore": "changed",
+    "restore": "restored",
     None: "unchanged",
 }
 
@@ -184,8 +184,8 @@ def _counts(one: Written, found: Found) -> tuple[bool | None, str]:
 
 def _say(one: Written, found: Found) -> None:
     before = f" from {near(one.path_before, found.cwd)}" if one.path_before is not None else ""
-    word = "created" if one.operation == "restore" and one.before is None else _WORDS[one.operation]
-    what = f"{word}  {near(one.path, found.cwd)}{before} ({one.name[:60]}, {one.root.tier})"
+    real = f" (→ {near(one.real, found.cwd)})" if one.real != one.path else ""
+    what = f"{_WORDS[one.operation]}  {near(one.path, found.cwd)}{real}{before} ({one.name[:60]}, {one.root.tier})"
     click.echo(terminal.plain(what))
     if one.name_before is not None:
         click.echo(terminal.plain(f"  it is called {one.name[:60]} now, and was {one.name_before[:60]}"))
