@@ -215,9 +215,12 @@ def _add(
     data = event.data
     if isinstance(data, DefinitionRevised) and data.tool and data.path:
         one = found.setdefault(event.id, definitions.told(event, data, item.segment, item.start))
-        written = (_raw(one.path, one.path_bytes), one.sha256 or "")
-        for came in [each for each, conflict in conflicts.items() if conflict == written]:
-            del conflicts[came]
+        lies = _raw(one.path, one.path_bytes)
+        for each, (path, ours) in [*conflicts.items()]:
+            if path == lies or printable_path(os.fsdecode(path)) == one.path_before:
+                conflicts[each] = (lies, ours)
+                if ours == (one.sha256 or ""):
+                    del conflicts[each]
     elif isinstance(data, DefinitionConflicted):
         conflicts[event.id] = (_raw(data.path, data.path_bytes), data.ours or "")
     elif isinstance(data, DefinitionResolved):

@@ -250,7 +250,10 @@ class Writer:
 
         def act(held: Held, _found: Found) -> Written | None:
             if conflict.id not in held.index.conflicts:
-                raise UsageError(f"the conflict {conflict.id} is decided already")
+                why = (
+                    "decided already" if conflict.choice else "over: what was to be written came to lie there"
+                )
+                raise UsageError(f"the conflict {conflict.id} is {why}")
             known = held.index.known.get(os.fsencode(real))
             lies = known.sha256 if known else NOTHING
             if choice == THEIRS:
@@ -387,12 +390,27 @@ def conflicts(home: Home, *, resolved: bool = False) -> list[Conflict]:
     """Conflicts that wait for a decision, the oldest first; `resolved`: the others too.
 
     Raises:
-        DefinitionsBusy: what is recorded is not folded yet, because another process is at it.
+        DefinitionsBusy: what is recorded is not folded yet, because another process is at it, or it looks or writes.
+        StoreError, AppendFailed: what somebody else wrote meanwhile cannot be recorded.
     """
     if not home.has_records():
         return []
     with contextlib.closing(defining.folded(home)) as db:
+        found = definitions.conflicts(db, resolved=resolved)
+    if not _changed(home, {(one.tool, one.root) for one in found if one.is_open}):
+        return found
+    with contextlib.closing(defining.folded(home)) as db:
         return definitions.conflicts(db, resolved=resolved)
+
+
+def _changed(home: Home, directories: set[tuple[str, str | None]]) -> bool:
+    """Look into directories in which something waits for a decision; whether anything happened there."""
+    if not directories:
+        return False
+    with defining.ledger_of(home).held() as held:
+        known = defining.known_roots(held.index)
+        some = [root for root in known if (root.tool, printable_path(root.real)) in directories]
+        return bool(looking.look(held, some, home.now_us()).noted)
 
 
 def conflict_of(home: Home, begins: str) -> Conflict:

@@ -180,7 +180,8 @@ class Editing:
             resolved: also what is decided.
 
         Raises:
-            DefinitionsBusy: what is recorded cannot be read now, because another process is importing.
+            DefinitionsBusy: another process imports, looks or writes, and did not end within 5 s.
+            StoreError, AppendFailed: what somebody changed meanwhile cannot be recorded.
         """
         from holdfast import defining_writes  # noqa: PLC0415 - importing holdfast stays light
 

@@ -666,6 +666,39 @@ def test_what_was_to_be_written_and_is_written_later_is_no_conflict_any_more(dis
     assert [one.choice for one in disputed.agents.conflicts(resolved=True)] == [None]
 
 
+def test_what_was_to_be_written_and_an_editor_saves_is_no_conflict_any_more(hand, disputed):
+    one = hand.conflict()["id"]
+    disputed.path.write_text(disputed.ours)
+    assert "no conflict waits" in hand("conflicts")
+    assert hand.conflict("--all")["state"] == "written"
+    assert "came to lie there" in hand("resolve", one, "ours", code=2)
+
+
+@pytest.mark.parametrize("index", [True, False], ids=["index", "journal"])
+def test_a_conflict_goes_along_with_its_file(hand, disputed, home, index):
+    hand("migrate", "qa", "--to", "user")
+    disputed.path.parent.mkdir(exist_ok=True)
+    if not index:
+        (home / "definitions" / "index").unlink()
+    assert hand.state() == "conflicted"
+    one = hand.conflict()
+    assert (one["path"], one["tier"]) == (str(hand.file("user")), "user")
+    hand("migrate", "qa", "--to", "project")
+    hand("resolve", one["id"], "merge")
+    assert disputed.path.read_text() == text("Look twice.", model="opus")
+    hand("migrate", "qa", "--to", "user")
+    assert hand.conflict("--all")["path"] == str(disputed.path)
+
+
+def test_a_moved_file_that_says_what_was_to_be_written_is_in_no_conflict(hand, disputed, home):
+    hand("migrate", "qa", "--to", "user")
+    hand.file("user").write_text(disputed.ours)
+    assert hand.ask("conflicts")["conflicts"] == []
+    assert hand.state() == "modified"
+    (home / "definitions" / "index").unlink()
+    assert hand.state() == "modified"
+
+
 def test_both_write_the_same_and_one_writes_twice_without_a_conflict(world):  # noqa: F811
     with holdfast.Definitions(world.project) as agents:
         [made] = agents.create("qa", text())

@@ -462,7 +462,9 @@ class Held:
         index.known.pop(place, None)
         sha256 = step.known.sha256 if step.known else ""
         index.conflicts = {
-            one: conflict for one, conflict in index.conflicts.items() if conflict != (step.path, sha256)
+            one: (step.path if path == place else path, ours)
+            for one, (path, ours) in index.conflicts.items()
+            if path not in (place, step.path) or ours != sha256
         }
         if step.known is None:
             index.leave(step.path, event, fields["operation"])

@@ -100,12 +100,13 @@ class Conflict(NamedTuple):
         id: of the event.
         time_us: UTC microseconds, as `resolved_us`.
         operation: what was to be done: create, modify, delete, rename or restore.
+        name, tier, path, root: of the file; of where it lies since, if it was moved before anybody decided.
         base: the SHA-256 of what was read; None: there was no file.
         ours: of what was to be written; None: no file was to be there.
         theirs: of what lay there; None: no file.
         choice: ours, theirs, merge or text; None: nobody decided.
         resolved_sha256: of what lay there after that.
-        came: what was to be written came to lie there later.
+        came: nobody decided, and what was to be written came to lie there later.
     """
 
     id: str
@@ -129,7 +130,7 @@ class Conflict(NamedTuple):
     resolved_by: str | None
     resolved_by_grade: str | None
     resolved_reason: str | None
-    came: bool
+    came: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -140,8 +141,30 @@ class Conflict(NamedTuple):
 def conflicts(db: apsw.Connection, *, resolved: bool = False) -> list[Conflict]:
     """Those that wait for a decision, the oldest first; `resolved`: the others too."""
     rows: Any = db.execute(statements("queries")["definition_conflicts"])
-    every_one = [Conflict(*row)._replace(came=bool(row[-1])) for row in rows]
+    every_one = (_followed(db, Conflict(*row[2:]), row[:2]) for row in rows)
     return [one for one in every_one if resolved or one.is_open]
+
+
+def _followed(db: apsw.Connection, one: Conflict, at: tuple[int, int]) -> Conflict:
+    """A conflict, and what became of its file since that place in the journal, until somebody decides."""
+    while one.is_open:
+        later = (each for each in of_path(db, one.path) if (each.segment, each.offset_bytes) > at)
+        found = next(
+            (each for each in later if one.path == each.path_before or each.sha256 == one.ours), None
+        )
+        if found is None:
+            break
+        at = found.segment, found.offset_bytes
+        if one.path == found.path_before:
+            one = one._replace(
+                name=found.name,
+                tier=found.tier,
+                path=found.path,
+                path_bytes=found.path_bytes,
+                root=found.root,
+            )
+        one = one._replace(came=found.sha256 == one.ours)
+    return one
 
 
 def every(db: apsw.Connection) -> list[Revision]:

@@ -582,10 +582,8 @@ SELECT id, time_us, data FROM definition_event WHERE kind = :kind ORDER BY segme
 SELECT 1 FROM definition_revision LIMIT 1;
 
 -- name: definition_conflicts
--- Every conflict, with what was decided, and whether what was to be written came to lie there later.
-SELECT c.id, c.time_us, c.operation, c.tool, c.name, c.tier, c.path, c.path_bytes, c.root, c.base, c.ours, c.theirs, c.author, c.author_grade,
-    c.reason, r.time_us, r.choice, r.sha256, r.author, r.author_grade, r.reason,
-    EXISTS (SELECT 1 FROM definition_revision AS v WHERE v.path = c.path AND v.sha256 IS c.ours
-        AND (v.segment, v.offset_bytes) > (c.segment, c.offset_bytes))
+-- Every conflict, with what was decided.
+SELECT c.segment, c.offset_bytes, c.id, c.time_us, c.operation, c.tool, c.name, c.tier, c.path, c.path_bytes, c.root, c.base, c.ours, c.theirs, c.author, c.author_grade,
+    c.reason, r.time_us, r.choice, r.sha256, r.author, r.author_grade, r.reason
 FROM definition_conflict AS c LEFT JOIN definition_resolution AS r ON r.conflict = c.id
 ORDER BY c.segment, c.offset_bytes, c.id;
