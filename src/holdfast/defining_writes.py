@@ -250,10 +250,10 @@ class Writer:
 
         def act(held: Held, _found: Found) -> Written | None:
             if conflict.id not in held.index.conflicts:
-                why = (
-                    "decided already" if conflict.choice else "over: what was to be written came to lie there"
+                is_over = "over: what was to be written came to lie there"
+                raise UsageError(
+                    f"the conflict {conflict.id} is {'decided already' if conflict.choice else is_over}"
                 )
-                raise UsageError(f"the conflict {conflict.id} is {why}")
             known = held.index.known.get(os.fsencode(real))
             lies = known.sha256 if known else NOTHING
             if choice == THEIRS:

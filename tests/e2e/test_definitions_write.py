@@ -586,7 +586,8 @@ def test_a_text_that_comes_too_late_for_its_conflict_is_one_itself(hand, dispute
     hand("resolve", both[1]["id"], "ours")
     assert disputed.path.read_text() == text("Look thrice.")
     disputed.path.write_text(text("theirs once more"))
-    hand("resolve", first, "ours", code=44)
+    said = hand("resolve", first, "ours", code=44)
+    assert f"`--base {sha(text('theirs once more'))}`" in said
     assert [one["id"] for one in hand.ask("conflicts")["conflicts"]] == [first]
 
 
@@ -600,10 +601,21 @@ def test_what_contradicts_each_other_at_length_is_cut(hand, qa):
 
 def test_what_was_to_be_written_can_be_seen_where_the_file_is_gone(hand, qa):
     qa.unlink()
-    hand("put", "--path", qa, "--base", sha(text()), given=text("ours"), code=44)
+    said = hand("put", "--path", qa, "--base", sha(text()), given=text("ours"), code=44)
     one = hand.conflict()["id"]
+    assert f"resolve {one} ours` writes it" in said
     assert hand("conflicts", one, "--ours") == text("ours")
     assert "no text" in hand("conflicts", one, "--theirs", code=43)
+
+
+def test_a_file_that_was_not_removed_is_kept_or_removed(hand, qa):
+    qa.write_text(text("theirs"))
+    said = hand("delete", "qa", "--base", sha(text()), code=44)
+    one = hand.conflict()["id"]
+    assert f"resolve {one} ours` removes it" in said
+    assert "merge" not in said
+    hand("resolve", one, "ours")
+    assert not qa.exists()
 
 
 def test_both_texts_are_there_whatever_becomes_of_the_file(disputed):

@@ -381,9 +381,9 @@ def _conflict(
     lies = f"SHA-256 {now}" if now else "nothing"
     return DefinitionConflict(
         f"{_shown(one.path)}{names}: {what} since it was read (now {lies}), so nothing was written",
-        hint=f"both texts are kept: `holdfast definitions resolve {ids[0]} merge`, or ours, theirs or a FILE"
+        hint=_how_to_decide(ids[0], one, now)
         if ids
-        else "look at what lies there now, and decide again",
+        else f"look at what lies there now; with `--base {now or 'absent'}` it is written over",
         ids=ids,
     )
 
@@ -393,6 +393,15 @@ def _with_others(exc: DefinitionConflict, others: list[Write]) -> DefinitionConf
     if others:
         exc.hint = f"{exc.hint}; not written either: {', '.join(_shown(one.path) for one in others)}"
     return exc
+
+
+def _how_to_decide(conflict: str, one: Write, now: str) -> str:
+    resolve = f"`holdfast definitions resolve {conflict}"
+    if one.content is None:
+        return f"{resolve} ours` removes it all the same, theirs leaves it"
+    if now == NOTHING:
+        return f"the text is kept: {resolve} ours` writes it, theirs leaves it unwritten"
+    return f"both texts are kept: {resolve} merge`, or ours, theirs or a FILE"
 
 
 def _keep(held: Held, one: Write, content: bytes) -> None:
