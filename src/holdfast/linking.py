@@ -24,7 +24,7 @@ from holdfast.errors import BlobDamaged, HoldfastError
 from holdfast.store import definitions, looks, uses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
     import apsw
 
@@ -75,6 +75,7 @@ class Linking:
         self._reached: dict[str, tuple[Reached, ...]] = {}
         self._today: dict[tuple[str, str, str], Stand] = {}
         self._directories: dict[str, str] = {}
+        self._by_name: dict[str, list[definitions.Revision]] = {}
         self._revisions: dict[tuple[str, str], list[Revision]] = {}
         self._parsed: dict[tuple[str, str], Parsed | None] = {}
         self._of_session: dict[int, tuple[list[Life], dict[str, list[Given]]]] = {}
@@ -82,6 +83,10 @@ class Linking:
     @cached_property
     def _texts(self) -> Any:  # noqa: ANN401 - ledger.Texts
         return defining.ledger_of(self._home).texts
+
+    @cached_property
+    def _in_plugins(self) -> dict[str, list[str]]:
+        return uses.names_in_plugins(self._db)
 
     def link(self, use: Use, *, at_work: bool = False, goes_on: bool = False) -> Link | None:
         """What an agent ran with; None: it is of no tool whose definitions are known, and no file has its name.
@@ -189,15 +194,23 @@ class Linking:
             self._reached[reach] = tuple(_reached(root) for root in looks.reached(self._db, reach))
         return self._reached[reach]
 
+    def expect(self, names: Iterable[str]) -> None:
+        """Read at once what is recorded of many names."""
+        every = {each for name in names for each in (name, *self._in_plugins.get(name, ()))}
+        if missing := every - self._by_name.keys():
+            self._by_name |= definitions.of_names(self._db, sorted(missing))
+
     def _recorded(self, tool: str, name: str) -> list[Revision]:
-        """Every revision of the files that ever had a name."""
+        """Every revision of the files that ever had a name, or are a plugin's with that plain name."""
         key = (tool, name)
         if key not in self._revisions:
-            found = definitions.of_name(self._db, name, tool)
-            if not found and tool == tools.CLAUDE:
-                whole = uses.names_in_plugins(self._db, name)
-                found = [one for each in whole for one in definitions.of_name(self._db, each, tool)]
-            self._revisions[key] = [self._revision(one) for one in found if one.tool == tool]
+            self.expect([name])
+            in_plugins = (
+                self._in_plugins.get(name, ()) if tool == tools.CLAUDE and not self._by_name[name] else ()
+            )
+            names = [name, *in_plugins]
+            found = {one.id: one for each in names for one in self._by_name[each] if one.tool == tool}
+            self._revisions[key] = [self._revision(one) for one in found.values()]
         return self._revisions[key]
 
     def _revision(self, one: definitions.Revision) -> Revision:
@@ -287,16 +300,13 @@ def _there(path: str) -> str | None:
     return real(path)
 
 
-_AT_WORK = frozenset({"pending", "spawning", "running", "waiting", "paused"})
-
-
 def of_session(
     home: Home,
     db: apsw.Connection,
     session: int,
     live: Iterable[Look] = (),
     *,
-    statuses: Mapping[str, str] | None = None,
+    at_work: Collection[str] = (),
     goes_on: bool = False,
 ) -> dict[str, Link]:
     """What each agent of a session ran with, by agent.
@@ -306,12 +316,13 @@ def of_session(
         db: its store.
         session: in the store.
         live: looks of this moment.
-        statuses: of its agents, by their ids.
+        at_work: agents that are, by their ids.
         goes_on: whether the session is at work.
     """
-    linking, out = Linking(home, db, live), {}
-    for use in uses.of_session(db, session):
-        link = linking.link(use, at_work=(statuses or {}).get(use.agent) in _AT_WORK, goes_on=goes_on)
+    linking, out, found = Linking(home, db, live), {}, uses.of_session(db, session)
+    linking.expect(use.name for use in found)
+    for use in found:
+        link = linking.link(use, at_work=use.agent in at_work, goes_on=goes_on)
         if link is not None:
             out[use.agent] = link
     return out
@@ -335,17 +346,16 @@ def answer(link: Link) -> Json:
         "revision": None if found.revision is None else revision(found.revision),
         "shadowed": [revision(one) for one in found.shadowed],
         "either": [revision(one) for one in found.either],
-        "findings": [
-            {
-                "level": one.level,
-                "code": one.code,
-                "line": one.line,
-                "text": one.text,
-                "hint": one.hint or None,
-            }
-            for one in link.findings
-        ],
+        "findings": told(link),
     }
+
+
+def told(link: Link) -> list[Json]:
+    """What is to be told of it."""
+    return [
+        {"level": one.level, "code": one.code, "line": one.line, "text": one.text, "hint": one.hint or None}
+        for one in link.findings
+    ]
 
 
 def revision(one: Revision) -> Json:

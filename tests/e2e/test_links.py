@@ -323,6 +323,16 @@ def test_one_edit_is_told_once_though_some_agents_work_and_others_ended(world):
     assert [one["code"] for one in world.asked(43)["definitions"]["alarms"]] == ["stale"]
 
 
+def test_the_first_screen_asks_about_every_agent_that_is_at_work_and_no_other(world):
+    world.put(LONG_AGO)
+    world.look(5)
+    names = [world.session(30, Agent("qa", 30.1), Agent("qa", 31, ends=None)) for _ in range(12)]
+    world.put(32, "Another text.")
+    alarms = world.asked(33)["definitions"]["alarms"]
+    assert sorted(one["session"] for one in alarms) == sorted(names)
+    assert {(one["code"], one["agents"]) for one in alarms} == {("stale", 1)}
+
+
 def test_a_stub_that_hid_a_whole_agent_then_is_told_though_it_is_mended_now(world):
     put(world.qa, "---\nname: qa\ndescription: x\n---\n", LONG_AGO)
     put(world.of_user, text("qa", "You read what was changed. " * 900), LONG_AGO)

@@ -28,7 +28,7 @@ _MOST_TOLD = 20
 _MOST_HIDDEN = 3  # files that are named
 _MOST_NAMED = 2  # agents
 _ID_CHARS = 17  # of an agent's id
-_SESSIONS_AT_WORK = 10  # that the first screen asks about
+_AGENT_AT_WORK = frozenset({"pending", "spawning", "running", "waiting", "paused"})
 
 
 Json = dict[str, Any]
@@ -42,21 +42,16 @@ def of_session(
     if not found:
         return {}
     live, db = _looked(home, db, {use.cwd for use in found})
-    return _linked(home, db, session, live, statuses, goes_on=state in AT_WORK)
-
-
-def _linked(
-    home: Home,
-    db: apsw.Connection,
-    session: int,
-    live: list[Look],
-    statuses: dict[str, str],
-    *,
-    goes_on: bool,
-) -> dict[str, Json]:
     from holdfast import linking
 
-    links = linking.of_session(home, db, session, live, statuses=statuses, goes_on=goes_on)
+    links = linking.of_session(
+        home,
+        db,
+        session,
+        live,
+        at_work={agent for agent, one in statuses.items() if one in _AGENT_AT_WORK},
+        goes_on=state in AT_WORK,
+    )
     return {agent: linking.answer(link) for agent, link in links.items()}
 
 
@@ -169,24 +164,44 @@ def of_node(found: Json | None) -> list[Cell]:
 
 def overview(home: Home, db: apsw.Connection, sessions: list[Json]) -> Json:
     """What is to be told of definitions: of agents of the sessions that are at work, and which definitions were never used."""
-    alarms: list[Json] = []
-    at_work = {
-        s["id"]: s["state"] for s in [s for s in sessions if s["state"] in AT_WORK][:_SESSIONS_AT_WORK]
-    }
-    rows = {session: queries.session_id(db, session) for session in at_work}
-    named = {session: found for session, row in rows.items() if (found := uses.of_session(db, row))}
-    live: list[Look] = []
-    if named:
-        live, db = _looked(home, db, {use.cwd for found in named.values() for use in found})
-    for session in named:
-        statuses = {one["id"]: one["status"] for one in queries.agents(db, rows[session], at_work[session])}
-        for name, each, agents in _told(_linked(home, db, rows[session], live, statuses, goes_on=True)):
-            if each["level"] != NOTE:
-                alarms.append({"session": session, "name": name, "agents": len(agents)} | each)
+    named = {one["id"]: found for one in sessions if (found := _at_work(db, one))}
+    alarms = _alarms(home, db, named) if named else []
     lying = uses.lying(db)
     used = {(tools.of_source(source), name) for source, name in uses.last_used(db)} if lying else set()
     never = [{"tool": tool, "name": name} for tool, name in lying if not _is_used(tool, name, used)]
     return {"alarms": alarms, "never_used": never}
+
+
+def _at_work(db: apsw.Connection, session: Json) -> list[uses.Use]:
+    """The agents that are at work in a session, and may have a definition."""
+    if session["state"] not in AT_WORK:
+        return []
+    row = queries.session_id(db, session["id"])
+    found = uses.of_session(db, row)
+    if not found:
+        return []
+    works = {
+        one["id"] for one in queries.agents(db, row, session["state"]) if one["status"] in _AGENT_AT_WORK
+    }
+    return [use for use in found if use.agent in works]
+
+
+def _alarms(home: Home, db: apsw.Connection, named: dict[str, list[uses.Use]]) -> list[Json]:
+    """What is to be told of agents at work, by their sessions: each thing once in a session, with how many agents it is about."""
+    from holdfast import linking
+
+    every = [use for found in named.values() for use in found]
+    live, db = _looked(home, db, {use.cwd for use in every})
+    links = linking.Linking(home, db, live)
+    links.expect(use.name for use in every)
+    alarms = []
+    for session, found in named.items():
+        made = [(use.agent, links.link(use, at_work=True, goes_on=True)) for use in found]
+        answered = {agent: linking.answer(link) for agent, link in made if link is not None}
+        for name, each, agents in _told(answered):
+            if each["level"] != NOTE:
+                alarms.append({"session": session, "name": name, "agents": len(agents)} | each)
+    return alarms
 
 
 def _is_used(tool: str, name: str, used: set[tuple[str, str]]) -> bool:

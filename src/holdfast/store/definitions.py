@@ -179,7 +179,16 @@ def any_revision(db: apsw.Connection) -> bool:
 
 def of_name(db: apsw.Connection, name: str, tool: str | None = None) -> list[Revision]:
     """Those of the files that have or had a name, also under another one."""
-    return _rows(db, "definitions_of_name", {"name": name, "tool": tool})
+    return [one for one in of_names(db, [name])[name] if tool in (None, one.tool)]
+
+
+def of_names(db: apsw.Connection, names: Iterable[str]) -> dict[str, list[Revision]]:
+    """The same of many names, of any tool."""
+    out: dict[str, list[Revision]] = {name: [] for name in names}
+    rows: Any = db.execute(statements("queries")["definitions_of_names"], {"names": json.dumps(list(out))})
+    for name, *row in rows:
+        out[name].append(_revision(row))
+    return out
 
 
 def of_path(db: apsw.Connection, path: str) -> list[Revision]:
@@ -277,4 +286,9 @@ def current(revisions: list[Revision], until_us: int | None = None) -> dict[str,
 
 def _rows(db: apsw.Connection, statement: str, values: dict[str, str | None] | None = None) -> list[Revision]:
     rows: Any = db.execute(statements("queries")[statement], values or {})
-    return [Revision(*row)._replace(own=bool(row[Revision._fields.index("own")])) for row in rows]
+    return [_revision(row) for row in rows]
+
+
+def _revision(row: Iterable[Any]) -> Revision:
+    one = Revision(*row)
+    return one._replace(own=bool(one.own))

@@ -76,9 +76,12 @@ def lying(db: apsw.Connection) -> list[tuple[str, str]]:
     return [(tool, name) for tool, name in db.execute(_SQL["definitions_lying"])]
 
 
-def names_in_plugins(db: apsw.Connection, plain: str) -> list[str]:
-    """What agents of plugins are called that answer to a plain name."""
-    return [name for (name,) in db.execute(_SQL["names_in_plugins"], {"plain": plain})]
+def names_in_plugins(db: apsw.Connection) -> dict[str, list[str]]:
+    """What agents of plugins are called, by the plain name that they answer to."""
+    out: dict[str, list[str]] = {}
+    for (name,) in db.execute(_SQL["names_in_plugins"]):
+        out.setdefault(name.rpartition(":")[2], []).append(name)
+    return out
 
 
 class Life(NamedTuple):

@@ -532,12 +532,14 @@ WHERE s.key = :key AND json_extract(e.data, '$.run') = :run ORDER BY e.segment, 
 -- name: definitions_all
 SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision ORDER BY segment, offset_bytes, id;
 
--- name: definitions_of_name
--- Every revision of the files that ever had this name, also under another one.
-SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision
-WHERE path IN (SELECT path FROM definition_revision WHERE :name IN (name, name_before) AND (:tool IS NULL OR tool = :tool)
-    UNION SELECT path_before FROM definition_revision WHERE :name IN (name, name_before) AND (:tool IS NULL OR tool = :tool))
-ORDER BY segment, offset_bytes, id;
+-- name: definitions_of_names
+-- Every revision of the files that ever had one of these names, also under another one; the name that it is about in front.
+WITH wanted AS (SELECT value AS name FROM json_each(:names)), changed AS (
+    SELECT name, path, path_before FROM definition_revision WHERE name IN (SELECT name FROM wanted)
+    UNION SELECT name_before, path, path_before FROM definition_revision WHERE name_before IN (SELECT name FROM wanted)),
+places AS (SELECT name, path FROM changed UNION SELECT name, path_before FROM changed WHERE path_before IS NOT NULL)
+SELECT p.name AS wanted, r.id, r.segment, r.offset_bytes, r.time_us, r.operation, r.tool, r.name, r.tier, r.path, r.path_bytes, r.root, r.sha256, r.before_sha256, r.previous, r.path_before, r.name_before, r.size_bytes, r.changed_us, r.validity, r.score, r.batch, r.own, r.author, r.author_grade, r.reason
+FROM places AS p CROSS JOIN definition_revision AS r ON r.path = p.path ORDER BY r.segment, r.offset_bytes, r.id;
 
 -- name: definitions_of_path
 SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision WHERE path = :path OR path_before = :path ORDER BY segment, offset_bytes, id;

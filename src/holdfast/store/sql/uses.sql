@@ -92,6 +92,4 @@ SELECT tool, name FROM (SELECT tool, name, sha256, row_number() OVER (PARTITION 
 WHERE place = 1 AND sha256 IS NOT NULL GROUP BY tool, name;
 
 -- name: names_in_plugins
--- Names of plugins' agents that answer to a plain name.
-SELECT DISTINCT name FROM definition_revision WHERE tool = 'claude' AND tier = 'plugin' AND substr(name, -length(:plain) - 1) = ':' || :plain
-ORDER BY name;
+SELECT DISTINCT name FROM definition_revision WHERE tool = 'claude' AND tier = 'plugin' ORDER BY name;
