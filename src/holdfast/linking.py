@@ -205,10 +205,7 @@ class Linking:
         key = (tool, name)
         if key not in self._revisions:
             self.expect([name])
-            in_plugins = (
-                self._in_plugins.get(name, ()) if tool == tools.CLAUDE and not self._by_name[name] else ()
-            )
-            names = [name, *in_plugins]
+            names = [name, *(self._in_plugins.get(name, ()) if tool == tools.CLAUDE else ())]
             found = {one.id: one for each in names for one in self._by_name[each] if one.tool == tool}
             self._revisions[key] = [self._revision(one) for one in found.values()]
         return self._revisions[key]

@@ -333,6 +333,26 @@ def test_the_first_screen_asks_about_every_agent_that_is_at_work_and_no_other(wo
     assert {(one["code"], one["agents"]) for one in alarms} == {("stale", 1)}
 
 
+def test_an_agent_of_a_plugin_keeps_its_text_when_a_project_takes_its_name_later(world, tmp_path):
+    plugin = put(tmp_path / "kit" / "agents" / "qa.md", text("qa", "The plugin's."), LONG_AGO)
+    (tmp_path / "kit" / ".claude-plugin").mkdir()
+    (tmp_path / "kit" / ".claude-plugin" / "plugin.json").write_text('{"name": "kit"}')
+    (world.claude / "plugins").mkdir(parents=True)
+    installed = {"version": 2, "plugins": {"kit@m": [{"installPath": str(tmp_path / "kit")}]}}
+    (world.claude / "plugins" / "installed_plugins.json").write_text(json.dumps(installed))
+    (world.claude / "settings.json").write_text(json.dumps({"enabledPlugins": {"kit@m": True}}))
+    world.look(5)
+    name = world.session(30, Agent("qa", 41))
+    world.put(80)
+    world.look(90)
+    found = world.definition(100, name)
+    assert said(found)[1:4] == (sha(plugin), "inferred", "mtime-order")
+    later = world.session(110, Agent("qa", 120))
+    found = world.definition(130, later)
+    assert said(found)[1] == sha(world.qa)
+    assert [one["path"] for one in found["shadowed"]] == [str(plugin)]
+
+
 def test_a_stub_that_hid_a_whole_agent_then_is_told_though_it_is_mended_now(world):
     put(world.qa, "---\nname: qa\ndescription: x\n---\n", LONG_AGO)
     put(world.of_user, text("qa", "You read what was changed. " * 900), LONG_AGO)
