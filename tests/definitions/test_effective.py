@@ -139,12 +139,17 @@ def test_one_file(told, expected):
         (Told(tool="codex").saw(1, "a", file="b.toml").saw(1, "b", file="a.toml").looked(1, 200), ("b", OBSERVED, "looks"), ["a"]),
         (Told().saw(1, "a").saw(50, "b", name="web", name_before="qa").saw(1, "u", root=USER).looked(1, 200), ("u", OBSERVED, "looks"), []),
         (Told().saw(1, "a", file="old.md").saw(50, "a", path_before=f"{PROJECT}/old.md").looked(1, 200), ("a", OBSERVED, "looks"), []),
+        (Told().saw(1, "a", file="old.md").saw(150, "a", mtime=0, path_before=f"{PROJECT}/old.md").looked(1, 150), ("a", INFERRED, "renamed"), []),
+        (Told().saw(1, "a").saw(1, "u", root=USER).saw(150, "a", mtime=0, file="z.md", path_before=f"{PROJECT}/qa.md").looked(1, 150), ("a", INFERRED, "renamed"), ["u"]),
+        (Told().saw(1, "a").saw(150, "b", mtime=0, file="z.md", path_before=f"{PROJECT}/qa.md").looked(1, 150), (None, UNKNOWN, "change-unplaced"), []),
+        (Told().saw(1, "a").saw(150, None).saw(150, "a", mtime=0, file="z.md").looked(1, 150), (None, UNKNOWN, "change-unplaced"), []),
     ],
     ids=[
         "project hides user", "by paths", "the weaker one came later", "the weaker one was seen later", "the weaker one changed, when is unknown",
         "managed hides project", "the nearest project", "the first is passed over", "the first is gone",
         "the first came after", "the first came before", "when the first came is unknown", "two in one directory",
         "two with one content", "two in one directory, first by path", "renamed away", "moved",
+        "moved meanwhile", "moved meanwhile, and hides one", "moved and changed meanwhile", "gone, and the same somewhere else",
     ],
 )  # fmt: skip
 def test_several_files(told, expected, shadowed):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from holdfast import clock
 from holdfast.definitions import tools
-from holdfast.definitions.past import INFERRED, OBSERVED, SURE, UNKNOWN, Doubt, worst
+from holdfast.definitions.past import INFERRED, OBSERVED, SURE, UNKNOWN, UNPLACED, Doubt, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -240,12 +240,14 @@ def stands(past: Past, cwd: str | None, at_us: int) -> Stand:
             continue
         doubts += _doubts_of(told, taken, file, order)
         options += taken
-        is_decided = bool(taken) and None not in told.options
+        is_decided = bool(taken) and (None not in told.options or _is_one_moved(options))
         rivals = _rivals(past, order.files[number + 1 :], file, at_us) if is_decided else []
         if {one.sha256 for one in rivals} - {one.sha256 for one in options}:
             options += rivals
             why = "which of two files in one directory counts is not documented"
             doubts.append(Doubt(UNKNOWN, "same-directory", why))
+    if _is_one_moved(options):
+        doubts = [_MOVED, *(each for each in doubts if each is not UNPLACED)]
     if order.doubt is not SURE:
         doubts.append(order.doubt)
     own = [one for one in shadowed if one not in options]
@@ -259,6 +261,12 @@ def _doubts_of(told: Told, taken: list[Revision], file: File, order: _Order) -> 
         yield Doubt(INFERRED, "unchecked", "whether its tool takes this file is not known")
     if taken and file.key in order.doubtful:
         yield Doubt(INFERRED, "counts", "whether its tool reads this directory is not known")
+
+
+def _is_one_moved(options: list[Revision]) -> bool:
+    """Whether these are one content that moved from path to path, so that it lay at one of them all the time."""
+    here = {one.path for one in options} - {one.path_before for one in options}
+    return len(options) > 1 and len(here) == 1 and len({one.sha256 for one in options}) == 1
 
 
 def _rivals(past: Past, weaker: tuple[File, ...], file: File, at_us: int) -> list[Revision]:
@@ -277,6 +285,9 @@ class _Order(NamedTuple):
     doubt: Doubt
 
 
+_MOVED: Final = Doubt(
+    INFERRED, "renamed", "it was moved about that time, with the same content, and counts at both places"
+)
 _NO_LOOK: Final = Doubt(
     INFERRED,
     "paths",

@@ -103,7 +103,7 @@ _NEVER_SEEN: Final = Doubt(
     "never-seen",
     "the file was seen first after it had changed; what lay there at the start nobody saw",
 )
-_UNPLACED: Final = Doubt(
+UNPLACED: Final = Doubt(
     UNKNOWN, "change-unplaced", "whether the file changed before or after the start is not recorded"
 )
 
@@ -175,7 +175,7 @@ class Past:
             return Told((now,), SURE)
         since_us = max(here.seen_us if here else -1, -1 if looked_us is None else looked_us)
         if later.changed_us is None or not since_us < later.changed_us <= later.seen_us:
-            return Told(_each_once(now, later.revision), _UNPLACED)
+            return Told(_each_once(now, later.revision), UNPLACED)
         return Told((later.revision if later.changed_us <= at_us else now,), _BY_ORDER)
 
     def last_look(self, key: _Key, at_us: int) -> int | None:
