@@ -22,6 +22,7 @@ from holdfast.definitions.past import INFERRED, OBSERVED, Look, Past, Reached, R
 from holdfast.definitions.validate import VALID, judge
 from holdfast.errors import BlobDamaged, HoldfastError
 from holdfast.store import definitions, looks, uses
+from holdfast.store.workspaces import Moves
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -83,6 +84,10 @@ class Linking:
     @cached_property
     def _texts(self) -> Any:  # noqa: ANN401 - ledger.Texts
         return defining.ledger_of(self._home).texts
+
+    @cached_property
+    def _moves(self) -> Moves:
+        return Moves.of(self._db)
 
     @cached_property
     def _in_plugins(self) -> dict[str, list[str]]:
@@ -185,9 +190,25 @@ class Linking:
         return replace(found, grade=INFERRED, rule="process-begin", why=why)
 
     def _past(self, tool: str, name: str, cwd: str | None, moments: Iterable[int | None]) -> Past:
-        known = [] if cwd is None else looks.about(self._db, cwd, [us for us in moments if us is not None])
-        recorded = [Look(one.cwd, one.from_us, one.to_us, self._roots(one.reach)) for one in known]
-        return Past(tool, name, self._recorded(tool, name), [*recorded, *self._live.get(cwd or "", ())])
+        known = [] if cwd is None else self._looks(cwd, [us for us in moments if us is not None])
+        return Past(tool, name, self._recorded(tool, name), [*known, *self._live.get(cwd or "", ())])
+
+    def _looks(self, cwd: str, moments: list[int]) -> list[Look]:
+        """Looks from a directory about moments, also from where it lay before; all paths as they are called today."""
+        out = []
+        for place in self._moves.once(cwd):
+            for one in looks.about(self._db, place, moments):
+                if self._moves.now(place, one.to_us) == cwd:
+                    roots = self._roots(one.reach)
+                    if place != cwd:
+                        roots = tuple(
+                            replace(root, path=self._today_at(root.path, one.to_us)) for root in roots
+                        )
+                    out.append(Look(cwd, one.from_us, one.to_us, roots))
+        return out
+
+    def _today_at(self, path: str, at_us: int) -> str:
+        return self._moves.now(path, at_us) or path
 
     def _roots(self, reach: str) -> tuple[Reached, ...]:
         if reach not in self._reached:
@@ -207,7 +228,7 @@ class Linking:
             self.expect([name])
             names = [name, *(self._in_plugins.get(name, ()) if tool == tools.CLAUDE else ())]
             found = {one.id: one for each in names for one in self._by_name[each] if one.tool == tool}
-            self._revisions[key] = [self._revision(one) for one in found.values()]
+            self._revisions[key] = [self._revision(one) for one in _led(found.values(), self._moves)]
         return self._revisions[key]
 
     def _revision(self, one: definitions.Revision) -> Revision:
@@ -263,6 +284,21 @@ class Linking:
         if parsed is None or (parsed.tools is None and "disallowedTools" not in parsed.fields):
             return frozenset()
         return frozenset(uses.tools_used(self._db, use.session_id, use.agent))
+
+
+def _led(revisions: Iterable[definitions.Revision], moves: Moves) -> list[definitions.Revision]:
+    """Revisions with their paths as they are called today. That a file was gone which lay at its new place already is the move, and no change."""
+    out: list[definitions.Revision] = []
+    there = set()
+    for one in revisions:
+        if one.sha256 is not None:
+            there.add(one.path)
+        path = moves.now(one.path, one.time_us) or one.path
+        before, root = moves.now(one.path_before, one.time_us), moves.now(one.root, one.time_us)
+        if one.sha256 is None and path != one.path and path in there:
+            continue
+        out.append(one._replace(path=path, path_before=before, root=root))
+    return out
 
 
 def _reached(root: Json) -> Reached:

@@ -505,6 +505,40 @@ def test_agents_of_our_own_copies_of_recordings_name_their_texts(world, tmp_path
     assert_each_agent_names_its_text(world, recorded(world, SCENARIOS / "async-subagents", config))
 
 
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_workspace_that_moves_takes_its_past_along(world, looked):
+    world.put(LONG_AGO)
+    if looked:
+        world.look(5)
+    name = world.session(30, Agent("qa", 40))
+    world.hold(46, "sessions")
+    new = world.work.rename(world.work.with_name("moved"))
+    world.hold(50, "definitions", "list", "--cwd", str(new))
+    world.hold(56, "workspace", "move", str(world.work), str(new))
+    found = world.definition(57, name)
+    grade, rule = ("observed", "looks") if looked else ("inferred", "mtime")
+    assert said(found)[:4] == ("file", sha(new / ".claude" / "agents" / "qa.md"), grade, rule)
+    assert found["findings"] == []
+
+
+def test_a_session_that_goes_on_where_its_workspace_lies_now_takes_the_text_from_there(world):
+    world.put(LONG_AGO)
+    world.look(5)
+    name = world.session(30, Agent("Explore", 40, built_in=True))
+    world.hold(50, "sessions")
+    old, world.work = world.work, world.work.rename(world.work.with_name("moved"))
+    world.hold(60, "workspace", "move", str(old), str(world.work))
+    world.look(61)
+    world.put(70, "Another text.", path=world.work / ".claude" / "agents" / "qa.md")
+    world.look(75)
+    world.goes_on(name, 100, Agent("qa", 110, ends=None))
+    told = world.asked(111, "show", name)["agents"]
+    [found] = [one["definition"] for one in told if one["type"] == "qa"]
+    texts = {found["sha256"][:8], *(one["sha256"][:8] for one in found["either"])}
+    assert sha(world.work / ".claude" / "agents" / "qa.md") in texts
+    assert found["grade"] == "inferred"
+
+
 def test_of_a_directory_that_is_gone_the_users_own_definitions_are_known(world):
     world.put(LONG_AGO, path=world.of_user)
     gone = world.work / "worktrees" / "gone"

@@ -210,9 +210,7 @@ def _each_once(*options: Revision | None) -> tuple[Revision | None, ...]:
 
 
 def _files(tool: str, name: str, revisions: Iterable[Revision]) -> list[File]:
-    lays: dict[tuple[str, str], list[_Lay]] = defaultdict(
-        list
-    )  # by path, and the root through which it was reached
+    lays: dict[tuple[str, str], list[_Lay]] = defaultdict(list)  # by path, and the root that led there
     of: dict[tuple[str, str], Revision] = {}
     roots: dict[str, str] = {}
     for one in revisions:
@@ -230,10 +228,20 @@ def _files(tool: str, name: str, revisions: Iterable[Revision]) -> list[File]:
         if is_it:
             of[key] = one
     return [
-        File(tool, root, of[path, root].tier, path, tuple(sorted(found, key=lambda lay: lay.seen_us)))
+        File(tool, root, of[path, root].tier, path, _changes(sorted(found, key=lambda lay: lay.seen_us)))
         for (path, root), found in lays.items()
         if (path, root) in of
     ]
+
+
+def _changes(lays: list[_Lay]) -> tuple[_Lay, ...]:
+    """Without those that say the same as the one before."""
+    out: list[_Lay] = []
+    for lay in lays:
+        before = out[-1].revision if out else None
+        if before is None or lay.revision is None or before.sha256 != lay.revision.sha256:
+            out.append(lay)
+    return tuple(out)
 
 
 def answers_to(revision: Revision, name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from holdfast.store.statements import statements
+from holdfast.store.workspaces import Moves
 
 if TYPE_CHECKING:
     import apsw
@@ -25,7 +26,7 @@ class Use(NamedTuple):
     Attributes:
         session_id: of the store; `session` is its native id.
         source: of the session.
-        cwd: where it was started, as it was recorded.
+        cwd: where it was started, as that directory is called today.
         session_us: its first record with a time, in a fork the first that is not copied; `started_us`, `last_us` are the agent's.
         built_in: what its tool says of that; None: nothing.
         told: SHA-256 of the text that it was given, as whoever started it says.
@@ -57,13 +58,29 @@ def of_name(db: apsw.Connection, name: str) -> list[Use]:
 
 
 def _uses(db: apsw.Connection, statement: str, values: dict[str, Any]) -> list[Use]:
-    found = (Use(*row) for row in db.execute(_SQL[statement], values))
-    return [_read(one) for one in found if one.name]
+    moves, places = Moves.of(db), {}
+    out = []
+    for one in (Use(*row) for row in db.execute(_SQL[statement], values)):
+        if not one.name:
+            continue
+        if one.session_id not in places:
+            places[one.session_id] = db.execute(
+                _SQL["places_of_session"], {"session_id": one.session_id}
+            ).fetchall()
+        out.append(_read(one)._replace(cwd=_place(one, places[one.session_id], moves)))
+    return out
 
 
 def _read(row: Use) -> Use:
     models = tuple(sorted(model for model in json.loads(str(row.models)) if model is not None))
     return row._replace(built_in=None if row.built_in is None else bool(row.built_in), models=models)
+
+
+def _place(use: Use, places: list[Any], moves: Moves) -> str | None:
+    """Where the session was when an agent started, as that directory is called today."""
+    before = [place for place in places[1:] if use.started_us is not None and place[0] <= use.started_us]
+    at_us, cwd = (before or places[:1] or [(0, None)])[-1]
+    return moves.now(cwd, at_us)
 
 
 def last_used(db: apsw.Connection) -> dict[tuple[str, str], int | None]:

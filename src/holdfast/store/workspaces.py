@@ -47,6 +47,13 @@ class Moves:
                 place = new + place[len(old) :]
         return place
 
+    def once(self, place: str) -> list[str]:
+        """Every name that a directory may have had which lies at `place` today, that one first."""
+        names = {place: None}
+        for _, old, new in reversed(self._told):
+            names |= {old + one[len(new) :]: None for one in names if is_below(one, new)}
+        return list(names)
+
 
 def recent(db: apsw.Connection, since_us: int, most: int) -> list[str]:
     """The directories in which sessions worked since then (UTC microseconds), where they lie today; the last one first."""

@@ -33,6 +33,12 @@ WHERE (a.session_id, a.agent) IN (SELECT session_id, agent FROM agent_kind WHERE
     OR (a.agent = '' AND a.agent_type = :name)
 ORDER BY a.first_us NULLS LAST, a.session_id, a.agent;
 
+-- name: places_of_session
+-- Where a session was when, as its first record and its begins say.
+SELECT cwd_us, cwd FROM session WHERE id = :session_id AND cwd IS NOT NULL
+UNION ALL SELECT * FROM (SELECT coalesce(time_us, position) AS us, data ->> 'cwd' FROM event
+    WHERE session_id = :session_id AND kind = 'session.started' AND NOT inherited AND data ->> 'cwd' IS NOT NULL ORDER BY us);
+
 -- name: uses_last
 SELECT s.source, k.agent_type, max(coalesce(a.first_us, a.last_us)) FROM agent_kind AS k
 JOIN agent AS a ON a.session_id = k.session_id AND a.agent = k.agent JOIN session AS s ON s.id = k.session_id
