@@ -82,7 +82,7 @@ def compare(
     """
     every: dict[str, Compared] = {
         each: Compared(each, name)
-        for each, called in uses.lying(db)
+        for each, called, *_ in uses.lying(db)
         if called == name and tool in (None, each)
     }
     found: dict[str, list[Run]] = {}

@@ -405,8 +405,43 @@ def test_definitions_say_when_they_were_used_and_the_first_screen_which_never(wo
         ("idle", False, None),
         ("qa", True, at(40)),
     ]
-    assert world.asked(100)["definitions"]["never_used"] == [{"tool": "claude", "name": "idle"}]
+    assert [one["name"] for one in world.asked(100)["definitions"]["never_used"]] == ["idle"]
     assert "1 definition never used, as far as is recorded" in world.hold(100)
+
+
+def test_a_definition_is_used_by_agents_of_its_own_project_and_its_own_name_only(world, tmp_path):
+    """Not by what the tool brings along, by another project's agents of the name, or by the project's where a plugin has it too."""
+    other, plugin = tmp_path / "other", tmp_path / "plugin"
+    (other / ".git").mkdir(parents=True)
+    gone = tmp_path / "gone"
+    (gone / ".git").mkdir(parents=True)
+    (plugin / ".claude-plugin").mkdir(parents=True)
+    (plugin / ".claude-plugin" / "plugin.json").write_text('{"name": "acme"}')
+    (world.claude / "plugins").mkdir(parents=True)
+    installed = {"version": 2, "plugins": {"acme@m": [{"installPath": str(plugin)}]}}
+    (world.claude / "plugins" / "installed_plugins.json").write_text(json.dumps(installed))
+    (world.claude / "settings.json").write_text(json.dumps({"enabledPlugins": {"acme@m": True}}))
+    world.put(LONG_AGO)
+    world.put(LONG_AGO, "Other.", path=other / ".claude" / "agents" / "qa.md")
+    world.put(LONG_AGO, "Plugin.", path=plugin / "agents" / "qa.md")
+    put(world.qa.with_name("Explore.md"), text("Explore"), LONG_AGO)
+    put(gone / ".claude" / "agents" / "old.md", text("old"), LONG_AGO)
+    world.look(5)
+    for where in (other, gone):
+        world.hold(5, "definitions", "list", "--cwd", str(where))
+    shutil.rmtree(gone)
+    world.session(30, Agent("qa", 40), Agent("Explore", 41, built_in=True))
+    never = world.asked(60)["definitions"]["never_used"]
+    assert [(one["name"], one["path"]) for one in never] == [
+        ("Explore", str(world.qa.with_name("Explore.md"))),
+        ("acme:qa", str(plugin / "agents" / "qa.md")),
+        ("qa", str(other / ".claude" / "agents" / "qa.md")),
+    ]
+    for where, used in ((world.work, True), (other, False)):
+        listed = world.asked(60, "definitions", "list", "--cwd", str(where))["definitions"]
+        assert {one["name"]: one["used"] for one in listed} == (
+            {"acme:qa": False, "qa": used} | ({"Explore": False} if where == world.work else {})
+        )
 
 
 def test_outcomes_compare_texts_and_claim_nothing_below_twenty_runs(world):

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast import clock, defining
-from holdfast.cli import answers, terminal
+from holdfast.cli import answers, links, terminal
 from holdfast.definitions import registry, revisions, states, tools
+from holdfast.definitions.used import Lying, Used
 from holdfast.errors import DefinitionsBusy, HoldfastError, NotFound
 from holdfast.store import uses
 from holdfast.visible import printable_path, visible
@@ -126,20 +127,19 @@ def standing(context: Context) -> Callable[[Definition], str | None]:
 
 @dataclass(frozen=True, slots=True)
 class LastUsed:
-    """When agents of each name started last, by (tool, name); None in place of it all: nobody can tell."""
+    """When agents started last with each definition; None in place of it all: nobody can tell."""
 
-    at: dict[tuple[str, str], int | None] | None
+    used: Used | None
 
     def answer(self, one: Definition) -> Json:
         """As `definitions list` has it."""
-        if self.at is None:
+        if self.used is None:
             return {"used": None, "last_used_at": None}
-        names = self._names(one)
-        times = [us for name in names if (us := self.at.get(name)) is not None]
-        return {
-            "used": any(name in self.at for name in names),
-            "last_used_at": clock.iso(max(times, default=None)),
-        }
+        file = one.shown.file
+        real = printable_path(file.root.real), printable_path(file.real)
+        runs = self.used.of(Lying(one.tool, one.name, file.root.tier, *real))
+        times = [run.last_us for run in runs if run.last_us is not None]
+        return {"used": bool(runs), "last_used_at": clock.iso(max(times, default=None))}
 
     def words(self, one: Definition, now_us: int) -> str:
         """How long ago, for people."""
@@ -149,11 +149,6 @@ class LastUsed:
         if not found["used"]:
             return "never"
         return terminal.age(clock.parse_us(found["last_used_at"]), now_us)
-
-    def _names(self, one: Definition) -> list[tuple[str, str]]:
-        """Under which names its agents may have run: a plugin's answer to their plain name, too."""
-        plain = one.name.rpartition(":")[2] if one.shown.file.root.plugin is not None else one.name
-        return [(one.tool, name) for name in dict.fromkeys((one.name, plain))]
 
 
 def last_used(context: Context) -> LastUsed:
@@ -169,9 +164,7 @@ def last_used(context: Context) -> LastUsed:
             f"note: {report.files_done} of {report.files_total} files of history imported so far, so `used` is not certain yet"
         )
     try:
-        return LastUsed(
-            {(tools.of_source(source), name): us for (source, name), us in uses.last_used(db).items()}
-        )
+        return LastUsed(Used(links.runs(db), [Lying(*row) for row in uses.lying(db)]))
     finally:
         db.close()
 

@@ -5,12 +5,14 @@ What works it out is imported where an agent ran under a name that may be a defi
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from holdfast.cli import answers, terminal
 from holdfast.cli.columns import Cell
 from holdfast.definitions import tools
 from holdfast.definitions.findings import CHANGED, ERROR, NOTE, WARNING
+from holdfast.definitions.used import Lying, Run, Used
 from holdfast.store import queries, uses
 from holdfast.visible import visible
 
@@ -159,6 +161,11 @@ def of_node(found: Json | None) -> list[Cell]:
     return [Cell(f"  {prefix}{words(found)}{mark}", "yellow" if mark else "dim")]
 
 
+def runs(db: apsw.Connection) -> list[Run]:
+    """Under which names agents ran, where, and when last."""
+    return [Run(tools.of_source(source), name, cwd, us) for source, name, cwd, us in uses.last(db)]
+
+
 # ── the first screen ──
 
 
@@ -166,10 +173,7 @@ def overview(home: Home, db: apsw.Connection, sessions: list[Json]) -> Json:
     """What is to be told of definitions: of agents of the sessions that are at work, and which definitions were never used."""
     named = {one["id"]: found for one in sessions if (found := _at_work(db, one))}
     alarms = _alarms(home, db, named) if named else []
-    lying = uses.lying(db)
-    used = {(tools.of_source(source), name) for source, name in uses.last_used(db)} if lying else set()
-    never = [{"tool": tool, "name": name} for tool, name in lying if not _is_used(tool, name, used)]
-    return {"alarms": alarms, "never_used": never}
+    return {"alarms": alarms, "never_used": list(_never_used(db))}
 
 
 def _at_work(db: apsw.Connection, session: Json) -> list[uses.Use]:
@@ -204,9 +208,13 @@ def _alarms(home: Home, db: apsw.Connection, named: dict[str, list[uses.Use]]) -
     return alarms
 
 
-def _is_used(tool: str, name: str, used: set[tuple[str, str]]) -> bool:
-    """Whether an agent ran under a definition's name, or a plugin's plain one."""
-    return (tool, name) in used or (tool, name.rpartition(":")[2]) in used
+def _never_used(db: apsw.Connection) -> Iterator[Json]:
+    """Definitions with which no agent ran; what is gone, and nobody looked since, is none."""
+    lying = [Lying(*row) for row in uses.lying(db)]
+    used = Used(runs(db) if lying else (), lying)
+    for one in lying:
+        if not used.of(one) and os.path.lexists(one.path):
+            yield {"tool": one.tool, "name": one.name, "tier": one.tier, "path": one.path}
 
 
 def say_overview(out: Any, found: dict[str, Any]) -> None:  # noqa: ANN401 - rich's Console

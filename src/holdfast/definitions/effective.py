@@ -338,15 +338,8 @@ def _by_paths(past: Past, files: tuple[File, ...], cwd: str, at_us: int) -> tupl
     rank = {tier: number for number, tier in enumerate(tool.tiers(clock.date_in(at_us, UTC)))}
     counting = []
     for file in files:
-        base = _base(file.root, tool.inner)
+        base = tool.project_of(file.root)
         if file.tier != tools.PROJECT or cwd == base or cwd.startswith(f"{base.rstrip('/')}/"):
             near = -len(base) if file.tier == tools.PROJECT else 0
             counting.append(((rank.get(file.tier, len(rank)), near, file.path), file))
     return tuple(file for _, file in sorted(counting, key=lambda each: each[0]))
-
-
-def _base(root: str, inner: str | None) -> str:
-    """The directory in which a project keeps this directory of definitions."""
-    if inner is not None and root.endswith(f"/{inner}"):
-        return root[: -len(inner) - 1] or "/"
-    return root.rpartition("/")[0] or "/"

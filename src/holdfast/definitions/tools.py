@@ -118,6 +118,12 @@ class Tool:
             (order for order in self.orders if order.valid_from <= day), key=lambda order: order.valid_from
         ).tiers
 
+    def project_of(self, root: str) -> str:
+        """The project that keeps this directory of definitions."""
+        if self.inner is not None and root.endswith(f"/{self.inner}"):
+            return root[: -len(self.inner) - 1] or "/"
+        return root.rpartition("/")[0] or "/"
+
     def reads_on(self, day: date) -> Reads | None:
         """When it reads a definition, on a day; None: that is not known."""
         known = [reads for reads in self.reads if reads.valid_from <= day]

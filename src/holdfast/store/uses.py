@@ -83,14 +83,14 @@ def _place(use: Use, places: list[Any], moves: Moves) -> str | None:
     return moves.now(cwd, at_us)
 
 
-def last_used(db: apsw.Connection) -> dict[tuple[str, str], int | None]:
-    """When each name was used last, by (source, name); None: no use of it has a time."""
-    return {(source, name): us for source, name, us in db.execute(_SQL["uses_last"])}
+def last(db: apsw.Connection) -> list[tuple[str, str, str | None, int | None]]:
+    """(source, name, directory) of agents, and when one of them started last; None: not known."""
+    return list(db.execute(_SQL["uses_last"]))
 
 
-def lying(db: apsw.Connection) -> list[tuple[str, str]]:
-    """Tool and name of every definition that lies somewhere, as it was recorded last."""
-    return [(tool, name) for tool, name in db.execute(_SQL["definitions_lying"])]
+def lying(db: apsw.Connection) -> list[tuple[str, str, str | None, str | None, str]]:
+    """(tool, name, tier, root, path) of every file of a definition that lies somewhere, as it was recorded last."""
+    return list(db.execute(_SQL["definitions_lying"]))
 
 
 def names_in_plugins(db: apsw.Connection) -> dict[str, list[str]]:

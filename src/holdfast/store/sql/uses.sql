@@ -40,11 +40,12 @@ UNION ALL SELECT * FROM (SELECT coalesce(time_us, position) AS us, data ->> 'cwd
     WHERE session_id = :session_id AND kind = 'session.started' AND NOT inherited AND data ->> 'cwd' IS NOT NULL ORDER BY us);
 
 -- name: uses_last
-SELECT s.source, k.agent_type, max(coalesce(a.first_us, a.last_us)) FROM agent_kind AS k
+-- When agents of each name started last, by directory; those that a tool brought along itself ran with no definition.
+SELECT s.source, k.agent_type, s.cwd, max(coalesce(a.first_us, a.last_us)) FROM agent_kind AS k
 JOIN agent AS a ON a.session_id = k.session_id AND a.agent = k.agent JOIN session AS s ON s.id = k.session_id
-WHERE k.known AND k.agent <> '' AND k.agent_type <> '' GROUP BY s.source, k.agent_type
-UNION ALL SELECT s.source, a.agent_type, max(coalesce(a.first_us, a.last_us)) FROM agent AS a JOIN session AS s ON s.id = a.session_id
-WHERE a.agent = '' AND a.agent_type <> 'main' GROUP BY s.source, a.agent_type;
+WHERE k.known AND k.agent <> '' AND k.agent_type <> '' AND a.built_in IS NOT 1 GROUP BY s.source, k.agent_type, s.cwd
+UNION ALL SELECT s.source, a.agent_type, s.cwd, max(coalesce(a.first_us, a.last_us)) FROM agent AS a JOIN session AS s ON s.id = a.session_id
+WHERE a.agent = '' AND a.agent_type <> 'main' GROUP BY s.source, a.agent_type, s.cwd;
 
 -- name: lives
 -- When processes of a session began, or an earlier one had ended: as they were seen, as they were started here, or as it was resumed here.
@@ -92,10 +93,10 @@ SELECT 1 FROM event WHERE session_id = :session_id AND kind = 'assessment.made' 
 
 -- name: definitions_lying
 -- What lies where as it was recorded last: the last word about each path, its being moved away included.
-SELECT tool, name FROM (SELECT tool, name, sha256, row_number() OVER (PARTITION BY path ORDER BY segment DESC, offset_bytes DESC) AS place
-    FROM (SELECT tool, name, path, sha256, segment, offset_bytes FROM definition_revision
-        UNION ALL SELECT tool, name, path_before, NULL, segment, offset_bytes FROM definition_revision WHERE path_before IS NOT NULL))
-WHERE place = 1 AND sha256 IS NOT NULL GROUP BY tool, name;
+SELECT tool, name, tier, root, path FROM (SELECT tool, name, tier, root, path, sha256, row_number() OVER (PARTITION BY path ORDER BY segment DESC, offset_bytes DESC) AS place
+    FROM (SELECT tool, name, tier, root, path, sha256, segment, offset_bytes FROM definition_revision
+        UNION ALL SELECT tool, name, tier, root, path_before, NULL, segment, offset_bytes FROM definition_revision WHERE path_before IS NOT NULL))
+WHERE place = 1 AND sha256 IS NOT NULL ORDER BY tool, name, path;
 
 -- name: names_in_plugins
 SELECT DISTINCT name FROM definition_revision WHERE tool = 'claude' AND tier = 'plugin' ORDER BY name;
