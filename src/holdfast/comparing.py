@@ -144,7 +144,7 @@ def _runs(
 
 def _run(db: apsw.Connection, link: Link, agent: Json, text: str) -> Run:
     use = link.use
-    did = uses.work(db, use.session_id, use.agent)
+    did = uses.work(db, use)
     known = use.started_us is not None and use.last_us is not None
     return Run(
         text=text,

@@ -92,7 +92,8 @@ def _write_agent(directory: Path, common: dict[str, Any], one: Agent, call: str,
     of = common | {"agentId": name, "isSidechain": True}
     lines = [_said(of, at(one.minute, day), "user", "work")]
     for number, (tool, given, fails) in enumerate(one.calls):
-        used = {"type": "tool_use", "id": f"{call}_{number}", "name": tool, "input": {"file_path": given}}
+        key = "command" if tool == "Bash" else "file_path"
+        used = {"type": "tool_use", "id": f"{call}_{number}", "name": tool, "input": {key: given}}
         lines.append(_said(of, at(one.minute, day), "assistant", [used], model=one.model))
         content = "Permission to use it has been denied." if one.denied else "x"
         result = {

@@ -488,6 +488,31 @@ def test_outcomes_compare_texts_and_claim_nothing_below_twenty_runs(world):
     assert "+Another text." in shown
 
 
+@pytest.mark.parametrize(
+    ("calls", "retries"),
+    [
+        ([("Edit", "a.py", True), ("Edit", "a.py", False), ("Edit", "a.py", False)], 0),
+        ([("Bash", "t", True), ("Edit", "a.py", False), ("Bash", "t", False), ("Bash", "t", False)], 1),
+        ([("Bash", "t", True), ("Bash", "t", True), ("Bash", "t", False)], 2),
+        ([("Bash", "t", True), ("Bash", "u", False)], 0),
+        ([("Bash", "t" * 5_000, True), ("Bash", "t" * 5_000 + "u", False)], 0),
+    ],
+    ids=[
+        "of an edit the path is kept",
+        "once it had worked",
+        "twice",
+        "another command",
+        "long ones are cut",
+    ],
+)
+def test_a_call_is_tried_again_only_where_its_whole_input_is_the_same(world, calls, retries):
+    world.put(LONG_AGO)
+    world.look(5)
+    world.session(30, Agent("qa", 40, calls=calls))
+    [found] = world.asked(60, "definitions", "outcomes", "qa")["definitions"]
+    assert found["texts"][0]["retries"] == retries
+
+
 def test_outcomes_of_a_name_that_nobody_knows_is_an_error_and_of_one_that_never_ran_is_none(world):
     world.put(LONG_AGO)
     world.look(5)

@@ -18,6 +18,11 @@ _AGENTS_OPTION = "--agents"
 _LEFT_WITHIN_US = (
     10_000_000  # two hooks of one process, which tell that it left a session and went on with another
 )
+_CUT = "…"  # stands where the rest of a long text was left out
+_KEEP_A_PART = frozenset({"claude", "codex"})
+_COMMANDS = frozenset(  # tools whose text is all of their input
+    {"Bash", "PowerShell", "apply_patch", "exec", "exec_command", "local_shell", "shell"}
+)
 
 
 class Use(NamedTuple):
@@ -173,14 +178,24 @@ class Work(NamedTuple):
     blocked: bool
 
 
-def work(db: apsw.Connection, session: int, agent: str) -> Work:
-    """Of one run. A call is tried again where one of the same tool with the same input had failed, or a link says so."""
-    who = {"session_id": session, "agent": agent}
+def work(db: apsw.Connection, use: Use) -> Work:
+    """Of one run. A call is tried again where one of the same tool with the same input had failed last, or a link says so."""
+    who = {"session_id": use.session_id, "agent": use.agent}
     failed: set[tuple[str, str]] = set()
     retries, blocked = 0, False
     for name, text, status, linked in db.execute(_SQL["calls_of_agent"], who):
-        retries += bool(linked) or (name, text) in failed
+        call = (name, text) if _is_whole(use.source, name, text) else None
+        retries += bool(linked) or call in failed
         blocked = blocked or status == "cancelled"
-        if status == "failed":
-            failed.add((name, text))
+        if call is not None and status == "failed":
+            failed.add(call)
+        elif call is not None and status == "completed":
+            failed.discard(call)
     return Work(retries, blocked or bool(db.execute(_SQL["judged_blocked"], who).fetchone()))
+
+
+def _is_whole(source: str, name: str | None, text: str | None) -> bool:
+    """Whether what is kept of a call's input is all of it: of most tools of Claude Code and Codex that is what tells a person most."""
+    if name is None or text is None or text.endswith(_CUT):
+        return False
+    return source not in _KEEP_A_PART or name in _COMMANDS or (text.startswith('{"') and text.endswith("}"))
