@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast import clock, defining, linking
@@ -31,15 +31,28 @@ _MOST_CHARS: Final = 200_000  # of a difference
 LEFT_OUT: Final = ("unknown", "ambiguous", CONTRADICTED, "built_in")
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A text and the one that was used before it in the same file.
+
+    Attributes:
+        diff: what changed; None: one of the two is not kept, or is no text.
+    """
+
+    before: Outcome
+    after: Outcome
+    diff: str | None
+
+
 @dataclass(slots=True)
 class Compared:
     """The texts of one name of one tool, in the order in which they were used first.
 
     Attributes:
         left_out: runs of which it is not known for sure with which text they ran, by why: of `LEFT_OUT`.
-        revisions: where each text lay, by its SHA-256; None: it was given in a call.
+        revisions: where each text lay, by its SHA-256 and path; none: it was given in a call.
         grades: how sure it is of the runs of each text, by its SHA-256.
-        diffs: what changed from each text to the next; None: one of the two is not kept, or is no text.
+        changes: of each text that had one before it in its file.
     """
 
     tool: str
@@ -47,9 +60,9 @@ class Compared:
     runs: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     outcomes: list[Outcome] = field(default_factory=list)
-    revisions: dict[str, Revision | None] = field(default_factory=dict)
+    revisions: dict[str, dict[str, Revision]] = field(default_factory=dict)
     grades: dict[str, Counter[str]] = field(default_factory=dict)
-    diffs: list[str | None] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
 
 
 def directories(db: apsw.Connection, name: str) -> list[str | None]:
@@ -65,6 +78,7 @@ def compare(
     stale_us: int,
     *,
     tool: str | None = None,
+    cwd: str | None = None,
     live: Iterable[Look] = (),
 ) -> list[Compared]:
     """Compare the texts of a name, for each tool that has agents or definitions of it.
@@ -75,6 +89,7 @@ def compare(
         name: of the definition.
         stale_us: after how long without a sign a session counts as cut.
         tool: of this tool only.
+        cwd: of agents that ran in this directory or below it only.
         live: looks of this moment, which need not be recorded.
 
     Raises:
@@ -88,7 +103,7 @@ def compare(
     found: dict[str, list[Run]] = {}
     for link, agent in _runs(home, db, name, stale_us, live):
         of = tools.of_source(link.use.source)
-        if tool not in (None, of):
+        if tool not in (None, of) or not _is_below(cwd, link.use.cwd):
             continue
         one = every.setdefault(of, Compared(of, name))
         one.runs += 1
@@ -96,7 +111,9 @@ def compare(
             one.left_out[reason] += 1
             continue
         text = str(link.found.sha256)
-        one.revisions.setdefault(text, link.found.revision)
+        places = one.revisions.setdefault(text, {})
+        if (revision := link.found.revision) is not None:
+            places.setdefault(revision.path, revision)
         one.grades.setdefault(text, Counter())[link.found.grade] += 1
         found.setdefault(of, []).append(_run(db, link, agent, text))
     if not every:
@@ -107,9 +124,31 @@ def compare(
     texts = defining.ledger_of(home).texts
     for of, one in every.items():
         one.outcomes = outcomes.outcomes(found.get(of, ()))
-        order = [each.text for each in one.outcomes]
-        one.diffs = [_diff(texts, before, after) for before, after in itertools.pairwise(order)]
+        one.changes = [
+            Change(before, after, _diff(texts, before.text, after.text)) for before, after in _pairs(one)
+        ]
     return sorted(every.values(), key=lambda one: list(tools.TOOLS).index(one.tool))
+
+
+def _is_below(above: str | None, cwd: str | None) -> bool:
+    """Whether a directory lies in another one, or is it; None: any."""
+    if above is None:
+        return True
+    return cwd is not None and Path(linking.real(cwd)).is_relative_to(linking.real(above))
+
+
+def _pairs(one: Compared) -> Iterator[tuple[Outcome, Outcome]]:
+    """Each text after the one that was used last before it in the same file; of those given in calls, after the last of these."""
+    for number, after in enumerate(one.outcomes):
+        for before in reversed(one.outcomes[:number]):
+            if _is_one_file(one.revisions[before.text], one.revisions[after.text]):
+                yield before, after
+                break
+
+
+def _is_one_file(before: dict[str, Revision], after: dict[str, Revision]) -> bool:
+    came_from = {revision.path_before for revision in after.values()}
+    return before.keys() == after.keys() or any(path in after or path in came_from for path in before)
 
 
 def _left_out(link: Link) -> str | None:
@@ -191,17 +230,23 @@ def answer(one: Compared) -> Json:
         "left_out": {reason: one.left_out[reason] for reason in LEFT_OUT},
         "texts": [_outcome(one, each) for each in one.outcomes],
         "comparisons": [
-            {"from": before.text, "to": after.text, **_differences(before, after), "diff": diff}
-            for before, after, diff in zip(one.outcomes, one.outcomes[1:], one.diffs, strict=False)
+            {
+                "from": each.before.text,
+                "to": each.after.text,
+                **_differences(each.before, each.after),
+                "diff": each.diff,
+            }
+            for each in one.changes
         ],
     }
 
 
 def _outcome(one: Compared, each: Outcome) -> Json:
-    revision = one.revisions.get(each.text)
+    places = [linking.revision(place) for place in one.revisions[each.text].values()]
     return {
         "sha256": each.text,
-        "revision": None if revision is None else linking.revision(revision),
+        "revision": places[0] if places else None,
+        "also_at": places[1:],
         "grades": {grade: one.grades[each.text][grade] for grade in ("observed", "inferred")},
         "runs": each.runs,
         "ended": each.ended,

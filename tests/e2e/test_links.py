@@ -488,6 +488,51 @@ def test_outcomes_compare_texts_and_claim_nothing_below_twenty_runs(world):
     assert "+Another text." in shown
 
 
+def test_outcomes_compare_no_texts_of_different_files(world, tmp_path):
+    """Two projects have a definition each of the name, which began as one text."""
+    other = tmp_path / "other"
+    (other / ".git").mkdir(parents=True)
+    copy = other / ".claude" / "agents" / "qa.md"
+    projects = world.claude / "projects"
+
+    def look(minute):
+        for where in (world.work, other):
+            world.hold(minute, "definitions", "list", "--cwd", str(where))
+
+    world.put(LONG_AGO)
+    world.put(LONG_AGO, path=copy)
+    begun = sha(copy)
+    for project in (world.work, other):
+        put(project / ".claude" / "agents" / "web.md", text("web", project.name), LONG_AGO)
+    look(5)
+    world.session(30, Agent("qa", 40), Agent("web", 41))
+    session(projects, other, 50, [Agent("qa", 60), Agent("web", 61)])
+    look(90)
+    world.put(95, "Another text.")
+    world.put(95, "What the other one says.", path=copy)
+    look(96)
+    world.session(1_000, Agent("qa", 1_010))
+    session(projects, other, 1_020, [Agent("qa", 1_030)])
+    [found] = world.asked(1_100, "definitions", "outcomes", "qa")["definitions"]
+    first = found["texts"][0]
+    assert [first["revision"]["path"], *[one["path"] for one in first["also_at"]]] == [
+        str(world.qa),
+        str(copy),
+    ]
+    assert [(one["from"][:8], one["to"][:8]) for one in found["comparisons"]] == [
+        (begun, sha(world.qa)),
+        (begun, sha(copy)),
+    ]
+    shown = world.hold(1_100, "definitions", "outcomes", "qa")
+    assert f"from {begun} to {sha(copy)}" in shown
+    [here] = world.asked(1_100, "definitions", "outcomes", "qa", "--cwd", str(other))["definitions"]
+    assert [(one["sha256"][:8], one["runs"]) for one in here["texts"]] == [(begun, 1), (sha(copy), 1)]
+    [apart] = world.asked(1_100, "definitions", "outcomes", "web")["definitions"]
+    assert (len(apart["texts"]), apart["comparisons"]) == (2, [])
+    said = f"{apart['texts'][1]['sha256'][:8]} lay in another file than the texts above"
+    assert said in world.hold(1_100, "definitions", "outcomes", "web")
+
+
 @pytest.mark.parametrize(
     ("calls", "retries"),
     [

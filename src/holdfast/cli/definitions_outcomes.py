@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,7 @@ from holdfast.visible import visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from holdfast.comparing import Compared
+    from holdfast.comparing import Change, Compared
     from holdfast.definitions.outcomes import Median, Outcome, Share
 
 _MOST_DIFF_LINES = 60
@@ -36,16 +37,21 @@ _REASONS = {
 )
 @click.argument("name", metavar="NAME")
 @click.option("--tool", type=click.Choice(list(tools.TOOLS)), help="Of this tool only.")
+@click.option(
+    "--cwd", metavar="DIR", type=click.Path(), help="Of agents that ran in this directory or below it only."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/reference/json.md).")
 @click.pass_obj
-def command(context: Context, name: str, tool: str | None, as_json: bool) -> None:  # noqa: FBT001
+def command(context: Context, name: str, tool: str | None, cwd: str | None, as_json: bool) -> None:  # noqa: FBT001
     home, db = context.home, answers.ready(context)
     seen = linking.look(home, comparing.directories(db, name))
     if seen.noted:
         answers.catch_up(home, sources=False)
         db.close()
         db = home.reader()
-    found = comparing.compare(home, db, name, context.stale_us, tool=tool, live=seen.looks)
+    found = comparing.compare(
+        home, db, name, context.stale_us, tool=tool, cwd=cwd and str(Path(cwd).absolute()), live=seen.looks
+    )
     if as_json:
         definitions = [comparing.answer(one) for one in found]
         terminal.print_json(
@@ -74,20 +80,24 @@ def _say(one: Compared) -> None:
     left = [f"{number} {_REASONS[reason]}" for reason, number in sorted(one.left_out.items())]
     if left:
         click.echo(f"not compared: {', '.join(left)}")
+    changes = {change.after.text: change for change in one.changes}
     for number, each in enumerate(one.outcomes):
-        if number:
-            _say_change(one, number)
+        if each.text in changes:
+            _say_change(changes[each.text])
+        elif number:
+            click.echo(f"\n{each.text[:8]} lay in another file than the texts above: not compared with them")
         _say_text(one, each)
 
 
 def _say_text(one: Compared, each: Outcome) -> None:
-    revision = one.revisions.get(each.text)
-    where = "given in a call" if revision is None else f"{revision.tier}  {visible(revision.path)}"
+    places = [f"{place.tier}  {visible(place.path)}" for place in one.revisions[each.text].values()]
     grades = ", ".join(
         f"{number} {grade}" for grade, number in sorted(one.grades[each.text].items(), reverse=True)
     )
     click.echo()
-    click.echo(terminal.plain(f"text {each.text[:8]}  {where}"))
+    click.echo(terminal.plain(f"text {each.text[:8]}  {places[0] if places else 'given in a call'}"))
+    for place in places[1:]:
+        click.echo(terminal.plain(f"  also     {place}"))
     models = ", ".join(f"{model or 'unknown'} ({number})" for model, number in each.models.items())
     for label, said in (
         ("runs", f"{each.runs} ({grades}), {each.ended} with a known end"),
@@ -115,8 +125,8 @@ def _median(one: Median, shown: Callable[[float], str]) -> str:
     return f"median {shown(one.value)} ({shown(one.low)} to {shown(one.high)}), of {one.n} runs"
 
 
-def _say_change(one: Compared, number: int) -> None:
-    before, after = one.outcomes[number - 1], one.outcomes[number]
+def _say_change(one: Change) -> None:
+    before, after = one.before, one.after
     click.echo()
     click.echo(f"from {before.text[:8]} to {after.text[:8]}")
     for label, first, second in (
@@ -129,7 +139,7 @@ def _say_change(one: Compared, number: int) -> None:
         if change.value is not None and change.low is not None and change.high is not None:
             said += f": {_points(change.value)} points ({_points(change.low)} to {_points(change.high)})"
         click.echo(f"  {label:<10}{said}")
-    for line in _diff_lines(one.diffs[number - 1]):
+    for line in _diff_lines(one.diff):
         click.echo(f"  {line}")
 
 
