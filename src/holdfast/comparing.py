@@ -271,24 +271,36 @@ def share(one: Share) -> Json:
 
 def median(one: Median, unit: int = 1) -> Json:
     """A median and its interval, in units."""
-    scaled = (
-        None if value is None else value / unit if unit != 1 else value
-        for value in (one.value, one.low, one.high)
-    )
-    value, low, high = scaled
-    return {"of": one.n, "median": value, "low": low, "high": high}
+    return {
+        "of": one.n,
+        "median": _in(unit, one.value),
+        "low": _in(unit, one.low),
+        "high": _in(unit, one.high),
+    }
+
+
+def _in(unit: int, value: float | None) -> float | None:
+    return value if value is None or unit == 1 else value / unit
 
 
 def _differences(before: Outcome, after: Outcome) -> Json:
     return {
-        name: _difference(difference(first, second))
+        name: _difference(difference(first, second), queries.PICO_PER_USD if name == "cost_usd" else 1)
         for name, first, second in (
             ("completed", before.success, after.success),
             ("retried", before.retried, after.retried),
             ("blocked", before.blocked, after.blocked),
+            ("tokens", before.tokens, after.tokens),
+            ("cost_usd", before.cost_pico, after.cost_pico),
+            ("duration_ms", before.duration_ms, after.duration_ms),
         )
     }
 
 
-def _difference(one: Difference) -> Json:
-    return {"difference": one.value, "low": one.low, "high": one.high, "verdict": one.word}
+def _difference(one: Difference, unit: int) -> Json:
+    return {
+        "difference": _in(unit, one.value),
+        "low": _in(unit, one.low),
+        "high": _in(unit, one.high),
+        "verdict": one.word,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -72,6 +73,40 @@ def test_the_interval_of_a_median_covers_as_much_as_it_says_and_no_rank_more(n):
 )
 def test_a_difference_is_named_only_where_it_is_told_apart(before, after, word):
     assert difference(share(*before), share(*after)).word == word
+
+
+def test_the_interval_of_a_difference_of_medians_holds_it_as_often_as_it_says():
+    """Of skewed values, of which the later ones are three times as large; nothing is drawn anew."""
+    drawn = random.Random(20081693)
+    held = 0
+    for _ in range(400):
+        before = median([drawn.lognormvariate(0, 1.2) for _ in range(20)])
+        after = median([3 * drawn.lognormvariate(0, 1.2) for _ in range(60)])
+        found = difference(before, after)
+        assert found.value == after.value - before.value
+        held += found.low <= 2 <= found.high
+    assert held >= 0.95 * 400
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "word"),
+    [
+        (range(20), range(100, 120), "higher"),
+        (range(100, 120), range(20), "lower"),
+        (range(20), range(2, 22), "not told apart"),
+        (range(20), range(100, 119), "insufficient data"),
+    ],
+)
+def test_medians_are_told_apart_as_shares_are(before, after, word):
+    assert difference(median(list(before)), median(list(after))).word == word
+
+
+def test_what_runs_take_is_told_of_those_that_completed():
+    cheap = [Run("a", "failed", tokens=1, cost_pico=1, duration_ms=1)] * 30
+    [one] = outcomes([*cheap, *[Run("a", "completed", tokens=9, cost_pico=9, duration_ms=9)] * 20])
+    assert [(each.n, each.value) for each in (one.tokens, one.cost_pico, one.duration_ms)] == [(20, 9)] * 3
+    [none] = outcomes(cheap)
+    assert (none.success.n, none.tokens.n, none.tokens.value) == (30, 0, None)
 
 
 def test_below_twenty_runs_nothing_is_claimed():

@@ -476,11 +476,12 @@ def test_outcomes_compare_texts_and_claim_nothing_below_twenty_runs(world):
     assert (old["completed"]["count"], old["completed"]["of"]) == (10, 25)
     assert (old["completed"]["low"], old["completed"]["high"]) == pytest.approx((0.2340, 0.5926), abs=1e-4)
     assert (old["retries"], old["retried"]["count"], new["retried"]["count"]) == (10, 10, 0)
-    assert (old["duration_ms"]["of"], new["duration_ms"]["median"]) == (25, 30_000)
+    assert (old["duration_ms"]["of"], new["duration_ms"]["median"]) == (10, 30_000)
     assert new["cost_usd"]["of"] == 22
     assert (few["completed"]["share"], few["blocked"]["count"]) == (None, 1)
     better, unsure = found["comparisons"]
     assert (better["completed"]["verdict"], unsure["completed"]["verdict"]) == ("higher", "insufficient data")
+    assert better["duration_ms"]["verdict"] == "insufficient data"
     assert "-Read it.\n+Another text.\n" in better["diff"]
     shown = world.hold(2_100, "definitions", "outcomes", "qa")
     assert "completed 10 of 25: 40% (23% to 59%)" in shown

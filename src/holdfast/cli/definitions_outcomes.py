@@ -105,11 +105,27 @@ def _say_text(one: Compared, each: Outcome) -> None:
         ("completed", _share(each.success)),
         ("retried", f"{_share(each.retried)}; {terminal.some(each.retries, 'call')} in all"),
         ("blocked", _share(each.blocked)),
-        ("tokens", _median(each.tokens, lambda value: f"{value:,.0f}")),
-        ("cost", _median(each.cost_pico, lambda value: terminal.usd(value / queries.PICO_PER_USD))),
-        ("duration", _median(each.duration_ms, lambda value: f"{value / 1000:,.1f} s")),
+        ("tokens", _median(each.tokens, _tokens)),
+        ("cost", _median(each.cost_pico, _cost)),
+        ("duration", _median(each.duration_ms, _duration)),
     ):
         click.echo(terminal.plain(f"  {label:<10}{said}"))
+
+
+def _tokens(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _cost(pico: float) -> str:
+    return terminal.usd(pico / queries.PICO_PER_USD)
+
+
+def _duration(ms: float) -> str:
+    return f"{ms / 1000:,.1f} s"
+
+
+def _points(part: float) -> str:
+    return f"{part * 100:.0f}"
 
 
 def _share(one: Share) -> str:
@@ -121,30 +137,34 @@ def _share(one: Share) -> str:
 
 def _median(one: Median, shown: Callable[[float], str]) -> str:
     if one.value is None or one.low is None or one.high is None:
-        return f"of {terminal.some(one.n, 'run')}: insufficient data"
-    return f"median {shown(one.value)} ({shown(one.low)} to {shown(one.high)}), of {one.n} runs"
+        return f"of {terminal.some(one.n, 'completed run')}: insufficient data"
+    return f"median {shown(one.value)} ({shown(one.low)} to {shown(one.high)}), of {one.n} completed runs"
 
 
 def _say_change(one: Change) -> None:
     before, after = one.before, one.after
     click.echo()
     click.echo(f"from {before.text[:8]} to {after.text[:8]}")
-    for label, first, second in (
-        ("completed", before.success, after.success),
-        ("retried", before.retried, after.retried),
-        ("blocked", before.blocked, after.blocked),
+    for label, first, second, shown, unit in (
+        ("completed", before.success, after.success, _points, " points"),
+        ("retried", before.retried, after.retried, _points, " points"),
+        ("blocked", before.blocked, after.blocked, _points, " points"),
+        ("tokens", before.tokens, after.tokens, _tokens, ""),
+        ("cost", before.cost_pico, after.cost_pico, _cost, ""),
+        ("duration", before.duration_ms, after.duration_ms, _duration, ""),
     ):
         change = outcomes.difference(first, second)
         said = change.word
         if change.value is not None and change.low is not None and change.high is not None:
-            said += f": {_points(change.value)} points ({_points(change.low)} to {_points(change.high)})"
+            value, low, high = (_signed(each, shown) for each in (change.value, change.low, change.high))
+            said += f": {value}{unit} ({low} to {high})"
         click.echo(f"  {label:<10}{said}")
     for line in _diff_lines(one.diff):
         click.echo(f"  {line}")
 
 
-def _points(value: float) -> str:
-    return f"{value * 100:+.0f}"
+def _signed(value: float, shown: Callable[[float], str]) -> str:
+    return ("-" if value < 0 else "+") + shown(abs(value))
 
 
 def _diff_lines(diff: str | None) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 Intervals hold the true value in 95 of 100 such histories. Of shares it is Wilson's (J. Am. Stat. Assoc. 22, 1927, 209), which also holds for few runs
 and near 0 and 1 (Brown, Cai, DasGupta, Statist. Sci. 16, 2001, 101); of the difference of two shares Newcombe's, made of theirs (Stat. Med. 17,
-1998, 873, method 10); of a median the two values of the sample between which it lies by the binomial distribution, whatever the values' own
+1998, 873, method 10), and of two medians the same made of theirs (Zou, Donner, Stat. Med. 27, 2008, 1693); of a median the two values of the sample between which it lies by the binomial distribution, whatever the values' own
 distribution is (Conover, Practical Nonparametric Statistics, 3.2). Nothing is drawn at random, so the same runs give the same figures.
 """
 
@@ -22,6 +22,7 @@ METHODS: Final = {
     "share": "Wilson score interval",
     "median": "order statistics of the sample (binomial)",
     "difference": "Newcombe's interval, method 10",
+    "difference of medians": "recovered from the intervals of both (Zou and Donner)",
 }
 _Z: Final = 1.959963984540054  # of the normal distribution, for 95 of 100
 _TAIL_OF: Final = 40  # 1/40 on either side
@@ -84,6 +85,7 @@ class Outcome:
     Attributes:
         runs: all of them; `ended` of those have an end that is known, and only of these shares are taken.
         success: that completed. `retried`: of which something was tried again. `blocked`: as of a run.
+        tokens, cost_pico, duration_ms: of those that completed; what failed at once took little, and is no better for it.
         models: how many ran on which.
     """
 
@@ -109,7 +111,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much larger a share is with the later text; None where either has too few runs."""
+    """How much larger a share or a median is with the later text; None where either has too few runs."""
 
     value: float | None
     low: float | None
@@ -134,6 +136,7 @@ def outcomes(runs: Iterable[Run]) -> list[Outcome]:
 
 def _outcome(text: str, runs: list[Run]) -> Outcome:
     ended = [run for run in runs if run.status in ENDED]
+    completed = [run for run in ended if run.status == COMPLETED]
     times = [run.started_us for run in runs if run.started_us is not None]
     return Outcome(
         text=text,
@@ -141,13 +144,13 @@ def _outcome(text: str, runs: list[Run]) -> Outcome:
         ended=len(ended),
         first_us=min(times, default=None),
         last_us=max(times, default=None),
-        success=share(sum(run.status == COMPLETED for run in ended), len(ended)),
+        success=share(len(completed), len(ended)),
         retried=share(sum(run.retries > 0 for run in ended), len(ended)),
         blocked=share(sum(run.blocked for run in ended), len(ended)),
         retries=sum(run.retries for run in ended),
-        tokens=median([run.tokens for run in ended]),
-        cost_pico=median([run.cost_pico for run in ended]),
-        duration_ms=median([run.duration_ms for run in ended]),
+        tokens=median([run.tokens for run in completed]),
+        cost_pico=median([run.cost_pico for run in completed]),
+        duration_ms=median([run.duration_ms for run in completed]),
         models=dict(Counter(run.model for run in runs).most_common()),
     )
 
@@ -187,11 +190,13 @@ def _place(n: int) -> int:
     return max(0, place - 1)
 
 
-def difference(before: Share, after: Share) -> Difference:
-    """How much larger the share is that came after."""
-    if before.low is None or after.low is None or before.high is None or after.high is None:
+def difference(before: Share | Median, after: Share | Median) -> Difference:
+    """How much larger what came after is than the same of before."""
+    first, second = before.value, after.value
+    if first is None or before.low is None or before.high is None:
         return Difference(None, None, None)
-    first, second = before.k / before.n, after.k / after.n
+    if second is None or after.low is None or after.high is None:
+        return Difference(None, None, None)
     down = math.hypot(second - after.low, before.high - first)
     up = math.hypot(after.high - second, first - before.low)
     return Difference(second - first, second - first - down, second - first + up)
