@@ -34,6 +34,12 @@ _ALWAYS_THERE: Final = frozenset(  # tools that an agent may have whatever its d
         "ToolSearch",
     }
 )
+_WITH_BACKGROUND: Final = frozenset(  # that read and stop what a command or an agent does in the background
+    {"BashOutput", "KillShell", "Monitor", "TaskOutput", "TaskStop"}
+)
+_WITH_MEMORY: Final = frozenset(
+    {"Read", "Write", "Edit"}
+)  # given with the key `memory`, as the documents say
 _NO_MODEL: Final = frozenset(
     {"inherit", "default", "opusplan", "best"}
 )  # names that leave open which one runs
@@ -167,10 +173,8 @@ def _tools(parsed: Parsed, ran: Ran) -> Iterator[Finding]:
     """Whether it used a tool that its text does not give it, so that another text must have run."""
     hint = "what ran is not what this text says"
     if parsed.tools is not None and "*" not in parsed.tools:
-        own = {
-            name for name in ran.tools - _named(parsed.tools) - _ALWAYS_THERE if not name.startswith("mcp__")
-        }
-        if own:
+        given = _given(parsed.tools, has_memory="memory" in parsed.fields)
+        if own := {name for name in ran.tools - given if not name.startswith("mcp__")}:
             text = f"its definition does not list {_listed(own)}, which it used"
             yield Finding(WARNING, "other-tools", text, hint)
     denied = parsed.fields.get("disallowedTools")
@@ -180,6 +184,14 @@ def _tools(parsed: Parsed, ran: Ran) -> Iterator[Finding]:
             yield Finding(
                 WARNING, "other-tools", f"its definition denies it {_listed(used)}, which it used", hint
             )
+
+
+def _given(listed: Iterable[str], *, has_memory: bool) -> set[str]:
+    """Tools that an agent has by what its definition lists: also those that come with them, and by their names of today."""
+    out = _named(listed)
+    out |= {now for former, now in tools.TOOLS[tools.CLAUDE].former_tools.items() if former in out}
+    out |= _WITH_BACKGROUND if out & {"Agent", "Bash"} else set()
+    return out | _ALWAYS_THERE | (_WITH_MEMORY if has_memory else set())
 
 
 def _named(names: Iterable[str]) -> set[str]:
