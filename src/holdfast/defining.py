@@ -37,8 +37,15 @@ SESSION = "holdfast.definitions"  # of every record about definitions, so that f
 
 
 def append(home: Home, body: Json, *, durable: bool = False) -> str:
-    """Record something about definitions; the id of the event. Raises AppendFailed."""
-    return door.append({"session": SESSION, **body}, durable=durable, strict=True, home=os.fspath(home.path))
+    """Record something about definitions; the id of the event. Raises AppendFailed.
+
+    It names the host: paths and contents are this home's, wherever the record is imported. So does its key, or else equal files of two homes would
+    be one event.
+    """
+    named = {"session": SESSION, **body, "fields": body["fields"] | {"host": home.host_id}}
+    if "key" in body:
+        named["key"] = f"{home.host_id}:{body['key']}"
+    return door.append(named, durable=durable, strict=True, home=os.fspath(home.path))
 
 
 def ledger_of(home: Home) -> Ledger:
@@ -124,7 +131,7 @@ def each_once(found: Iterable[Root]) -> list[Root]:
 
 
 def recorded(home: Home) -> list[Revision]:
-    """Everything that is recorded of definitions, in its order. It waits for nobody."""
+    """Everything that is recorded of this home's definitions, in its order. It waits for nobody."""
     return _recorded(home).revisions
 
 
@@ -171,7 +178,7 @@ def _from_store(home: Home) -> Index:
 
 
 class _Recorded(NamedTuple):
-    """Every revision, in the order of the journal, and conflicts that wait for a decision."""
+    """Every revision of this home, in the order of the journal, and conflicts that wait for a decision."""
 
     revisions: list[Revision]
     conflicts: dict[str, tuple[bytes, str]]
@@ -193,7 +200,7 @@ def _recorded(home: Home) -> _Recorded:
     for item in reader.read(home.journal, cursor):
         if isinstance(item, reader.Found) and item.record.s == door.SOURCE and _KIND in item.line:
             for event in _in_record(item):
-                _add(found, conflicts, event, item)
+                _add(found, conflicts, event, item, home.host_id)
     return _Recorded(list(found.values()), conflicts)
 
 
@@ -210,11 +217,17 @@ def _in_record(item: reader.Found) -> Iterable[Event]:
 
 
 def _add(
-    found: dict[str, Revision], conflicts: dict[str, tuple[bytes, str]], event: Event, item: reader.Found
+    found: dict[str, Revision],
+    conflicts: dict[str, tuple[bytes, str]],
+    event: Event,
+    item: reader.Found,
+    own_host: str,
 ) -> None:
     data = event.data
+    if definitions.other(getattr(data, "host", None), own_host) is not None:
+        return
     if isinstance(data, DefinitionRevised) and data.tool and data.path:
-        one = found.setdefault(event.id, definitions.told(event, data, item.segment, item.start))
+        one = found.setdefault(event.id, definitions.told(event, data, item.segment, item.start, own_host))
         lies = _raw(one.path, one.path_bytes)
         for each, (path, ours) in [*conflicts.items()]:
             if path == lies or printable_path(os.fsdecode(path)) == one.path_before:

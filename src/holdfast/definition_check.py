@@ -60,9 +60,7 @@ def check(home: Home, db: apsw.Connection) -> Iterator[Wrong]:
         yield from _some(_index(kept.directory / ledger.INDEX, rows))
 
 
-_BACKUP = (
-    "restore it from a backup; what an export brought came without contents, which are where it was made"
-)
+_BACKUP = "restore it from a backup"
 
 
 def _some(found: Iterator[Wrong]) -> Iterator[Wrong]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NOW = "now"
 _MOST_NAMED = 5  # files, in a message
-KEPT, REMOVED, MISSING = "kept", "removed", "missing"
+KEPT, REMOVED, MISSING, ELSEWHERE = "kept", "removed", "missing", "elsewhere"
 _MOST_FILES_ASKED = 8  # of which git is asked who changed them, for one history
 _MOST_ASKED = 200  # revisions of which agents are asked about, the newest
 
@@ -126,9 +126,9 @@ def of_name(home: Home, name: str, tool: str | None = None) -> History:
 
 
 def of_all(home: Home) -> History:
-    """Every revision there is; versions have no numbers then, which count within a name."""
+    """Every revision there is, of every home; versions have no numbers then, which count within a name."""
     with contextlib.closing(home.reader()) as db:
-        rows = definitions.every(db)
+        rows = definitions.every(db, others=True)
         return History(None, [Version(one, None) for one in rows], definitions.batch_sizes(db, rows))
 
 
@@ -142,24 +142,34 @@ class Contents:
         self._texts = texts
         self._purged = purged
 
-    def state_of(self, sha256: str | None) -> str | None:
-        """What became of a content, without reading it: KEPT, REMOVED for good, or MISSING; None: there was none."""
-        if sha256 is None:
+    def state_of(self, row: Revision) -> str | None:
+        """What became of a revision's content, without reading it: KEPT, REMOVED for good, or MISSING; ELSEWHERE: another home has it; None: there
+        was none.
+        """
+        if row.sha256 is None:
             return None
-        if self._texts.has(sha256):
+        if self._texts.has(row.sha256):
             return KEPT
-        return REMOVED if sha256 in self._purged else MISSING
+        if row.host is not None:
+            return ELSEWHERE
+        return REMOVED if row.sha256 in self._purged else MISSING
 
     def get(self, row: Revision) -> bytes:
         """What a file had after a revision.
 
         Raises:
-            NotFound: the file was removed then, or its content since (`definition_purge`).
+            NotFound: the file was removed then, or its content since (`definition_purge`), or only another home has it.
             BlobDamaged: its content is not there, or not what it was.
         """
         if row.sha256 is None:
             raise NotFound(f"{row.path} was removed then", hint="name the version before")
-        state = self.state_of(row.sha256)
+        state = self.state_of(row)
+        if state == ELSEWHERE:
+            raise NotFound(
+                f"the content {versions.short(row.sha256)} was seen {versions.elsewhere(row.host)}, and exports carry none",
+                hint=f"write it into a file there (`holdfast restore definition {row.name} --revision {versions.short(row.sha256)} --to FILE`), "
+                "and bring that here",
+            )
         if state == REMOVED:
             raise NotFound(
                 f"the content {versions.short(row.sha256)} was removed for good by `holdfast definitions purge`",
@@ -257,6 +267,11 @@ def _side(kept: Contents, one: Version | None) -> Side:
 
 def _lying(found: list[Version], anchor: Version) -> Side:
     """What lies now where the file of a revision is."""
+    if not anchor.is_here:
+        raise NotFound(
+            f"{anchor.row.path} was seen {versions.elsewhere(anchor.row.host)}, and what lies there now is not known here",
+            hint="name two revisions",
+        )
     at = versions.now_at([one.row for one in found], anchor.row)
     try:
         return Side(at.path, NOW, reading.content(os.fsdecode(real_of(at))))
@@ -296,7 +311,7 @@ def _said(row: Revision) -> Who | None:
 
 def _agent(db: apsw.Connection, one: Version) -> Who | None:
     row = one.row
-    if row.own or row.changed_us is None or row.sha256 == row.before_sha256:
+    if row.own or row.host is not None or row.changed_us is None or row.sha256 == row.before_sha256:
         return None
     found = definitions.writers(db, row.path, row.changed_us, authors.SLACK_US)
     return authors.writing(found, os.path.realpath(os.fsdecode(real_of(row))), row.changed_us)
@@ -304,7 +319,7 @@ def _agent(db: apsw.Connection, one: Version) -> Who | None:
 
 def _commit(kept: Contents, one: Version, commits: dict[str, list[authors.Commit]]) -> Who | None:
     row = one.row
-    if row.own or row.sha256 == row.before_sha256:
+    if row.own or row.host is not None or row.sha256 == row.before_sha256:
         return None
     path = os.fsdecode(real_of(row))
     if path not in commits:

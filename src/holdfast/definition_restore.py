@@ -115,9 +115,19 @@ def goal(home: Home, found: Iterable[Version], one: Version, to: str | None) -> 
         UsageError: that is inside the home.
     """
     content = contents(home).get(one.row)
+    _check_place(one.row, to)
     last = versions.now_at([each.row for each in found], one.row)
     path = _target(one.row, to) if to is not None else os.path.realpath(os.fsdecode(real_of(last)))
     return _goal(home, one.row, path, content, elsewhere=to is not None)
+
+
+def _check_place(row: Revision, to: str | None) -> None:
+    """Raises DefinitionRefused: where it lay is a path of another machine."""
+    if to is None and row.host is not None:
+        raise DefinitionRefused(
+            f"{row.path}: it was seen there {versions.elsewhere(row.host)}, and not here",
+            hint="name a place here with --to",
+        )
 
 
 def _target(row: Revision, to: str) -> str:
@@ -320,6 +330,7 @@ def goals_of(
     for row in chosen:
         try:
             content = kept.get(row)
+            _check_place(row, to)
             goals.append(_goal(home, row, places[row.id], content, elsewhere=to is not None))
         except (DefinitionRefused, NotFound, BlobDamaged) as exc:
             left.append((row.path, str(exc).removeprefix(f"{row.path}: ")))

@@ -31,6 +31,7 @@ class Snapshot:
         cwd: the directory that they were seen from, as text.
         revisions: ids of the events that say what each file had.
         unreadable: how much could not be looked at; that is not in it.
+        host: the other home in which it was taken; None: this one.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Snapshot:
     size_bytes: int | None
     unreadable: int
     author: str | None
+    host: str | None = None
 
 
 def take(home: Home, directory: str, message: str | None) -> Snapshot:
@@ -110,7 +112,7 @@ def _user() -> str | None:
 
 
 def every(home: Home) -> list[Snapshot]:
-    """Every snapshot, the oldest first."""
+    """Every snapshot, the oldest first; of every home."""
     with contextlib.closing(home.reader()) as db:
         return [_read(one) for one in definitions.snapshots(db)]
 
@@ -119,19 +121,20 @@ def _read(one: definitions.Told) -> Snapshot:
     data = one.data
     return Snapshot(
         one.id, one.time_us, data["cwd"], data.get("message"), tuple(data["revisions"]),
-        data.get("size_bytes"), data.get("unreadable", 0), data.get("author"),
+        data.get("size_bytes"), data.get("unreadable", 0), data.get("author"), one.host,
     )  # fmt: skip
 
 
 def find(home: Home, begins: str) -> Snapshot:
-    """The snapshot whose id begins so; `last` is the last one.
+    """The snapshot whose id begins so; `last` is the last one of this home.
 
     Raises:
         NotFound, AmbiguousId: there is none, or there are several.
     """
     there = every(home)
-    if begins == "last" and there:
-        return there[-1]
+    ours = [one for one in there if one.host is None]
+    if begins == "last" and ours:
+        return ours[-1]
     found = [one for one in there if one.id.startswith(begins.lower())]
     if not found or not begins:
         raise NotFound(
@@ -144,7 +147,7 @@ def find(home: Home, begins: str) -> Snapshot:
 
 
 def rows(home: Home, one: Snapshot) -> tuple[list[Revision], list[Revision]]:
-    """What each file had, by path, and every revision that there is.
+    """What each file had, by path, and every revision of this home.
 
     Raises:
         NotFound: the store does not know all of them (yet).
@@ -161,8 +164,8 @@ def rows(home: Home, one: Snapshot) -> tuple[list[Revision], list[Revision]]:
 
 
 def since(chosen: list[Revision], all_rows: list[Revision]) -> list[str]:
-    """Files that lie now in the directories of a snapshot, and were not there then."""
-    roots_then = {one.root for one in chosen}
+    """Files that lie now in the directories of a snapshot, and were not there then; of another home's, that is not known."""
+    roots_then = {one.root for one in chosen if one.host is None}
     were = {one.path for one in chosen}
     now = definitions.current(all_rows)
     return sorted(path for path, one in now.items() if one.root in roots_then and path not in were)

@@ -154,15 +154,14 @@ class Watch:
         self._say(f"definitions: {printable_path(why) if why else f'over: {before}'}")
         if what in _ALARMS:
             with contextlib.suppress(HoldfastError, OSError):
-                _record_alarm(self._settings.home, what, why)
+                _record_alarm(Home(self._settings), what, why)
         with contextlib.suppress(OSError):
             trouble.keep(self._run_path, [f"definitions: {words}" for words in self._troubles.values()])
 
 
-def _record_alarm(home: Path, what: str, why: str | None) -> None:
+def _record_alarm(home: Home, what: str, why: str | None) -> None:
     fields = {"what": what, "is_over": True} if why is None else {"what": what, "why": why}
-    body = {"kind": "definition.unwatched", "session": defining.SESSION, "fields": fields}
-    door.append(body, home=os.fspath(home))
+    defining.append(home, {"kind": "definition.unwatched", "fields": fields})
 
 
 def _words(exc: Exception) -> str:

@@ -19,7 +19,7 @@ from holdfast.events import DefinitionRevised
 from holdfast.home import translators
 from holdfast.monitor.notice import Notices
 from holdfast.news import Subscription
-from holdfast.store import lock
+from holdfast.store import definitions, lock
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
@@ -72,7 +72,11 @@ class Cursor:
         """
         for news in self._news.poll():
             event = news.event
-            if isinstance(event.data, DefinitionRevised) and event.id not in self._heard:
+            if (
+                isinstance(event.data, DefinitionRevised)
+                and event.id not in self._heard
+                and definitions.other(event.data.host, self._home.host_id) is None
+            ):
                 self._heard[event.id] = None
                 self._found.append((event, event.data))
         while len(self._heard) > _MOST_HEARD:

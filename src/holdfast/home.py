@@ -253,7 +253,15 @@ class Home:
         from holdfast.store.project import Projector
 
         s = self.settings
-        return Projector(db, self.journal, self.blobs, translators(), s.head_size_chars, s.search_size_chars)
+        return Projector(
+            db,
+            self.journal,
+            self.blobs,
+            translators(),
+            s.head_size_chars,
+            s.search_size_chars,
+            self.host_id,
+        )
 
     def recall(self) -> Recall:
         """Reads passages back out of this home's journal."""

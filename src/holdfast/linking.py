@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from holdfast.store.uses import Given, Life, Use
 
 Json = dict[str, Any]
+_SEVERAL = "several"  # hosts: of which none is asked
 _WAIT_MS = 200  # for another process that looks at definitions, before an answer is given without
 _LONG_OPEN_US = 12 * 3_600_000_000  # that a session's process may have run before the session's first record
 _ONE_LIFE_US = 60_000_000  # after a process began, within which a hook tells of the same one
@@ -77,9 +78,11 @@ class Linking:
         self._today: dict[tuple[str, str, str], Stand] = {}
         self._directories: dict[str, str] = {}
         self._by_name: dict[str, list[definitions.Revision]] = {}
-        self._revisions: dict[tuple[str, str], list[Revision]] = {}
+        self._revisions: dict[tuple[str, str, str | None], list[Revision]] = {}
         self._parsed: dict[tuple[str, str], Parsed | None] = {}
         self._of_session: dict[int, tuple[list[Life], dict[str, list[Given]]]] = {}
+        self._hosts: dict[int, list[str]] = {}
+        self._lies_here: dict[int, bool] = {}
 
     @cached_property
     def _texts(self) -> Any:  # noqa: ANN401 - ledger.Texts
@@ -102,17 +105,20 @@ class Linking:
             goes_on: whether its session does.
         """
         tool = tools.of_source(use.source)
-        revisions = self._recorded(tool, use.name)
+        host = self._other_host(use.session_id)
+        revisions = self._recorded(tool, use.name, host)
         if tool == tools.CUSTOM and not revisions and use.told is None:
             return None
-        cwd = self._real(use.cwd)
+        cwd = self._real(use.cwd) if host is None else use.cwd
         began = self._began(use.session_id, use.started_us, use.session_us)
         start = Start(cwd, use.started_us, began.us, use.built_in, self._given(use, began), use.told)
-        past = self._past(tool, use.name, cwd, (use.started_us, began.us))
+        past = self._past(tool, use.name, host, cwd, (use.started_us, began.us))
         found = effective.effective(past, start)
         if found.origin == FILE:
             found = self._process_unknown(past, began, found)
-        now = self._now(past, cwd)
+        if host is None:
+            found = self._maybe_elsewhere(use.session_id, found)
+        now = self._now(past, cwd) if host is None else None
         parsed = None if found.revision is None else self._parse(found.revision)
         ran = Ran(at_work, goes_on and self._keeps_texts(tool), use.models, self._tools_of(use, parsed))
         found = doubted(found, tool, ran, parsed)
@@ -150,6 +156,29 @@ class Linking:
             if not is_over and one.from_us <= at_us and life_us <= one.from_us + _ONE_LIFE_US:
                 return hashlib.sha256(one.text.encode()).hexdigest()
         return None
+
+    def _other_host(self, session: int) -> str | None:
+        """The other home's host on which a session ran, as its processes say; None: it ran here, or that is not recorded."""
+        if session not in self._hosts:
+            self._hosts[session] = uses.hosts(self._db, session)
+        found = self._hosts[session]
+        return None if not found or self._home.host_id in found else _SEVERAL if found[1:] else found[0]
+
+    def _maybe_elsewhere(self, session: int, found: Effective) -> Effective:
+        """The same, less sure, where the session may have run on another machine, on which other texts lay."""
+        if found.origin != FILE or found.grade != OBSERVED or self._hosts[session] == [self._home.host_id]:
+            return found
+        if session not in self._lies_here:
+            paths = uses.transcripts(self._db, session)
+            self._lies_here[session] = not self._hosts[session] and any(map(os.path.exists, paths))
+        if self._lies_here[session]:
+            return found
+        why = (
+            "it ran on another machine too"
+            if self._hosts[session]
+            else "its transcript is not on this machine, so it may have run on another one"
+        )
+        return replace(found, grade=INFERRED, rule="maybe-elsewhere", why=why)
 
     def _now(self, past: Past, cwd: str | None) -> Stand | None:
         """Which file counts today, seen from a directory that was looked from."""
@@ -189,22 +218,24 @@ class Linking:
         why = "the file changed shortly before the first record of the session, and when its process began is not recorded"
         return replace(found, grade=INFERRED, rule="process-begin", why=why)
 
-    def _past(self, tool: str, name: str, cwd: str | None, moments: Iterable[int | None]) -> Past:
-        known = [] if cwd is None else self._looks(cwd, [us for us in moments if us is not None])
-        return Past(tool, name, self._recorded(tool, name), [*known, *self._live.get(cwd or "", ())])
+    def _past(
+        self, tool: str, name: str, host: str | None, cwd: str | None, moments: Iterable[int | None]
+    ) -> Past:
+        known = [] if cwd is None else self._looks(host, cwd, [us for us in moments if us is not None])
+        live = self._live.get(cwd or "", ()) if host is None else ()
+        return Past(tool, name, self._recorded(tool, name, host), [*known, *live])
 
-    def _looks(self, cwd: str, moments: list[int]) -> list[Look]:
-        """Looks from a directory about moments, also from where it lay before; all paths as they are called today."""
+    def _looks(self, host: str | None, cwd: str, moments: list[int]) -> list[Look]:
+        """Looks from a directory about moments, also from where it lay before; all paths as they are called today. Of another home: as they were called."""
         out = []
-        for place in self._moves.once(cwd):
-            for one in looks.about(self._db, place, moments):
-                if self._moves.now(place, one.to_us) == cwd:
-                    roots = self._roots(one.reach)
-                    if place != cwd:
-                        roots = tuple(
-                            replace(root, path=self._today_at(root.path, one.to_us)) for root in roots
-                        )
-                    out.append(Look(cwd, one.from_us, one.to_us, roots))
+        for place in [cwd] if host is not None else self._moves.once(cwd):
+            for one in looks.about(self._db, host, place, moments):
+                roots = self._roots(one.reach)
+                if host is None and self._moves.now(place, one.to_us) != cwd:
+                    continue
+                if place != cwd:
+                    roots = tuple(replace(root, path=self._today_at(root.path, one.to_us)) for root in roots)
+                out.append(Look(cwd, one.from_us, one.to_us, roots))
         return out
 
     def _today_at(self, path: str, at_us: int) -> str:
@@ -221,14 +252,16 @@ class Linking:
         if missing := every - self._by_name.keys():
             self._by_name |= definitions.of_names(self._db, sorted(missing))
 
-    def _recorded(self, tool: str, name: str) -> list[Revision]:
-        """Every revision of the files that ever had a name, or are a plugin's with that plain name."""
-        key = (tool, name)
+    def _recorded(self, tool: str, name: str, host: str | None) -> list[Revision]:
+        """Every revision of the files of a home (None: this one) that ever had a name, or are a plugin's with that plain name."""
+        key = (tool, name, host)
         if key not in self._revisions:
             self.expect([name])
             names = [name, *(self._in_plugins.get(name, ()) if tool == tools.CLAUDE else ())]
-            found = {one.id: one for each in names for one in self._by_name[each] if one.tool == tool}
-            self._revisions[key] = [self._revision(one) for one in _led(found.values(), self._moves)]
+            every = (one for each in names for one in self._by_name[each])
+            found = {one.id: one for one in every if (one.tool, one.host) == (tool, host)}.values()
+            led = _led(found, self._moves) if host is None else found
+            self._revisions[key] = [self._revision(one) for one in led]
         return self._revisions[key]
 
     def _revision(self, one: definitions.Revision) -> Revision:

@@ -121,7 +121,7 @@ def test_rows_about_a_moment_are_the_nearest_on_either_side(tmp_path):
             names = ", ".join(values)
             marks = ", ".join(f":{name}" for name in values)
             db.execute(f"INSERT OR IGNORE INTO {fold[statement]} ({names}) VALUES ({marks})", values)
-    found = rows.about(db, "/w", [45 * US])
+    found = rows.about(db, None, "/w", [45 * US])
     assert [one.to_us // US for one in found] == [10, 20, 30, 40, 50, 60, 70, 80]
     assert rows.reached(db, found[0].reach) == ({"tool": "claude", "tier": "user", "path": "/u"},)
-    assert rows.about(db, "/nowhere", [45 * US]) == []
+    assert rows.about(db, None, "/nowhere", [45 * US]) == []

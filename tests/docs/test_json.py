@@ -420,6 +420,8 @@ def _ask_about_revisions(ask, place):
     ask("definitions", "diff", "lead", "1", "2", cwd=work)
     ask("definitions", "history", "lead", cwd=work)
     path.with_name("came.md").write_text("---\nname: came\ndescription: x\n---\nDo it.\n")
+    ask("record", stdin="".join(json.dumps(event) + "\n" for event in _of_another_home()))
+    ask("definitions", "history", "lead", cwd=work)
     ask("definitions", "snapshots")
     ask("definitions", "snapshots", "last")
     ask(*restore, "--snapshot", "last", "--to", str(place / "given back"), "--yes", cwd=work)
@@ -436,6 +438,22 @@ def _ask_about_revisions(ask, place):
     words = (*settings, *restore, "--snapshot", "last", "--dry-run")
     ask(*words, cwd=work, code=26, shape="holdfast restore definition")
     ask("definitions", "purge", "--older-than", "0", "--dry-run")
+
+
+def _of_another_home():
+    """What an export of one brings."""
+    seen = {
+        "name": "lead",
+        "operation": "create",
+        "tool": "claude",
+        "path": "/there/lead.md",
+        "hash_after": "0" * 64,
+    }
+    taken = {"cwd": "/there", "revisions": []}
+    return [
+        {"kind": "definition.revised", "fields": seen | {"host": "there"}},
+        {"kind": "definition.snapshot", "fields": taken | {"host": "there"}},
+    ]
 
 
 def _ask_about_writing(ask, place):

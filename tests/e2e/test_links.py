@@ -174,19 +174,31 @@ def test_a_file_that_was_made_after_the_run_is_in_no_alarm(world):
 
 
 @pytest.fixture
-def called(world, tmp_path, monkeypatch):
-    """A session that Holdfast started with `--agents`, and a minute at which its process was there, which has ended."""
+def stand_in(tmp_path, monkeypatch):
+    """A program called `claude` that takes down its arguments, one in a line."""
     tool, words = tmp_path / "bin" / "claude", tmp_path / "words"
     tool.parent.mkdir()
     tool.write_text(f'#!/bin/sh\nprintf "%s\n" "$@" > {words}\ndate -u +%s.%N >> {words}\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    return words
+
+
+def started(world, words, *args):
+    """Have Holdfast start an agent; the session that it told it."""
+    done = world._run("run", "--", "claude", *args, "-p", "do it")
+    assert done.returncode == 0, done.stderr
+    return words.read_text().splitlines()[1]  # behind --session-id
+
+
+@pytest.fixture
+def called(world, stand_in):
+    """A session that Holdfast started with `--agents`, and a minute at which its process was there, which has ended."""
     world.put(LONG_AGO)
     world.look(5)
     given = json.dumps({"qa": {"description": "x", "prompt": "y"}})
-    world.hold(20, "run", "--", "claude", "--agents", given, "-p", "do it")
-    told = words.read_text().splitlines()
-    return told[1], float(told[-1]) / 60 - DAY_US / 60_000_000  # behind --session-id
+    name = started(world, stand_in, "--agents", given)
+    return name, float(stand_in.read_text().splitlines()[-1]) / 60 - DAY_US / 60_000_000
 
 
 def test_what_a_session_was_given_in_its_call_counts_before_files(world, called):
@@ -253,6 +265,66 @@ def test_a_session_that_follows_another_in_one_process_is_no_younger_than_that(w
     texts = [before, sha(world.qa)] if left else [sha(world.qa), before]
     assert said(found)[1:4] == (texts[0], "inferred", "read-at-session?" if left else "process-begin")
     assert [one["sha256"][:8] for one in found["either"]] == texts[1:]
+
+
+@pytest.mark.parametrize(
+    ("is_recorded", "whole", "expected"),
+    [
+        (False, False, ("here", "inferred", "maybe-elsewhere")),
+        (False, True, ("here", "inferred", "maybe-elsewhere")),
+        (True, False, (None, "unknown", "no-file")),
+        (True, True, ("there", "observed", "looks")),
+    ],
+    ids=[
+        "its process is not known",
+        "nor which files lay there are its",
+        "its process is known",
+        "its files too",
+    ],
+)
+def test_a_session_of_another_machine_ran_with_what_lay_there(
+    world, stand_in, tmp_path, monkeypatch, is_recorded, whole, expected
+):
+    """What lies here, in the same place, was looked at too, before and after."""
+    world.put(LONG_AGO)
+    there = sha(world.qa)
+    world.look(5)
+    name = world.session(30, Agent("qa", 40), name=started(world, stand_in) if is_recorded else None)
+    world.look(45)
+    world.hold(60, "export", tmp_path / "exported.jsonl", *(() if whole else ("--session", name)))
+    shutil.rmtree(world.claude / "projects")
+    monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path / "another-home"))
+    world.put(LONG_AGO, "Another text.")
+    for minute in (5, 45):
+        world.look(minute)
+    world.hold(60, "import", tmp_path / "exported.jsonl")
+    found = world.definition(70, name)
+    text, grade, rule = expected
+    texts = {None: None, "here": sha(world.qa), "there": there}
+    assert (found["sha256"] and found["sha256"][:8], found["grade"], found["rule"]) == (
+        texts[text],
+        grade,
+        rule,
+    )
+    assert found["findings"] == []
+
+
+def test_what_ran_here_is_not_told_otherwise_by_what_was_imported(world, tmp_path, monkeypatch):
+    own = os.environ["HOLDFAST_HOME"]
+    monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path / "another-home"))
+    world.put(LONG_AGO, "Another text.")
+    world.look(5)
+    world.put(42, "A third text.")
+    world.look(45)
+    world.hold(60, "export", tmp_path / "exported.jsonl")
+    monkeypatch.setenv("HOLDFAST_HOME", own)
+    world.put(LONG_AGO)
+    world.look(5)
+    name = world.session(30, Agent("qa", 40))
+    world.look(45)
+    before = said(world.definition(60, name))
+    world.hold(60, "import", tmp_path / "exported.jsonl")
+    assert said(world.definition(60, name)) == before == ("file", sha(world.qa), "observed", "looks", [])
 
 
 def test_a_program_may_say_which_text_it_gave_an_agent(world):

@@ -213,7 +213,7 @@ def _history_json(
         "revisions": [
             _revision_json(one)
             | {
-                "content": kept.state_of(one.row.sha256),
+                "content": kept.state_of(one.row),
                 "lies_there": one.row.id in lying,
                 "batch_changes": found.batches.get(one.row.batch or ""),
                 "who": [_who_json(who) for who in found.who.get(one.row.id, [])],
@@ -249,6 +249,7 @@ def _revision_json(one: Version) -> Json:
         "batch": row.batch,
         "own": row.own,
         "reason": row.reason,
+        "host": row.host,
     }
 
 
@@ -317,8 +318,12 @@ def _notes(found: History, one: Version, kept: definition_history.Contents) -> l
     if one.late_us is not None:
         ago = terminal.age(row.changed_us, row.time_us)
         out.append(f"written {ago} before it was seen: what it had until then, if anything, was not seen")
-    said = kept.state_of(row.sha256)
-    if said not in (None, definition_history.KEPT):
+    if not one.is_here:
+        out.append(f"seen {versions.elsewhere(row.host)}")
+    said = kept.state_of(row)
+    if said == definition_history.ELSEWHERE:
+        out.append("content not here")
+    elif said not in (None, definition_history.KEPT):
         out.append(f"content {said}")
     return out
 

@@ -269,8 +269,8 @@ def snapshots(context: Context, wanted: str | None, as_json: bool) -> None:  # n
         came = definition_snapshots.since(rows, every)
     if as_json:
         kept = definition_history.contents(home)
-        files = [_file_json(row) | {"content": kept.state_of(row.sha256)} for row in rows]
-        listed = [_snapshot_json(one) for one in chosen]
+        files = [_file_json(row) | {"content": kept.state_of(row)} for row in rows]
+        listed = [_snapshot_json(one) | {"host": one.host} for one in chosen]
         terminal.print_json({"snapshots": listed, "files": files, "came_since": came})
         return
     if not chosen:
@@ -279,6 +279,7 @@ def snapshots(context: Context, wanted: str | None, as_json: bool) -> None:  # n
         at = (clock.iso(one.at_us) or "")[:19].replace("T", " ")
         size = "" if one.size_bytes is None else f", {terminal.size(one.size_bytes)}"
         said = f"{one.id[:_SHORT]}  {at}Z  {terminal.some(len(one.revisions), 'definition')}{size}, seen from {one.cwd}"
+        said += "" if one.host is None else f", {versions.elsewhere(one.host)}"
         click.echo(terminal.plain(said + (f": {one.message}" if one.message else "")))
     for row in rows:
         click.echo(

@@ -23,6 +23,7 @@ _NUMBER: Final = re.compile(r"[1-9][0-9]{0,5}")  # more digits begin a SHA-256
 _BEGINS: Final = re.compile(r"[0-9a-f][0-9a-f-]{3,63}")
 _LATE_US: Final = 10_000_000  # between a change and that it is seen; less is a look's own time
 _SHORT: Final = 12  # characters of a SHA-256 by which a person can name it
+_SHORT_HOST: Final = 8  # characters of a host's id
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,16 @@ class Version:
 
     Attributes:
         row: as it was recorded.
-        number: of its content; None: it brought none.
+        number: of its content; None: it brought none, or was seen in another home.
     """
 
     row: Revision
     number: int | None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it was seen in this home."""
+        return self.row.host is None
 
     @property
     def late_us(self) -> int | None:
@@ -50,12 +56,19 @@ class Version:
     @property
     def label(self) -> str:
         """What a person calls it."""
-        return f"version {self.number}" if self.number is not None else self.row.operation
+        if self.number is not None:
+            return f"version {self.number}"
+        return self.row.operation if self.is_here else f"{self.row.operation} {elsewhere(self.row.host)}"
 
 
 def short(sha256: str | None) -> str:
     """How a content is named to a person; `-` for none."""
     return sha256[:_SHORT] if sha256 else "-"
+
+
+def elsewhere(host: str | None) -> str:
+    """How another home is named to a person."""
+    return f"in another home ({(host or '')[:_SHORT_HOST]})"
 
 
 def of_name(rows: Iterable[Revision], name: str) -> list[Version]:
@@ -83,20 +96,26 @@ def _goes_on(one: Revision) -> bool:
 
 
 def numbered(rows: Iterable[Revision]) -> list[Version]:
-    """Number the contents, for each tool from 1."""
+    """Number the contents of this home, for each tool from 1."""
     last: dict[str, int] = defaultdict(int)
     out = []
     for one in rows:
-        is_new = one.sha256 is not None and one.sha256 != one.before_sha256
+        is_new = _brings_content(one) and one.host is None
         last[one.tool] += is_new
         out.append(Version(one, last[one.tool] if is_new else None))
     return out
+
+
+def _brings_content(one: Revision) -> bool:
+    return one.sha256 is not None and one.sha256 != one.before_sha256
 
 
 def lying(versions: Sequence[Version]) -> dict[str, Version]:
     """The last version of each file that is there, by path."""
     out: dict[str, Version] = {}
     for one in versions:
+        if not one.is_here:
+            continue
         if one.row.path_before is not None:
             out.pop(one.row.path_before, None)
         out.pop(one.row.path, None)
@@ -124,22 +143,23 @@ def now_at(rows: Sequence[Revision], begins: Revision) -> Revision:
     at = begins
     after = False
     for one in rows:
-        if after and (one.path_before or one.path) == at.path:
+        if after and one.host == at.host and (one.path_before or one.path) == at.path:
             at = one
         after = after or one.id == begins.id
     return at
 
 
 def last_change(versions: Sequence[Version]) -> Version:
-    """The last one that changed a content, or took it away.
+    """The last one here that changed a content, or took it away.
 
     Raises:
         NotFound: there is none.
     """
     for one in reversed(versions):
-        if one.row.sha256 != one.row.before_sha256:
+        if one.is_here and one.row.sha256 != one.row.before_sha256:
             return one
-    raise NotFound("nothing changed yet")
+    hint = "name a revision: `holdfast definitions history NAME` lists what there is"
+    raise NotFound("nothing of it changed here yet", hint=hint)
 
 
 def before(versions: Sequence[Version], one: Version) -> Version | None:
@@ -211,9 +231,13 @@ def _beginning(versions: Sequence[Version], begins: str) -> Version:
     ids = {one.row.id for one in versions if one.row.id.startswith(begins)}
     if len(contents) + len(ids) > 1:
         raise AmbiguousId(begins, sorted(contents | ids), what="revisions")
-    for one in reversed(versions):
-        if one.row.id in ids or (one.row.sha256 in contents and one.number is not None):
-            return one
+    found = [
+        one
+        for one in reversed(versions)
+        if one.row.id in ids or (one.row.sha256 in contents and _brings_content(one.row))
+    ]
+    if found:
+        return max(found, key=lambda one: one.is_here)
     raise NotFound(f"no revision begins with {begins!r}", hint="`holdfast definitions history` lists them")
 
 

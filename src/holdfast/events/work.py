@@ -238,6 +238,7 @@ class DefinitionRevised(Data, kw_only=True, omit_defaults=True):
     UTF-8, `path_bytes` has it in hexadecimal. `previous` is the event of the change before of the same file, whose `hash_after` is this one's
     `hash_before`; `path_before` and `name_before` say what it was called before a rename. `changed_at` is the file's own time, `batch` is the
     same for changes that were seen at once, as of a checkout. `score` is at most 100. `own`: Holdfast wrote it. `author_grade` is observed or inferred.
+    `host` is the home in which it was seen, as in every event about definitions: paths are of its machine. Not given: the home that has the record.
     """
 
     name: str
@@ -261,6 +262,7 @@ class DefinitionRevised(Data, kw_only=True, omit_defaults=True):
     batch: str | None = None
     own: bool = False
     author_grade: str | None = None
+    host: str | None = None
 
 
 class DefinitionUnwatched(Data, kw_only=True, omit_defaults=True):
@@ -272,6 +274,7 @@ class DefinitionUnwatched(Data, kw_only=True, omit_defaults=True):
     what: str
     why: str | None = None
     is_over: bool = False
+    host: str | None = None
 
 
 class DefinitionSnapshot(Data, kw_only=True, omit_defaults=True):
@@ -286,6 +289,7 @@ class DefinitionSnapshot(Data, kw_only=True, omit_defaults=True):
     size_bytes: Count | None = None
     unreadable: Count = 0
     author: str | None = None
+    host: str | None = None
 
 
 class DefinitionsPurged(Data, kw_only=True, omit_defaults=True):
@@ -294,6 +298,7 @@ class DefinitionsPurged(Data, kw_only=True, omit_defaults=True):
     hashes: list[str]
     older_than_days: Count | None = None
     size_bytes: Count | None = None
+    host: str | None = None
 
 
 class RootReached(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -325,6 +330,7 @@ class DefinitionsLooked(Data, kw_only=True, omit_defaults=True):
 
     roots: list[RootReached] = msgspec.field(default_factory=list)
     directories: list[DirectoryReached] = msgspec.field(default_factory=list)
+    host: str | None = None
 
 
 class DefinitionConflicted(Data, kw_only=True, omit_defaults=True):
@@ -348,6 +354,7 @@ class DefinitionConflicted(Data, kw_only=True, omit_defaults=True):
     author: str | None = None
     author_grade: str | None = None
     reason: str | None = None
+    host: str | None = None
 
 
 class DefinitionResolved(Data, kw_only=True, omit_defaults=True):
@@ -361,6 +368,7 @@ class DefinitionResolved(Data, kw_only=True, omit_defaults=True):
     author: str | None = None
     author_grade: str | None = None
     reason: str | None = None
+    host: str | None = None
 
 
 class AssessmentMade(Data, kw_only=True, omit_defaults=True):

@@ -31,6 +31,7 @@ class Revision(NamedTuple):
         previous: the revision before of the same file.
         batch: the same for those that were seen at once.
         own: Holdfast wrote it.
+        host: the other home in which it was seen, of which an export was imported; None: this one.
     """
 
     id: str
@@ -58,9 +59,17 @@ class Revision(NamedTuple):
     author: str | None
     author_grade: str | None
     reason: str | None
+    host: str | None = None
 
 
-def told(event: Event, data: DefinitionRevised, segment: int, offset_bytes: int) -> Revision:
+def other(host: str | None, own: str | None) -> str | None:
+    """The home that an event names, if it is another one than `own`. Before homes were named, each recorded only of itself."""
+    return None if host == own else host
+
+
+def told(
+    event: Event, data: DefinitionRevised, segment: int, offset_bytes: int, own_host: str | None
+) -> Revision:
     """The revision that an event tells of, which names a tool and a path."""
     assert data.tool is not None
     assert data.path is not None
@@ -90,6 +99,7 @@ def told(event: Event, data: DefinitionRevised, segment: int, offset_bytes: int)
         author=data.author,
         author_grade=data.author_grade,
         reason=data.reason,
+        host=other(data.host, own_host),
     )
 
 
@@ -139,7 +149,7 @@ class Conflict(NamedTuple):
 
 
 def conflicts(db: apsw.Connection, *, resolved: bool = False) -> list[Conflict]:
-    """Those that wait for a decision, the oldest first; `resolved`: the others too."""
+    """Those of this home that wait for a decision, the oldest first; `resolved`: the others too."""
     rows: Any = db.execute(statements("queries")["definition_conflicts"])
     every_one = (_followed(db, Conflict(*row[2:]), row[:2]) for row in rows)
     return [one for one in every_one if resolved or one.is_open]
@@ -148,7 +158,11 @@ def conflicts(db: apsw.Connection, *, resolved: bool = False) -> list[Conflict]:
 def _followed(db: apsw.Connection, one: Conflict, at: tuple[int, int]) -> Conflict:
     """A conflict, and what became of its file since that place in the journal, until somebody decides."""
     while one.is_open:
-        later = (each for each in of_path(db, one.path) if (each.segment, each.offset_bytes) > at)
+        later = (
+            each
+            for each in of_path(db, one.path)
+            if each.host is None and (each.segment, each.offset_bytes) > at
+        )
         found = next(
             (each for each in later if one.path == each.path_before or each.sha256 == one.ours), None
         )
@@ -167,18 +181,18 @@ def _followed(db: apsw.Connection, one: Conflict, at: tuple[int, int]) -> Confli
     return one
 
 
-def every(db: apsw.Connection) -> list[Revision]:
-    """Every revision."""
-    return _rows(db, "definitions_all")
+def every(db: apsw.Connection, *, others: bool = False) -> list[Revision]:
+    """Every revision of this home; `others`: of those whose exports were imported, too."""
+    return _rows(db, "definitions_of_homes" if others else "definitions_all")
 
 
 def any_revision(db: apsw.Connection) -> bool:
-    """Whether there is any."""
+    """Whether there is any of this home."""
     return db.execute(statements("queries")["definitions_any"]).fetchone() is not None
 
 
 def of_name(db: apsw.Connection, name: str, tool: str | None = None) -> list[Revision]:
-    """Those of the files that have or had a name, also under another one."""
+    """Those of the files that have or had a name, also under another one; of every home."""
     return [one for one in of_names(db, [name])[name] if tool in (None, one.tool)]
 
 
@@ -192,17 +206,17 @@ def of_names(db: apsw.Connection, names: Iterable[str]) -> dict[str, list[Revisi
 
 
 def of_path(db: apsw.Connection, path: str) -> list[Revision]:
-    """Those of one file."""
+    """Those of one path, of every home."""
     return _rows(db, "definitions_of_path", {"path": path})
 
 
 def named(db: apsw.Connection, begins: str) -> list[Revision]:
-    """Those whose id, or the SHA-256 of whose content, begins so (hexadecimal digits)."""
+    """Those of this home whose id, or the SHA-256 of whose content, begins so (hexadecimal digits)."""
     return _rows(db, "definitions_like", {"begins": begins})
 
 
 def of_files_of(db: apsw.Connection, name: str, tool: str | None = None) -> list[Revision]:
-    """Those of the files that have or had a name, wherever they lay before and lie since."""
+    """Those of the files that have or had a name, wherever they lay before and lie since; of every home."""
     found = {one.id: one for one in of_name(db, name, tool)}
     asked: set[str] = set()
     while more := {path for one in found.values() for path in (one.path, one.path_before) if path} - asked:
@@ -225,26 +239,28 @@ def of_ids(db: apsw.Connection, ids: Iterable[str]) -> list[Revision]:
 
 
 class Told(NamedTuple):
-    """What else was recorded of definitions, and when (UTC microseconds)."""
+    """What else was recorded of definitions, and when (UTC microseconds); `host` as in `Revision`."""
 
     id: str
     time_us: int
     data: dict[str, Any]
+    host: str | None
 
 
 def snapshots(db: apsw.Connection) -> list[Told]:
-    """Every snapshot, the oldest first."""
+    """Every snapshot, the oldest first; of every home."""
     return _told(db, "snapshot")
 
 
 def purged(db: apsw.Connection) -> dict[str, int]:
-    """Every content that was removed for good, and when that was recorded last, by SHA-256."""
-    return {sha256: one.time_us for one in _told(db, "purged") for sha256 in one.data["hashes"]}
+    """Every content that was removed here for good, and when that was recorded last, by SHA-256."""
+    ours = [one for one in _told(db, "purged") if one.host is None]
+    return {sha256: one.time_us for one in ours for sha256 in one.data["hashes"]}
 
 
 def _told(db: apsw.Connection, kind: str) -> list[Told]:
     rows: Any = db.execute(statements("queries")["definition_events"], {"kind": kind})
-    return [Told(event, time_us, json.loads(data)) for event, time_us, data in rows]
+    return [Told(event, time_us, json.loads(data), host) for event, time_us, data, host in rows]
 
 
 class Writer(NamedTuple):

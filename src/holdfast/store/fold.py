@@ -111,10 +111,18 @@ class Fold:
         db: the store, opened for writing.
         head_chars: texts in rows are cut to this length; the journal keeps them whole.
         search_chars: how much of a text can be searched.
+        host: of the home; rows say of which other one something is.
     """
 
-    def __init__(self, db: apsw.Connection, head_chars: int, search_chars: int = passages.TEXT_CHARS) -> None:
+    def __init__(
+        self,
+        db: apsw.Connection,
+        head_chars: int,
+        search_chars: int = passages.TEXT_CHARS,
+        host: str | None = None,
+    ) -> None:
         self._db = db
+        self._host = host
         self._head = head_chars
         self._index = Index(db, search_chars, head_chars)
         self._rollups = Rollups(db)
@@ -218,10 +226,12 @@ class Fold:
                 time_us=event.time_us or 0,
                 told=event.kind.partition(".")[2],
                 data=msgspec.json.encode(data).decode(),
+                host=definitions.other(data.host, self._host),
             )
             return True
         if isinstance(data, ev.DefinitionsLooked):
-            for statement, values in looks.rows(data, event.time_us or 0):
+            host = definitions.other(data.host, self._host)
+            for statement, values in looks.rows(data, event.time_us or 0, host):
                 self.row(statement, **values)
             return True
         return isinstance(data, ev.DefinitionUnwatched)
@@ -229,7 +239,7 @@ class Fold:
     def _definition(
         self, event: ev.Event, data: ev.DefinitionRevised, segment: int, offset_bytes: int
     ) -> None:
-        told = definitions.told(event, data, segment, offset_bytes)
+        told = definitions.told(event, data, segment, offset_bytes, self._host)
         self.row(
             "definition_revised",
             **(told._asdict() | {"own": int(told.own), "reason": self._cut(told.reason)}),
@@ -255,6 +265,7 @@ class Fold:
             self.row("definition_resolved", **values)
             return
         values |= {name: getattr(data, name) for name in _OF_CONFLICT}
+        values["host"] = definitions.other(data.host, self._host)
         self.row("definition_conflicted", id=event.id, **values)
 
     def _checkpoint(

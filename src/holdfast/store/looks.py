@@ -29,8 +29,10 @@ class Look(NamedTuple):
     reach: str
 
 
-def rows(data: ev.DefinitionsLooked, time_us: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What an event tells, as rows: (statement of `fold.sql`, its values). Places that are not in its list are passed over."""
+def rows(
+    data: ev.DefinitionsLooked, time_us: int, host: str | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What an event of a home (None: this one) tells, as rows: (statement of `fold.sql`, its values). Places that are not in its list are passed over."""
     for there in data.directories:
         reached = [data.roots[place] for place in there.roots if place < len(data.roots)]
         text = msgspec.json.encode(reached).decode()
@@ -38,15 +40,16 @@ def rows(data: ev.DefinitionsLooked, time_us: int) -> Iterator[tuple[str, dict[s
         since_us = clock.parse_us(there.since)
         from_us = time_us if since_us is None or since_us > time_us else since_us
         yield "definitions_reached", {"id": digest, "roots": text}
-        yield "definitions_looked", {"cwd": there.cwd, "from_us": from_us, "to_us": time_us, "reach": digest}
+        values = {"host": host or "", "cwd": there.cwd, "from_us": from_us, "to_us": time_us, "reach": digest}
+        yield "definitions_looked", values
 
 
-def about(db: apsw.Connection, cwd: str, moments: Iterable[int]) -> list[Look]:
-    """Looks from a working directory that say what lay there at these moments: the nearest on either side."""
+def about(db: apsw.Connection, host: str | None, cwd: str, moments: Iterable[int]) -> list[Look]:
+    """Looks of a home (None: this one) from a working directory that say what lay there at these moments: the nearest on either side."""
     found: dict[tuple[int, int, str], tuple[int, int, str]] = {}
     sql = statements("uses")["definitions_looks"]
     for at_us in dict.fromkeys(moments):
-        for row in db.execute(sql, {"cwd": cwd, "at_us": at_us, "most": _AROUND}):
+        for row in db.execute(sql, {"host": host or "", "cwd": cwd, "at_us": at_us, "most": _AROUND}):
             found[row[0], row[1], row[2]] = row
     return [Look(cwd, *row) for row in sorted(found.values())]
 

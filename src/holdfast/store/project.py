@@ -98,6 +98,7 @@ class Projector:
         translators: one for each source.
         head_chars: how much of a text is kept in a row.
         search_chars: how much of a text can be searched.
+        host: of the home.
     """
 
     def __init__(
@@ -108,13 +109,14 @@ class Projector:
         translators: Mapping[str, Translator],
         head_chars: int,
         search_chars: int = passages.TEXT_CHARS,
+        host: str | None = None,
     ) -> None:
         self._db = db
         self._journal = journal
         self._blobs = blob_directory
         self._translators = translators
         self._text_chars = max(head_chars, search_chars)
-        self._fold = Fold(db, head_chars, search_chars)
+        self._fold = Fold(db, head_chars, search_chars, host)
         files: list[Any] = db.execute("SELECT id, path, consumed_bytes FROM source_file").fetchall()
         self._paths: dict[str, str | None] = {name: path for name, path, _ in files}
         self._commits = 0

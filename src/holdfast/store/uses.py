@@ -93,6 +93,16 @@ def last(db: apsw.Connection) -> list[tuple[str, str, str | None, int | None]]:
     return list(db.execute(_SQL["uses_last"]))
 
 
+def hosts(db: apsw.Connection, session: int) -> list[str]:
+    """On which hosts processes of a session ran, as far as that is recorded."""
+    return [host for (host,) in db.execute(_SQL["hosts_of_session"], {"session_id": session})]
+
+
+def transcripts(db: apsw.Connection, session: int) -> list[str]:
+    """Paths of the files that told of a session, those of its main agent first."""
+    return [path for (path,) in db.execute(_SQL["transcripts_of_session"], {"session_id": session})]
+
+
 def lying(db: apsw.Connection) -> list[tuple[str, str, str | None, str | None, str]]:
     """(tool, name, tier, root, path) of every file of a definition that lies somewhere, as it was recorded last."""
     return list(db.execute(_SQL["definitions_lying"]))

@@ -377,27 +377,27 @@ ON CONFLICT DO NOTHING;
 
 -- name: definition_revised
 INSERT INTO definition_revision (id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256,
-    before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason)
+    before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason, host)
 VALUES (:id, :segment, :offset_bytes, :time_us, :operation, :tool, :name, :tier, :path, :path_bytes, :root, :sha256,
-    :before_sha256, :previous, :path_before, :name_before, :size_bytes, :changed_us, :validity, :score, :batch, :own, :author, :author_grade, :reason)
+    :before_sha256, :previous, :path_before, :name_before, :size_bytes, :changed_us, :validity, :score, :batch, :own, :author, :author_grade, :reason, :host)
 ON CONFLICT DO UPDATE SET segment = excluded.segment, offset_bytes = excluded.offset_bytes
 WHERE (excluded.segment, excluded.offset_bytes) < (segment, offset_bytes);
 
 -- name: definition_told
-INSERT INTO definition_event (id, segment, offset_bytes, time_us, kind, data)
-VALUES (:id, :segment, :offset_bytes, :time_us, :told, :data) ON CONFLICT DO NOTHING;
+INSERT INTO definition_event (id, segment, offset_bytes, time_us, kind, data, host)
+VALUES (:id, :segment, :offset_bytes, :time_us, :told, :data, :host) ON CONFLICT DO NOTHING;
 
 -- name: definitions_reached
 INSERT INTO definition_reach (id, roots) VALUES (:id, :roots) ON CONFLICT DO NOTHING;
 
 -- name: definitions_looked
-INSERT INTO definition_look (cwd, from_us, to_us, reach) VALUES (:cwd, :from_us, :to_us, :reach) ON CONFLICT DO NOTHING;
+INSERT INTO definition_look (host, cwd, from_us, to_us, reach) VALUES (:host, :cwd, :from_us, :to_us, :reach) ON CONFLICT DO NOTHING;
 
 -- name: definition_conflicted
 INSERT INTO definition_conflict (id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, base, ours, theirs,
-    author, author_grade, reason)
+    author, author_grade, reason, host)
 VALUES (:id, :segment, :offset_bytes, :time_us, :operation, :tool, :name, :tier, :path, :path_bytes, :root, :base, :ours, :theirs,
-    :author, :author_grade, :reason)
+    :author, :author_grade, :reason, :host)
 ON CONFLICT DO UPDATE SET segment = excluded.segment, offset_bytes = excluded.offset_bytes
 WHERE (excluded.segment, excluded.offset_bytes) < (segment, offset_bytes);
 

@@ -530,7 +530,11 @@ SELECT e.time_us, e.data FROM session AS s CROSS JOIN event AS e ON e.session_id
 WHERE s.key = :key AND json_extract(e.data, '$.run') = :run ORDER BY e.segment, e.offset_bytes;
 
 -- name: definitions_all
-SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision ORDER BY segment, offset_bytes, id;
+-- Of this home.
+SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason, host FROM definition_revision WHERE host IS NULL ORDER BY segment, offset_bytes, id;
+
+-- name: definitions_of_homes
+SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason, host FROM definition_revision ORDER BY segment, offset_bytes, id;
 
 -- name: definitions_of_names
 -- Every revision of the files that ever had one of these names, also under another one; the name that it is about in front.
@@ -538,16 +542,16 @@ WITH wanted AS (SELECT value AS name FROM json_each(:names)), changed AS (
     SELECT name, path, path_before FROM definition_revision WHERE name IN (SELECT name FROM wanted)
     UNION SELECT name_before, path, path_before FROM definition_revision WHERE name_before IN (SELECT name FROM wanted)),
 places AS (SELECT name, path FROM changed UNION SELECT name, path_before FROM changed WHERE path_before IS NOT NULL)
-SELECT p.name AS wanted, r.id, r.segment, r.offset_bytes, r.time_us, r.operation, r.tool, r.name, r.tier, r.path, r.path_bytes, r.root, r.sha256, r.before_sha256, r.previous, r.path_before, r.name_before, r.size_bytes, r.changed_us, r.validity, r.score, r.batch, r.own, r.author, r.author_grade, r.reason
+SELECT p.name AS wanted, r.id, r.segment, r.offset_bytes, r.time_us, r.operation, r.tool, r.name, r.tier, r.path, r.path_bytes, r.root, r.sha256, r.before_sha256, r.previous, r.path_before, r.name_before, r.size_bytes, r.changed_us, r.validity, r.score, r.batch, r.own, r.author, r.author_grade, r.reason, r.host
 FROM places AS p CROSS JOIN definition_revision AS r ON r.path = p.path ORDER BY r.segment, r.offset_bytes, r.id;
 
 -- name: definitions_of_path
-SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision WHERE path = :path OR path_before = :path ORDER BY segment, offset_bytes, id;
+SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason, host FROM definition_revision WHERE path = :path OR path_before = :path ORDER BY segment, offset_bytes, id;
 
 -- name: definitions_like
--- Revisions whose id or content begins so.
-SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision
-WHERE (id >= :begins AND id < :begins || 'g') OR (sha256 >= :begins AND sha256 < :begins || 'g')
+-- Revisions of this home whose id or content begins so.
+SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason, host FROM definition_revision
+WHERE host IS NULL AND ((id >= :begins AND id < :begins || 'g') OR (sha256 >= :begins AND sha256 < :begins || 'g'))
 ORDER BY segment, offset_bytes, id;
 
 -- name: recent_directories
@@ -574,18 +578,19 @@ WHERE s.last_us >= :from_us AND s.first_us <= :until_us AND NOT e.inherited AND 
     AND (json_extract(e.data, '$.path') = :file OR substr(json_extract(e.data, '$.path'), -length(:file) - 1) = '/' || :file);
 
 -- name: definitions_of_ids
-SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason FROM definition_revision
+SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason, host FROM definition_revision
 WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY segment, offset_bytes, id;
 
 -- name: definition_events
-SELECT id, time_us, data FROM definition_event WHERE kind = :kind ORDER BY segment, offset_bytes, id;
+SELECT id, time_us, data, host FROM definition_event WHERE kind = :kind ORDER BY segment, offset_bytes, id;
 
 -- name: definitions_any
-SELECT 1 FROM definition_revision LIMIT 1;
+SELECT 1 FROM definition_revision WHERE host IS NULL LIMIT 1;
 
 -- name: definition_conflicts
--- Every conflict, with what was decided.
+-- Every conflict of this home, with what was decided.
 SELECT c.segment, c.offset_bytes, c.id, c.time_us, c.operation, c.tool, c.name, c.tier, c.path, c.path_bytes, c.root, c.base, c.ours, c.theirs, c.author, c.author_grade,
     c.reason, r.time_us, r.choice, r.sha256, r.author, r.author_grade, r.reason
 FROM definition_conflict AS c LEFT JOIN definition_resolution AS r ON r.conflict = c.id
+WHERE c.host IS NULL
 ORDER BY c.segment, c.offset_bytes, c.id;

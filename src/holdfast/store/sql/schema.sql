@@ -730,7 +730,8 @@ CREATE TABLE checkpoint (
 ) WITHOUT ROWID;
 
 -- What happened to definitions of agents, a row for each event; `sha256` is of what lay there then, NULL: nothing. `previous` is the row before
--- of the same file, and `before_sha256` what that one left.
+-- of the same file, and `before_sha256` what that one left. `host`, as in all tables about definitions, is another home, of which an export was imported;
+-- NULL: this home.
 CREATE TABLE definition_revision (
     id TEXT PRIMARY KEY,
     segment INTEGER NOT NULL,
@@ -756,7 +757,8 @@ CREATE TABLE definition_revision (
     own INTEGER NOT NULL,
     author TEXT,
     author_grade TEXT,
-    reason TEXT
+    reason TEXT,
+    host TEXT
 ) WITHOUT ROWID;
 CREATE INDEX definition_revision_name ON definition_revision (name, tool);
 CREATE INDEX definition_revision_path ON definition_revision (path);
@@ -768,21 +770,23 @@ CREATE TABLE definition_event (
     offset_bytes INTEGER NOT NULL,
     time_us INTEGER NOT NULL,
     kind TEXT NOT NULL,
-    data TEXT NOT NULL
+    data TEXT NOT NULL,
+    host TEXT
 ) WITHOUT ROWID;
 
 -- Looks at definitions from a working directory, and what each reached: directories as JSON, the strongest first. From `from_us` to `to_us`
--- somebody watched.
+-- somebody watched. Their `host` is empty for this home.
 CREATE TABLE definition_reach (
     id TEXT PRIMARY KEY,
     roots TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE definition_look (
+    host TEXT NOT NULL,
     cwd TEXT NOT NULL,
     from_us INTEGER NOT NULL,
     to_us INTEGER NOT NULL,
     reach TEXT NOT NULL,
-    PRIMARY KEY (cwd, from_us, to_us, reach)
+    PRIMARY KEY (host, cwd, from_us, to_us, reach)
 ) WITHOUT ROWID;
 
 -- Definitions that were not written, because something else lay there by then: what was read, what was to be written and what lay there, as
@@ -804,7 +808,8 @@ CREATE TABLE definition_conflict (
     theirs TEXT,
     author TEXT,
     author_grade TEXT,
-    reason TEXT
+    reason TEXT,
+    host TEXT
 ) WITHOUT ROWID;
 CREATE TABLE definition_resolution (
     conflict TEXT PRIMARY KEY,

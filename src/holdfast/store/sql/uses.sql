@@ -3,9 +3,9 @@
 -- name: definitions_looks
 -- Looks from a directory about a moment: those that began last until then, and first after it.
 SELECT from_us, to_us, reach FROM (SELECT from_us, to_us, reach FROM definition_look
-    WHERE cwd = :cwd AND from_us <= :at_us ORDER BY from_us DESC, to_us DESC LIMIT :most)
+    WHERE host = :host AND cwd = :cwd AND from_us <= :at_us ORDER BY from_us DESC, to_us DESC LIMIT :most)
 UNION SELECT from_us, to_us, reach FROM (SELECT from_us, to_us, reach FROM definition_look
-    WHERE cwd = :cwd AND from_us > :at_us ORDER BY from_us, to_us DESC LIMIT :most);
+    WHERE host = :host AND cwd = :cwd AND from_us > :at_us ORDER BY from_us, to_us DESC LIMIT :most);
 
 -- name: definitions_reach
 SELECT roots FROM definition_reach WHERE id = :reach;
@@ -70,6 +70,16 @@ WHERE own.id = :session_id AND EXISTS (SELECT 1 FROM event AS e WHERE e.session_
     AND e.data ->> 'reason' IN ('clear', 'resume') AND coalesce(e.time_us, e.position) BETWEEN :at_us - :slack_us AND :at_us + :slack_us)
 LIMIT 2;
 
+-- name: hosts_of_session
+SELECT host FROM process WHERE session_id = :session_id AND host <> ''
+UNION SELECT r.host FROM run_session AS w JOIN run AS r ON r.agent = w.agent AND r.attempt = w.attempt
+    WHERE w.session_id = :session_id AND r.host IS NOT NULL
+ORDER BY host;
+
+-- name: transcripts_of_session
+SELECT DISTINCT f.path FROM session_source AS o JOIN source_file AS f ON f.id = o.file WHERE o.session_id = :session_id AND f.path IS NOT NULL
+ORDER BY length(f.path), f.path LIMIT 2;
+
 -- name: calls_of_session
 -- How the agents were called that Holdfast started and that work in a session, and when each life of them began and ended.
 SELECT DISTINCT r.started_us, r.ended_us, e.data FROM run_session AS w JOIN run AS r ON r.agent = w.agent AND r.attempt = w.attempt
@@ -92,10 +102,10 @@ SELECT 1 FROM event WHERE session_id = :session_id AND kind = 'assessment.made' 
     AND data ->> 'alignment' = 'blocked' LIMIT 1;
 
 -- name: definitions_lying
--- What lies where as it was recorded last: the last word about each path, its being moved away included.
+-- What lies where in this home's reach as it was recorded last: the last word about each path, its being moved away included.
 SELECT tool, name, tier, root, path FROM (SELECT tool, name, tier, root, path, sha256, row_number() OVER (PARTITION BY path ORDER BY segment DESC, offset_bytes DESC) AS place
-    FROM (SELECT tool, name, tier, root, path, sha256, segment, offset_bytes FROM definition_revision
-        UNION ALL SELECT tool, name, tier, root, path_before, NULL, segment, offset_bytes FROM definition_revision WHERE path_before IS NOT NULL))
+    FROM (SELECT tool, name, tier, root, path, sha256, segment, offset_bytes FROM definition_revision WHERE host IS NULL
+        UNION ALL SELECT tool, name, tier, root, path_before, NULL, segment, offset_bytes FROM definition_revision WHERE path_before IS NOT NULL AND host IS NULL))
 WHERE place = 1 AND sha256 IS NOT NULL ORDER BY tool, name, path;
 
 -- name: names_in_plugins
