@@ -18,6 +18,7 @@ def test_a_scan_says_of_each_file_what_reading_says(tmp_path):
     (tmp_path / "a" / "deep").mkdir(parents=True)
     (tmp_path / "z").symlink_to(tmp_path / "a" / "deep")
     (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "a" / "up").symlink_to("/")
     for name in ("one.md", "a/two.md", "a/deep/three.md", "notes.txt"):
         (tmp_path / name).write_text("x")
     (tmp_path / "link.md").symlink_to(tmp_path / "one.md")

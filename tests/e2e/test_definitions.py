@@ -333,6 +333,18 @@ def test_loops_pipes_broken_links_and_huge_files_are_told_and_hold_nobody_up(wor
         assert words in said
 
 
+@pytest.mark.parametrize("above", ["..", "../..", "/"])
+def test_a_link_to_what_lies_around_it_is_told_and_not_followed(world, above):
+    """All of a disk may lie there. What a tool finds in it, nobody knows."""
+    agents = world.agent(world.claude, "qa.md").parent
+    (world.claude / "notes.md").write_text("---\nname: notes\ndescription: d\n---\n")
+    (agents / "rest").symlink_to(above)
+    found = asked(world.project)
+    assert [(one["name"], one["grade"]) for one in found["definitions"]] == [("qa", "inferred")]
+    why = "leads to a directory that it lies in, and is not followed"
+    assert found["unreadable"] == [{"path": str(agents / "rest"), "why": why}]
+
+
 def test_names_that_a_person_takes_for_each_other_are_told(world):
     for file, name in (("a.md", "qa"), ("b.md", "QA"), ("c.md", "café"), ("d.md", "cafe\u0301")):
         world.agent(world.claude, file, name)

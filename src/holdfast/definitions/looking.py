@@ -134,10 +134,8 @@ def _see(held: Held, roots: list[Root], out: Looked, still: Still | None) -> _Se
     for root in roots:
         listed = reading.files(root, tools.TOOLS[root.tool])
         found += listed.files
-        if not root.exists and not listed.is_whole:
-            seen.unseen.append(root.real)
         out.unreadable += listed.unreadable
-        seen.unseen += [os.path.realpath(path) for path, _ in listed.unreadable if root.exists]
+        seen.unseen += map(os.path.realpath, listed.unseen)
         real = printable_path(root.real)
         for file in listed.files:
             seen.reached[file.real].add(real)

@@ -1,6 +1,6 @@
 """A root → the files in it that may be definitions. Nothing here waits, follows a loop, or reads what is no plain file.
 
-Links are followed, to directories once each. Names stay what they are: bytes that are no UTF-8 are kept as surrogate escapes, from which
+Links are followed, to directories once each, but for those to a directory that the root itself lies in. Names stay what they are: bytes that are no UTF-8 are kept as surrogate escapes, from which
 `os.fsencode` gives the bytes back.
 """
 
@@ -92,17 +92,20 @@ class Listed:
 
     Attributes:
         files: as far as they could be found.
-        unreadable: what could not be looked at (path, why).
-        is_whole: False: there may be more files, which nobody could see.
+        unreadable: what was not looked at (path, why).
+        unseen: the paths of these where nobody knows what lies there.
+        is_whole: False: the tool may see more files.
     """
 
     files: list[File] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
     is_whole: bool = True
 
     def miss(self, path: str, why: str) -> None:
         """Take down what could not be looked through."""
         self.unreadable.append((path, why))
+        self.unseen.append(path)
         self.is_whole = False
 
 
@@ -120,7 +123,14 @@ def files(root: Root, tool: Tool) -> Listed:
         entries = _entries(directory.path, seen, entries_left + 1, out)  # one more tells that there are more
         for entry in entries[:entries_left]:
             if _is_directory(entry):
-                todo.append(directory.with_inner(entry))
+                inner = directory.with_inner(entry)
+                if is_around(inner.real, root.real):
+                    out.unreadable.append(
+                        (entry.path, "leads to a directory that it lies in, and is not followed")
+                    )
+                    out.is_whole = False
+                else:
+                    todo.append(inner)
             elif suffix := suffix_of(entry.name, tool):
                 if len(out.files) == _MOST_FILES:
                     return _cut(out, root, f"{_MOST_FILES:,} definitions")
@@ -188,6 +198,11 @@ def _real(entry: os.DirEntry[str], directory: str) -> str:
 
 
 _NO_AGENTS = (".#", "._")  # Emacs' locks, and what macOS keeps beside a file elsewhere
+
+
+def is_around(directory: str, root: str) -> bool:
+    """Whether a root lies in a directory, both without links. All of a disk may lie there, and is nobody's definition."""
+    return directory != root and f"{root}/".startswith(f"{directory.rstrip('/')}/")
 
 
 def is_named(name: str, tool: Tool) -> bool:

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from holdfast.definitions import tools
+from holdfast.definitions import reading, tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,14 +39,14 @@ def scan(roots: Iterable[Root]) -> Scan:
     out = Scan({}, {})
     for root in roots:
         suffixes = tools.TOOLS[root.tool].suffixes
-        out.places[root.path] = _scan_root(root.path, suffixes, out.files)
+        out.places[root.path] = _scan_root(root, suffixes, out.files)
     return out
 
 
-def _scan_root(top: str, suffixes: tuple[str, ...], files: dict[str, State]) -> tuple[int, int] | None:
+def _scan_root(root: Root, suffixes: tuple[str, ...], files: dict[str, State]) -> tuple[int, int] | None:
     place: tuple[int, int] | None = None
     seen: set[tuple[int, int]] = set()
-    todo = deque([top])
+    todo = deque([root.path])
     left = _MOST_ENTRIES
     while todo and left > 0:
         path = todo.popleft()  # as `reading.files`, so that what two links lead to has the same path in both
@@ -60,7 +60,7 @@ def _scan_root(top: str, suffixes: tuple[str, ...], files: dict[str, State]) -> 
             with os.scandir(path) as entries:
                 for entry in entries:
                     left -= 1
-                    _scan_entry(entry, suffixes, files, todo)
+                    _scan_entry(entry, root, suffixes, files, todo)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as exc:
@@ -69,11 +69,12 @@ def _scan_root(top: str, suffixes: tuple[str, ...], files: dict[str, State]) -> 
 
 
 def _scan_entry(
-    entry: os.DirEntry[str], suffixes: tuple[str, ...], files: dict[str, State], todo: deque[str]
+    entry: os.DirEntry[str], root: Root, suffixes: tuple[str, ...], files: dict[str, State], todo: deque[str]
 ) -> None:
     try:
         if entry.is_dir():
-            todo.append(entry.path)
+            if not entry.is_symlink() or not reading.is_around(os.path.realpath(entry.path), root.real):
+                todo.append(entry.path)
         elif entry.name.lower().endswith(suffixes):
             about = entry.stat()
             files[entry.path] = (
