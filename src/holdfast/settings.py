@@ -231,7 +231,7 @@ SETTINGS: tuple[Setting, ...] = (
         "Directories with definitions of agents beyond those that the tools have, by a name for each. A path that begins with neither `/` nor "
         "`~` is looked for in the working directory and above it, up to the repository's root.",
         words="of which the first is the directory, one is its tier (`project`, `user`, `system`), and others may be the tool (`claude`, "
-        "`codex`, `custom`) and `read-only`",
+        "`codex`, `custom`) and `read-only`, without which Holdfast may write there",
     ),
     Setting(
         "claude_managed_dir",

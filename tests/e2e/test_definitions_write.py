@@ -217,6 +217,17 @@ def test_nothing_is_written_where_nothing_changes(hand, qa):
     assert told() == [("create", "project", True)]
 
 
+@pytest.mark.parametrize("word", [[], ["read-only"]], ids=["written", "read-only"])
+def test_a_system_root_of_your_own_is_written_unless_it_is_read_only(hand, tmp_path, word):
+    kit = tmp_path / "kit"
+    kit.mkdir()
+    roots = {"HOLDFAST_DEFINITION_ROOTS": json.dumps({"kit": [str(kit), "system", *word]})}
+    words = ("create", "qa", "--tool", "custom", "--strategy", "system_fallback")
+    said = hand(*words, code=43 if word else 0, **roots)
+    assert [path.name for path in kit.iterdir()] == ([] if word else ["qa.md"])
+    assert ("qa is not written" in said) == bool(word)
+
+
 def test_rights_and_links_stay(hand, qa, tmp_path):
     qa.chmod(0o640)
     with contextlib.suppress(OSError):  # not every file system has them

@@ -360,12 +360,12 @@ def _trust(settings: Settings, here: Around, out: Roots) -> tuple[bool | None, s
 def _own(settings: Settings, here: Around, user_home: str) -> Iterator[Root]:
     for name, words in settings.definition_roots.items():
         path, tier, tool, read_only = _understood(settings, name, words)
-        more: dict[str, Any] = {"read_only": True} if read_only else {}
         why = f"definition_roots.{name}"
         if path.startswith(("/", "~")):
-            yield _root(tool, tier, user_home + path[1:] if path.startswith("~") else path, why, **more)
+            whole = user_home + path[1:] if path.startswith("~") else path
+            yield _root(tool, tier, whole, why, read_only=read_only)
             continue
-        for root in _project(tool, here, path, **more):
+        for root in _project(tool, here, path, read_only=read_only):
             yield replace(root, tier=tier, why=f"{why}, {root.why}")
 
 
