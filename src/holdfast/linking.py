@@ -13,16 +13,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from holdfast import clock, defining
-from holdfast.definitions import effective, tools
+from holdfast.definitions import effective, tiers, tools
 from holdfast.definitions.alarms import Ran, alarms, doubted
-from holdfast.definitions.effective import FILE, Effective, Stand, Start
+from holdfast.definitions.effective import FILE, NOT_FOUND, Effective, Stand, Start
 from holdfast.definitions.looking import Looked
 from holdfast.definitions.parse import parse
-from holdfast.definitions.past import INFERRED, OBSERVED, Look, Past, Reached, Revision
+from holdfast.definitions.past import INFERRED, OBSERVED, UNKNOWN, Look, Past, Reached, Revision
 from holdfast.definitions.validate import VALID, judge
 from holdfast.errors import BlobDamaged, HoldfastError
 from holdfast.store import definitions, looks, uses
 from holdfast.store.workspaces import Moves
+from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -77,6 +78,7 @@ class Linking:
         self._reached: dict[str, tuple[Reached, ...]] = {}
         self._today: dict[tuple[str, str, str], Stand] = {}
         self._directories: dict[str, str] = {}
+        self._declared: dict[str, dict[str, str]] = {}  # roles by directory, and the config.toml that says so
         self._by_name: dict[str, list[definitions.Revision]] = {}
         self._revisions: dict[tuple[str, str, str | None], list[Revision]] = {}
         self._parsed: dict[tuple[str, str], Parsed | None] = {}
@@ -118,6 +120,8 @@ class Linking:
             found = self._process_unknown(past, began, found)
         if host is None:
             found = self._maybe_elsewhere(use.session_id, found)
+        if host is None and tool == tools.CODEX and cwd is not None:
+            found = self._declared_too(use.name, cwd, found)
         now = self._now(past, cwd) if host is None else None
         parsed = None if found.revision is None else self._parse(found.revision)
         ran = Ran(at_work, goes_on and self._keeps_texts(tool), use.models, self._tools_of(use, parsed))
@@ -217,6 +221,20 @@ class Linking:
             return found
         why = "the file changed shortly before the first record of the session, and when its process began is not recorded"
         return replace(found, grade=INFERRED, rule="process-begin", why=why)
+
+    def _declared_too(self, name: str, cwd: str, found: Effective) -> Effective:
+        """The same, less sure, where a config.toml declares a role of this name today: what it said then is not recorded."""
+        if (found.grade, found.origin) not in {(OBSERVED, FILE), (UNKNOWN, NOT_FOUND)}:
+            return found
+        if cwd not in self._declared:
+            self._declared[cwd] = declared(self._home, cwd)
+        path = self._declared[cwd].get(name)
+        if path is None:
+            return found
+        if found.origin == FILE:
+            return replace(found, grade=INFERRED, rule="declared", why=tiers.declared_too(path))
+        why = f"{printable_path(path)} declares a role of this name; what it says is not recorded"
+        return replace(found, rule="declared", why=why)
 
     def _past(
         self, tool: str, name: str, host: str | None, cwd: str | None, moments: Iterable[int | None]
@@ -344,6 +362,16 @@ def real(path: str) -> str:
         return os.path.realpath(path) if path.startswith("/") else path
     except ValueError:  # no system has a directory called so: a NUL, or what is no text
         return path
+
+
+def declared(home: Home, cwd: str) -> dict[str, str]:
+    """The roles that a config.toml of Codex declares today for a directory, and which one does; none, where that cannot be told."""
+    if home.is_sample:
+        return {}
+    try:
+        return defining.roots_from(home, [cwd])[cwd].declared
+    except (HoldfastError, OSError):
+        return {}
 
 
 def look(home: Home, directories: Iterable[str | None]) -> Looked:

@@ -256,6 +256,25 @@ def test_a_project_that_codex_does_not_trust_does_not_count(world):
     assert "does not trust this project" in hold(world.project, "why", "scout")
 
 
+def test_which_of_a_role_that_is_declared_and_one_in_a_file_counts_is_not_certain(world):
+    world.role(world.codex, "scout")
+    world.role(world.codex, "other")
+    mine, theirs = world.codex / "config.toml", world.project / ".codex" / "config.toml"
+    theirs.parent.mkdir()
+    for config in (mine, theirs):
+        config.write_text('[agents]\nmax_threads = 3\n[agents.scout]\nconfig_file = "roles/scout.toml"\n')
+        found = listed(world.project)
+        assert {name: one["grade"] for name, one in found.items()} == {
+            "scout": "inferred",
+            "other": "observed",
+        }
+        assert found["scout"]["grade_why"].startswith(f"{config} declares a role of this name")
+        config.unlink()
+    theirs.write_text("[agents.scout]\n")
+    mine.write_text(f'[projects."{world.project}"]\ntrust_level = "untrusted"\n')
+    assert listed(world.project)["scout"]["grade"] == "observed"
+
+
 def test_roots_of_your_own_have_tiers_too(world):
     own = json.dumps({"near": [".helpers", "project"], "kit": ["~/kit", "system", "read-only"]})
     (world.project / ".helpers").mkdir()
@@ -626,7 +645,7 @@ def test_what_cannot_be_read_of_settings_is_told(world):
 
 def test_pipes_in_place_of_the_tools_settings_are_told_and_hold_nobody_up(world):
     world.agent(world.plugin("kit"), "qa.md")
-    unknown = "cannot be read, so whether Codex trusts this project is not known: it is no plain file"
+    unknown = "cannot be read, so whether Codex trusts this project and which roles it declares is not known: it is no plain file"
     passed_over = "cannot be read, so what it says does not count here: it is no plain file"
     places = {
         world.codex / "config.toml": unknown,

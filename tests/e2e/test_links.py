@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import uuid
@@ -666,6 +667,36 @@ def assert_each_agent_names_its_text(world, name):
     [review] = [one["definition"] for one in agents if one["type"] == "reviewer"]
     assert (review["rule"], review["sha256"][:8]) == ("mtime", "d01cec26")
     assert [one["code"] for one in review["findings"]] == []  # haiku was asked for, and ran
+
+
+@pytest.mark.parametrize(
+    ("has_file", "declares", "expected"),
+    [
+        (True, "", ("file", "observed", "looks")),
+        (True, '[agents.reviewer]\nconfig_file = "roles/r.toml"\n', ("file", "inferred", "declared")),
+        (False, '[agents.reviewer]\ndescription = "d"\n', ("not found", "unknown", "declared")),
+        (True, "[agents]\nreviewer = 1\n", ("file", "observed", "looks")),
+    ],
+    ids=["a file", "both", "config.toml", "a setting"],
+)
+def test_a_role_that_codex_settings_declare_is_not_sure_to_be_a_file(world, has_file, declares, expected):
+    world.day = "2026-11-21"
+    codex = Path.home() / ".codex"
+    recording = ROOT / "tests" / "data" / "codex" / "multi-agent-v2" / "sessions"
+    for path in recording.rglob("*.jsonl"):
+        copied = codex / "sessions" / path.relative_to(recording)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        said = path.read_text("utf-8").replace("/home/dev/demo", str(world.work))
+        copied.write_text(re.sub(r'"agent_role": ?null', '"agent_role": "reviewer"', said), "utf-8")
+    if has_file:
+        role = 'name = "reviewer"\ndescription = "d"\ndeveloper_instructions = "Look."\n'
+        put(codex / "agents" / "reviewer.toml", role, LONG_AGO, world.day)
+    (codex / "config.toml").write_text(declares)
+    world.look(600)
+    world.look(750)
+    [name] = [one["id"] for one in world.asked(800, "sessions")["sessions"]]
+    found = [one["definition"] for one in world.asked(800, "show", name)["agents"] if one["id"]]
+    assert {(one["origin"], one["grade"], one["rule"]) for one in found} == {expected}
 
 
 REVIEWER = "---\nname: reviewer\ndescription: Reviews files\ntools: Read, Grep\nmodel: haiku\ncolor: blue\n---\nYou review files.\n"

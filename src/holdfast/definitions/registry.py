@@ -130,7 +130,7 @@ class Registry:
                     places[tool.name, file.real] = replace(before, also_at=(*before.also_at, file.path))
                 elif not _is_readme(place := self._place(file, tool)):
                     places[tool.name, file.real] = place
-        found = tiers.resolve(places.values(), unseen)
+        found = tiers.resolve(places.values(), tiers.Aside(unseen, where.declared))
         return Found(cwd, tuple(where.found), tuple(found), tuple(unreadable))
 
     def _place(self, file: File, tool: Tool) -> Place:

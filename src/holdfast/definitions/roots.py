@@ -11,13 +11,13 @@ A directory that is reached in two ways is one root, in the stronger tier; which
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from holdfast.definitions import tools
+from holdfast.definitions import plain_data, tools
+from holdfast.definitions.parse import MOST_BYTES
 from holdfast.errors import SettingError
 from holdfast.plain_files import content_of
 
@@ -66,10 +66,17 @@ class Root:
 
 @dataclass(slots=True)
 class Roots:
-    """Every root, the strongest first within a tool, and what could not be learnt (path, why)."""
+    """What counts for a working directory.
+
+    Attributes:
+        found: every root, the strongest first within a tool.
+        unreadable: what could not be learnt (path, why).
+        declared: names of roles that a config.toml of Codex declares, and which one does.
+    """
 
     found: list[Root] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    declared: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,29 +328,44 @@ def _object(told: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _codex(settings: Settings, here: Around, out: Roots) -> Iterator[Root]:
-    counts, why = _trust(settings, here, out)
-    for root in _project(
-        tools.CODEX,
-        here if here.repository else replace(here, directories=here.directories[:1]),
-        ".codex/agents",
-    ):
+    mine = f"{settings.codex_home}/config.toml"
+    config = _read_toml(mine, out, "whether Codex trusts this project and which roles it declares")
+    counts, why = _trust(config, here)
+    project = here if here.repository else replace(here, directories=here.directories[:1])
+    for root in _project(tools.CODEX, project, ".codex/agents"):
         yield replace(root, counts=counts, why=f"{root.why}; {why}" if why else root.why)
     yield _root(tools.CODEX, tools.USER, f"{settings.codex_home}/agents", "your own, in all projects")
     yield _root(tools.CODEX, tools.SYSTEM, f"{CODEX_SYSTEM}/agents", "of this machine")
+    theirs = [f"{directory}/.codex/config.toml" for directory in project.directories if counts is not False]
+    others = {
+        path: _read_toml(path, out, "which roles it declares")
+        for path in (*theirs, f"{CODEX_SYSTEM}/config.toml")
+    }
+    for path, said in ({mine: config} | others).items():
+        for name, role in _object(said, "agents").items():
+            if isinstance(role, dict):  # others are settings
+                out.declared.setdefault(name, path)
 
 
-def _trust(settings: Settings, here: Around, out: Roots) -> tuple[bool | None, str]:
-    """Whether Codex reads what the project says: where it trusts it."""
-    path = f"{settings.codex_home}/config.toml"
+def _read_toml(path: str, out: Roots, unknown: str) -> dict[str, Any]:
+    """A config.toml; {} where there is none, or it cannot be understood, which is told with what is unknown therefore."""
     try:
-        projects = _object(tomllib.loads(content_of(path, _MOST_SETTINGS_BYTES).decode()), "projects")
+        read = plain_data.toml(content_of(path, MOST_BYTES).decode())
     except (FileNotFoundError, NotADirectoryError):
-        projects = {}
-    except (OSError, ValueError, RecursionError) as exc:
-        out.unreadable.append(
-            (path, f"cannot be read, so whether Codex trusts this project is not known: {_reason(exc)}")
-        )
-        projects = {}
+        return {}
+    except (OSError, UnicodeDecodeError) as exc:
+        why = _reason(exc)
+    else:
+        if read.fields is not None:
+            return {key: one.value for key, one in read.fields.items()}
+        why = read.findings[0].text
+    out.unreadable.append((path, f"cannot be read, so {unknown} is not known: {why}"))
+    return {}
+
+
+def _trust(config: dict[str, Any], here: Around) -> tuple[bool | None, str]:
+    """Whether Codex reads what the project says: where it trusts it."""
+    projects = _object(config, "projects")
     for directory in (here.directories[0], here.repository, here.main_worktree):
         level = _object(projects, directory).get("trust_level") if directory else None
         if isinstance(level, str) and level in {"trusted", "untrusted"}:

@@ -12,7 +12,7 @@ import os
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from holdfast.definitions import tools
 from holdfast.definitions.findings import NOTE, WARNING, Finding, in_order
@@ -20,7 +20,7 @@ from holdfast.definitions.validate import INVALID
 from holdfast.visible import printable_path, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from holdfast.definitions.parse import Parsed
     from holdfast.definitions.reading import File
@@ -113,27 +113,37 @@ class Definition:
         return tuple(one.place for one in self.order if one.state == SHADOWED)
 
 
-def resolve(places: Iterable[Place], unseen: Sequence[Root] = ()) -> list[Definition]:
+class Aside(NamedTuple):
+    """What was not read, and may count too.
+
+    Attributes:
+        unseen: roots that hold, or may hold, files that nobody could see.
+        declared: names of roles that a config.toml of Codex declares, and which one does.
+    """
+
+    unseen: Sequence[Root]
+    declared: Mapping[str, str]
+
+
+def resolve(places: Iterable[Place], aside: Aside = Aside((), {})) -> list[Definition]:  # noqa: B008 - nobody changes it
     """Every definition, by tool and name.
 
     Args:
         places: in the order of their roots, the strongest first.
-        unseen: roots that hold, or may hold, files that nobody could see.
+        aside: what was not read, and may count too.
     """
     groups: dict[tuple[str, str], list[Place]] = defaultdict(list)
     for place in places:
         groups[place.file.root.tool, place.name].append(place)
     near = _near_names(groups)
     out = [
-        _definition(tool, name, group, near.get((tool, name), []), unseen)
+        _definition(tool, name, group, near.get((tool, name), []), aside)
         for (tool, name), group in groups.items()
     ]
     return sorted(out, key=lambda one: (list(tools.TOOLS).index(one.tool), one.name.casefold(), one.name))
 
 
-def _definition(
-    tool: str, name: str, group: list[Place], near: list[str], unseen: Sequence[Root]
-) -> Definition:
+def _definition(tool: str, name: str, group: list[Place], near: list[str], aside: Aside) -> Definition:
     if len(group) > 1:
         group = sorted(group, key=_strength)
     taken = [place for place in group if _is_taken(place)]
@@ -142,7 +152,9 @@ def _definition(
         Standing(place, *_standing(place, winner))
         for place in (*taken, *(p for p in group if not _is_taken(p)))
     ]
-    doubt = _unseen_doubt(tool, winner, unseen) or _doubt(winner, taken)
+    doubt = _unseen_doubt(tool, winner, aside.unseen) or _doubt(winner, taken)
+    if not doubt and tool == tools.CODEX and name in aside.declared:
+        doubt = declared_too(aside.declared[name])
     found = [*_hiding(winner, taken[1:]), *_passed_over(winner, group), *_alike(name, near)]
     return Definition(tool, name, tuple(order), INFERRED if doubt else OBSERVED, doubt, in_order(found))
 
@@ -177,6 +189,13 @@ def _standing(place: Place, winner: Place | None) -> tuple[str, str]:
             else f"another {root.tier} root comes first",
         )
     return SHADOWED, f"{above.tier} counts before {root.tier}"
+
+
+def declared_too(path: str) -> str:
+    """What is not certain where a config.toml declares a role that a file says, too."""
+    return (
+        f"{printable_path(path)} declares a role of this name, and which of the two counts is not documented"
+    )
 
 
 def _unseen_doubt(tool: str, winner: Place | None, unseen: Sequence[Root]) -> str:
