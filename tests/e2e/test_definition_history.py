@@ -522,7 +522,7 @@ def linked(world, tmp_path):  # noqa: F811
 
 def told(cwd):
     holdfast(cwd, "doctor")  # the chain is sound, and the index says the same
-    return [(one["operation"], Path(one["path"]).name) for one in history(cwd)]
+    return [(one["operation"], Path(one["path"]).name) for one in history(cwd, "qa", "--all")]
 
 
 def test_a_file_whose_link_goes_is_not_gone(world, home, linked):  # noqa: F811
@@ -552,7 +552,10 @@ def test_a_link_that_leads_elsewhere_moves_nothing(world, linked):  # noqa: F811
     link.symlink_to(other)
     assert sorted(told(world.project)) == [("create", "one.md"), ("create", "two.md"), ("unlink", "one.md")]
     holdfast(world.project, "restore", "definition", "qa", "--yes", code=2)
-    holdfast(world.project, "restore", "definition", "qa", "--revision", "1", "--yes", code=43)
+    holdfast(world.project, "restore", "definition", "qa", "--revision", "1", "--yes", code=3)
+    holdfast(
+        world.project, "restore", "definition", "qa", "--revision", "1", "--path", target, "--yes", code=43
+    )
     assert other.read_bytes() == before
 
 
