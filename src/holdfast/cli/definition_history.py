@@ -60,7 +60,7 @@ def up_to_date(context: Context, *, sources: bool = False) -> None:
         sources: record what agents' transcripts say, too.
     """
     try:
-        defining.look(context.home, [here()], everywhere=True, wait_ms=WAIT_MS)
+        defining.look(context.home, [here() or "/"], everywhere=True, wait_ms=WAIT_MS)
     except DefinitionsBusy:
         terminal.note("note: another process writes definitions; what changed just now may be missing here")
     except StoreFromFuture:
