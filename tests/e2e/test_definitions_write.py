@@ -154,6 +154,16 @@ def test_what_is_said_is_what_is_recorded(hand, qa):
     assert [operation for operation, *_ in told()] == ["create", "modify", "restore", "delete", "restore"]
 
 
+def test_what_is_said_of_a_write_is_what_the_history_says(hand, qa):
+    assert hand("delete", "qa").startswith("removed  .claude/agents/qa.md (qa, project)\n")
+    restored = hand("create", "qa", "--from", "-", "--author", "ann", given=text())
+    assert restored.startswith("restored  .claude/agents/qa.md (qa, project)\n")
+    *_, done, who = hand("history", "qa", "--limit", "1").split("\n\n")[0].splitlines()
+    assert "  restored  " in done
+    assert who.strip() == "by ann"
+    assert qa.read_text() == text()
+
+
 def test_what_somebody_else_changed_before_is_recorded_as_theirs(hand, qa):
     qa.write_text(text("theirs"))
     hand.put("qa", text("ours"), sha(text("theirs")))

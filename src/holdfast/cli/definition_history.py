@@ -314,7 +314,7 @@ def _notes(found: History, one: Version, kept: definition_history.Contents) -> l
         out.append(f"it lay there, and is reached from {near(row.root or '?', here())} now")
     if row.name_before is not None:
         out.append(f"it was called {row.name_before[:_NAME_CHARS]}")
-    out += [_who_said(who) for who in found.who.get(row.id, [])]
+    out += [_who_said(who, row.reason) for who in found.who.get(row.id, [])]
     if one.late_us is not None:
         ago = terminal.age(row.changed_us, row.time_us)
         out.append(f"written {ago} before it was seen: what it had until then, if anything, was not seen")
@@ -328,7 +328,7 @@ def _notes(found: History, one: Version, kept: definition_history.Contents) -> l
     return out
 
 
-def _who_said(who: Who) -> str:
+def _who_said(who: Who, reason: str | None) -> str:
     mark = "?" if who.grade == "inferred" else ""
     if who.by == authors.COMMIT:
         subject = f" {who.subject[:_SUBJECT_CHARS]!r}" if who.subject else ""
@@ -336,7 +336,7 @@ def _who_said(who: Who) -> str:
     if who.by == authors.AGENT:
         session = terminal.short_id((who.session or "").partition(":")[2])
         return f"by {who.name}{mark} in session {session}: {who.why}"
-    return f"by {who.name}{mark}: {who.why}"
+    return f"by {who.name}{mark}" + (f": {reason}" if reason else "")
 
 
 def _at(time_us: int) -> str:
