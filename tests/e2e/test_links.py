@@ -632,6 +632,15 @@ def test_a_call_is_tried_again_only_where_its_whole_input_is_the_same(world, cal
     assert found["texts"][0]["retries"] == retries
 
 
+def test_a_share_is_rounded_to_none_or_all_only_where_it_is(world):
+    world.put(LONG_AGO)
+    world.look(5)
+    world.session(30, *[Agent("qa", 40 + n / 60) for n in range(800)])
+    shown = world.hold(2_100, "definitions", "outcomes", "qa")
+    assert "completed 800 of 800: 100% (99.5% to 100%)" in shown
+    assert "blocked   0 of 800: 0% (0% to 0.5%)" in shown
+
+
 def test_outcomes_of_a_name_that_nobody_knows_is_an_error_and_of_one_that_never_ran_is_none(world):
     world.put(LONG_AGO)
     world.look(5)

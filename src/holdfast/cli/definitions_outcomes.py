@@ -125,14 +125,21 @@ def _duration(ms: float) -> str:
 
 
 def _points(part: float) -> str:
-    return f"{part * 100:.0f}"
+    return f"{part * 100:.1f}" if 0 < part < 0.01 else f"{part * 100:.0f}"
 
 
 def _share(one: Share) -> str:
     said = f"{one.k} of {one.n}"
     if one.value is None or one.low is None or one.high is None:
         return f"{said}: insufficient data"
-    return f"{said}: {one.value:.0%} ({one.low:.0%} to {one.high:.0%})"
+    return f"{said}: {_percent(one.value)} ({_percent(one.low)} to {_percent(one.high)})"
+
+
+def _percent(share: float) -> str:
+    """Nothing but none is 0%, and nothing but all 100%."""
+    if share in (0, 1) or 0.01 <= share <= 0.99:
+        return f"{share:.0%}"
+    return "<0.1%" if share < 0.001 else ">99.9%" if share > 0.999 else f"{share:.1%}"
 
 
 def _median(one: Median, shown: Callable[[float], str]) -> str:
