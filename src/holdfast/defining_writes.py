@@ -167,9 +167,7 @@ class Writer:
         def act(held: Held, found: Found) -> list[Written]:
             gone = self._gone(found, where, content, base)
             writes = [gone] if gone else choosing.puts(found, where, content, base)
-            for one in writes:
-                choosing.check_is_only(found, one)
-            return self._write(held, writes)
+            return self._write_alone(held, found, writes)
 
         return self._act(act)
 
@@ -224,7 +222,7 @@ class Writer:
                     if one.place
                     else choosing.new(one, content, place.file.real)
                 )
-            return self._write(held, writes)
+            return self._write_alone(held, found, writes)
 
         return self._act(act)
 
@@ -320,6 +318,12 @@ class Writer:
             f"{overtaken}: somebody changes it again and again, or it cannot be read",
             hint="`holdfast definitions validate` says what it is; run the same command again",
         )
+
+    def _write_alone(self, held: Held, found: Found, writes: list[Write]) -> list[Written]:
+        """Write files, none of which takes a name that another one in its directory has."""
+        for one in writes:
+            choosing.check_is_only(found, one)
+        return self._write(held, writes)
 
     def _write(
         self, held: Held, writes: list[Write], more: Sequence[Step] = (), *, keep_conflicts: bool = True

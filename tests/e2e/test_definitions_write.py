@@ -468,6 +468,15 @@ def test_a_name_is_not_taken_twice_in_a_directory(hand, qa):
     hand.put("web", text("two", name="web"), sha(text(name="web")))
 
 
+def test_a_copy_out_of_a_plugin_is_no_second_one_of_its_name(hand):
+    """Outside it is called without the plugin's name."""
+    agents = hand.world.plugin("kit") / "agents"
+    hand.world.agent(agents.parent, "qa.md")
+    hand("create", "qa", "--tier", "user", "--from", "-", given=text())
+    assert "'qa' already" in hand("replicate", "kit:qa", "--to", "user", code=43)
+    assert [path.name for path in hand.file("user").parent.iterdir()] == ["qa.md"]
+
+
 def test_a_new_file_of_a_definition_says_its_name(hand):
     managed = hand.world.agent(hand.world.managed / ".claude", "qa.md")
     said = hand.put(
