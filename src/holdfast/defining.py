@@ -13,7 +13,7 @@ import msgspec
 from holdfast import clock, door
 from holdfast.capture import sdk
 from holdfast.definitions import ledger, looking, looks, roots, tools
-from holdfast.definitions.ledger import Index, Known, Ledger
+from holdfast.definitions.ledger import Index, Known, Ledger, Waiting
 from holdfast.definitions.roots import Root, Roots
 from holdfast.errors import DefinitionsBusy, StoreError
 from holdfast.events import DefinitionConflicted, DefinitionResolved, DefinitionRevised
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from holdfast.definitions.looking import Looked
     from holdfast.events import Event
     from holdfast.home import Home
-    from holdfast.store.definitions import Revision
+    from holdfast.store.definitions import Conflict, Revision
 
 Json = dict[str, Any]
 _KIND = b'"definition.'
@@ -181,13 +181,13 @@ class _Recorded(NamedTuple):
     """Every revision of this home, in the order of the journal, and conflicts that wait for a decision."""
 
     revisions: list[Revision]
-    conflicts: dict[str, tuple[bytes, str]]
+    conflicts: dict[str, Waiting]
 
 
 def _recorded(home: Home) -> _Recorded:
     """What the store says, and what was recorded since it was folded."""
     found: dict[str, Revision] = {}
-    conflicts: dict[str, tuple[bytes, str]] = {}
+    conflicts: dict[str, Waiting] = {}
     cursor: dict[int, int] = {}
     with (
         contextlib.suppress(StoreError),  # the journal says the same, and takes longer
@@ -195,7 +195,7 @@ def _recorded(home: Home) -> _Recorded:
     ):
         found = {one.id: one for one in definitions.every(db)}
         waiting = definitions.conflicts(db)
-        conflicts = {one.id: (_raw(one.path, one.path_bytes), one.ours or "") for one in waiting}
+        conflicts = {one.id: _waiting(one) for one in waiting}
         cursor = database.cursor(db)
     for item in reader.read(home.journal, cursor):
         if isinstance(item, reader.Found) and item.record.s == door.SOURCE and _KIND in item.line:
@@ -218,7 +218,7 @@ def _in_record(item: reader.Found) -> Iterable[Event]:
 
 def _add(
     found: dict[str, Revision],
-    conflicts: dict[str, tuple[bytes, str]],
+    conflicts: dict[str, Waiting],
     event: Event,
     item: reader.Found,
     own_host: str,
@@ -229,15 +229,20 @@ def _add(
     if isinstance(data, DefinitionRevised) and data.tool and data.path:
         one = found.setdefault(event.id, definitions.told(event, data, item.segment, item.start, own_host))
         lies = _raw(one.path, one.path_bytes)
-        for each, (path, ours) in [*conflicts.items()]:
-            if path == lies or printable_path(os.fsdecode(path)) == one.path_before:
-                conflicts[each] = (lies, ours)
-                if ours == (one.sha256 or ""):
+        for each, waiting in [*conflicts.items()]:
+            if waiting.path == lies or printable_path(os.fsdecode(waiting.path)) == one.path_before:
+                conflicts[each] = waiting._replace(path=lies)
+                if waiting.ours == (one.sha256 or ""):
                     del conflicts[each]
     elif isinstance(data, DefinitionConflicted):
-        conflicts[event.id] = (_raw(data.path, data.path_bytes), data.ours or "")
+        conflicts[event.id] = _waiting(data)
     elif isinstance(data, DefinitionResolved):
         conflicts.pop(data.conflict, None)
+
+
+def _waiting(one: Conflict | DefinitionConflicted) -> Waiting:
+    raw = _raw(one.path, one.path_bytes)
+    return Waiting(raw, one.ours or "", one.base or "", one.theirs or "")
 
 
 def _known(one: Revision, first: str) -> Known:

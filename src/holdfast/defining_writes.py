@@ -105,6 +105,7 @@ class Writer:
         home: where it is recorded.
         cwd: an absolute path, without links.
         by: who writes, and why.
+        own: conflicts that came of what they wrote before, and of what they write now.
         wait_ms: how long to wait for another process that looks or writes.
 
     Each act raises:
@@ -117,8 +118,17 @@ class Writer:
         SettingError: `definition_roots` names what it may not.
     """
 
-    def __init__(self, home: Home, cwd: str, by: By = By(), *, wait_ms: int = _WAIT_MS) -> None:  # noqa: B008 - it is frozen
+    def __init__(
+        self,
+        home: Home,
+        cwd: str,
+        by: By = By(),  # noqa: B008 - it is frozen
+        *,
+        own: set[str] | None = None,
+        wait_ms: int = _WAIT_MS,
+    ) -> None:
         self._home, self._cwd, self._by, self._wait_ms = home, cwd, by, wait_ms
+        self._own = set() if own is None else own
         self._ledger = defining.ledger_of(home)
         self._registry = registry.Registry(home.settings, str(Path.home()))
 
@@ -167,7 +177,7 @@ class Writer:
         def act(held: Held, found: Found) -> list[Written]:
             gone = self._gone(found, where, content, base)
             writes = [gone] if gone else choosing.puts(found, where, content, base)
-            return self._write_alone(held, found, writes)
+            return self._write_alone(held, found, writes, self._decided(held, writes))
 
         return self._act(act)
 
@@ -255,7 +265,7 @@ class Writer:
             known = held.index.known.get(os.fsencode(real))
             lies = known.sha256 if known else NOTHING
             if choice == THEIRS:
-                held.note([self._resolution(conflict, choice, lies)])
+                held.note([self._resolution(conflict.id, choice, lies)])
                 return None
             if root is None:
                 raise DefinitionRefused(
@@ -270,7 +280,7 @@ class Writer:
             elif choice == MERGE:
                 text, over = _merged(held, conflict, lies), lies
             one = Write(root, real, real, text, over or NOTHING)
-            done = self._resolution(conflict, choice, one.after)
+            done = self._resolution(conflict.id, choice, one.after)
             return self._write(held, [one], [done], keep_conflicts=choice == TEXT)[0]
 
         return self._act(act, also=[root] if root else ())
@@ -319,25 +329,44 @@ class Writer:
             hint="`holdfast definitions validate` says what it is; run the same command again",
         )
 
-    def _write_alone(self, held: Held, found: Found, writes: list[Write]) -> list[Written]:
+    def _write_alone(
+        self, held: Held, found: Found, writes: list[Write], more: Sequence[Step] = ()
+    ) -> list[Written]:
         """Write files, none of which takes a name that another one in its directory has."""
         for one in writes:
             choosing.check_is_only(found, one)
-        return self._write(held, writes)
+        return self._write(held, writes, more)
 
     def _write(
         self, held: Held, writes: list[Write], more: Sequence[Step] = (), *, keep_conflicts: bool = True
     ) -> list[Written]:
         now_us = self._home.now_us()
-        return writing.write(held, writes, self._by, now_us, more=more, keep_conflicts=keep_conflicts)
+        try:
+            return writing.write(held, writes, self._by, now_us, more=more, keep_conflicts=keep_conflicts)
+        except DefinitionConflict as exc:
+            self._own.update(exc.ids)
+            raise
 
-    def _resolution(self, conflict: Conflict, choice: str, after: str) -> Step:
-        fields = {"conflict": conflict.id, "choice": choice, "hash_after": after or None, **self._by.fields}
+    def _decided(self, held: Held, writes: list[Write]) -> list[Step]:
+        """The writer's own conflicts about files that they have read since, and write: what they want now is what is to become of them."""
+        self._own.intersection_update(held.index.conflicts)
+        return [
+            self._resolution(event, TEXT, one.after)
+            for one in writes
+            for event, waiting in held.index.conflicts.items()
+            if event in self._own
+            and waiting.path == one.raw
+            and one.base != waiting.base
+            and one.after != waiting.ours
+        ]
+
+    def _resolution(self, conflict: str, choice: str, after: str) -> Step:
+        fields = {"conflict": conflict, "choice": choice, "hash_after": after or None, **self._by.fields}
         return Step(
             {
                 "kind": RESOLVED,
                 "time": self._home.now_us(),
-                "key": f"definition-resolved:{conflict.id}",
+                "key": f"definition-resolved:{conflict}",
                 "fields": {name: value for name, value in fields.items() if value is not None},
             }
         )

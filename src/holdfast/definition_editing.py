@@ -25,6 +25,7 @@ class Editing:
 
     _home: Home
     _cwd: str
+    _own: dict[str | None, set[str]]  # conflicts of each author
 
     def create(
         self,
@@ -80,7 +81,8 @@ class Editing:
             reason: why.
 
         Raises:
-            DefinitionConflict: somebody else wrote meanwhile; both texts are kept, and `ids` of the error says what `resolve` decides.
+            DefinitionConflict: somebody else wrote meanwhile; both texts are kept, and `ids` of the error says what `resolve` decides. So does reading
+                again and writing: of several who share one `Definitions`, each says an `author`, so that none decides what another wanted.
             DefinitionRefused: it may not be written there, or not with this text.
             DefinitionNotWritten, StoreError, AppendFailed: the system refused; every file is as it was, unless the message says more.
             DefinitionsBusy: another process is at it for long.
@@ -225,7 +227,7 @@ class Editing:
     def _writer(self, author: str | None, reason: str | None) -> Writer:
         from holdfast.defining_writes import Writer, by  # noqa: PLC0415 - as above
 
-        return Writer(self._home, self._cwd, by(author, reason))
+        return Writer(self._home, self._cwd, by(author, reason), own=self._own.setdefault(author, set()))
 
 
 def _where(name: str, tool: str | None, tier: str | None, strategy: str = "tier_specific") -> Where:

@@ -72,6 +72,7 @@ class Definitions(Editing):
         from holdfast.hearing import Looker  # noqa: PLC0415
 
         self._pid = os.getpid()
+        self._own = {}
         self._looker = Looker(self._home, self._cwd)
         self._subscribers: Subscribers[DefinitionChange] = Subscribers(_with_missed)
         self._subscribing, self._refreshing = threading.Lock(), threading.Lock()

@@ -741,6 +741,40 @@ def test_a_moved_file_that_says_what_was_to_be_written_is_in_no_conflict(hand, d
     assert hand.state() == "modified"
 
 
+def test_who_reads_again_and_writes_has_decided_their_own_conflicts(world):  # noqa: F811
+    """The loop of a program: read, write, and where somebody else was faster read again."""
+    with holdfast.Definitions(world.project) as one, holdfast.Definitions(world.project) as other:
+        [made] = one.create("qa", text())
+        for number in range(3):
+            base = one.get("qa").sha256
+            other.put("qa", text(f"other {number}"), base=other.get("qa").sha256)
+            with pytest.raises(errors.DefinitionConflict):
+                one.put("qa", text(f"one {number}"), base=base)
+            one.put("qa", text(f"one {number} again"), base=one.get("qa").sha256, reason="again")
+            assert one.conflicts() == []
+        decided = one.conflicts(resolved=True)
+        assert [each.choice for each in decided] == ["text"] * 3
+        with pytest.raises(errors.DefinitionConflict) as refused:
+            other.put("qa", text("late"), base=made.sha256, author="ann")
+        one.put("qa", text("one"), base=one.get("qa").sha256)
+        other.put("qa", text("other"), base=other.get("qa").sha256, author="bob")
+        assert [each.id for each in one.conflicts()] == [*refused.value.ids]
+        assert_unbroken(revisions("qa"))
+
+
+def test_the_same_conflict_again_is_one(hand, disputed):
+    one = hand.conflict()["id"]
+    for _ in range(2):
+        said = hand.put("qa", disputed.ours, sha(text()), "--author", "ann", code=44)
+        assert one in said
+    assert hand.conflict()["id"] == one
+    (Path(os.environ["HOLDFAST_HOME"]) / "definitions" / "index").unlink()
+    assert one in hand.put("qa", disputed.ours, sha(text()), code=44)
+    hand("resolve", one, "theirs")
+    hand.put("qa", disputed.ours, sha(text()), code=44)
+    assert hand.conflict()["id"] != one
+
+
 def test_both_write_the_same_and_one_writes_twice_without_a_conflict(world):  # noqa: F811
     with holdfast.Definitions(world.project) as agents:
         [made] = agents.create("qa", text())

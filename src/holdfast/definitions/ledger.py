@@ -24,7 +24,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -82,6 +82,15 @@ class Known(msgspec.Struct, array_like=True):
     first: str = ""
 
 
+class Waiting(NamedTuple):
+    """What was not written because somebody else had: the file, and the SHA-256 of what was to be written, of what was read and of what lay there; "": nothing."""
+
+    path: bytes
+    ours: str
+    base: str
+    theirs: str
+
+
 class Index(msgspec.Struct):
     """What lies where, by real path.
 
@@ -91,8 +100,7 @@ class Index(msgspec.Struct):
         unlinked: those of them that still lay there.
         had: every content that each file ever had, also where it lay before, as 32 bytes each.
         roots: every directory in which definitions were ever found, without links: its tool and tier.
-        conflicts: what was not written because somebody else had, and nobody decided yet: by its event the file, and the SHA-256 of what was
-            to be written ("": nothing was to be there).
+        conflicts: those that nobody decided yet, by their events.
     """
 
     version: int = VERSION
@@ -102,7 +110,7 @@ class Index(msgspec.Struct):
     unlinked: set[bytes] = set()
     had: dict[bytes, list[bytes]] = {}
     roots: dict[bytes, tuple[str, str]] = {}
-    conflicts: dict[str, tuple[bytes, str]] = {}
+    conflicts: dict[str, Waiting] = {}
 
     def leave(self, path: bytes, event: str, operation: str) -> None:
         """A file is not there any more, or is not reached."""
@@ -447,7 +455,8 @@ class Held:
     def _enter(self, step: Step, event: str) -> None:
         index, fields = self.index, step.body.get("fields", {})
         if step.body["kind"] == CONFLICT and step.path is not None:
-            index.conflicts[event] = (step.path, fields.get("ours") or "")
+            ours, base, theirs = (fields.get(side) or "" for side in ("ours", "base", "theirs"))
+            index.conflicts[event] = Waiting(step.path, ours, base, theirs)
         elif step.body["kind"] == RESOLVED:
             index.conflicts.pop(fields["conflict"], None)
         if step.path is None or step.body["kind"] == CONFLICT:
@@ -462,9 +471,9 @@ class Held:
         index.known.pop(place, None)
         sha256 = step.known.sha256 if step.known else ""
         index.conflicts = {
-            one: (step.path if path == place else path, ours)
-            for one, (path, ours) in index.conflicts.items()
-            if path not in (place, step.path) or ours != sha256
+            one: waiting._replace(path=step.path) if waiting.path == place else waiting
+            for one, waiting in index.conflicts.items()
+            if waiting.path not in (place, step.path) or waiting.ours != sha256
         }
         if step.known is None:
             index.leave(step.path, event, fields["operation"])

@@ -43,7 +43,7 @@ def state_of(one: Definition, index: Index, under_way: Pending | None) -> str | 
         under_way: what is being done to files.
     """
     paths = {os.fsencode(each.place.file.real) for each in one.order}
-    if any(path in paths for path, _ in index.conflicts.values()):
+    if any(waiting.path in paths for waiting in index.conflicts.values()):
         return CONFLICTED
     moved = [step for step in under_way.steps if step.path_before is not None] if under_way else []
     if any(step.path in paths or step.path_before in paths for step in moved):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from holdfast import clock
 from holdfast.definitions import reading, registry, swapping, tools
 from holdfast.definitions.carrying import Plan, carry_out
-from holdfast.definitions.ledger import CONFLICT, Known, Step, revised
+from holdfast.definitions.ledger import CONFLICT, Known, Step, Waiting, revised
 from holdfast.definitions.parse import MOST_BYTES
 from holdfast.definitions.revisions import CREATE, DELETE, MODIFY, RENAME, RESTORE
 from holdfast.definitions.swapping import NOTHING
@@ -362,13 +362,18 @@ def _step(one: Write, fields: Json, now_us: int, place: Place | None, path_befor
 def _conflict(
     held: Held, clashes: list[tuple[Write, str]], by: By, now_us: int, *, keep: bool
 ) -> DefinitionConflict:
-    """Keep both contents of each, and say so."""
-    steps = []
-    for one, now in clashes:
-        if one.content is not None and keep:
-            _keep(held, one, one.content)
-        steps.append(_conflict_step(held, one, now, by, now_us))
-    ids = tuple(held.note(steps)) if keep else ()
+    """Keep both contents of each, and say so. What waits for a decision already is the same conflict again."""
+    ids: tuple[str, ...] = ()
+    if keep:
+        same = [Waiting(one.raw, one.after, one.base, now) for one, now in clashes]
+        had = {*held.index.conflicts.values()}
+        new = [clash for clash, waiting in zip(clashes, same, strict=True) if waiting not in had]
+        for one, _ in new:
+            if one.content is not None:
+                _keep(held, one, one.content)
+        held.note([_conflict_step(held, one, now, by, now_us) for one, now in new])
+        events = {waiting: event for event, waiting in held.index.conflicts.items()}
+        ids = tuple(events[waiting] for waiting in same)
     one, now = clashes[0]
     what = (
         "it is not there any more"
