@@ -425,6 +425,8 @@ REFUSED = [
     (("delete", "qa", "--tier", "project", "--strategy", "user_override"), "", 2, "chooses the tier itself"),
     (("create", "new", "--tier", "user", "--strategy", "distributed"), "", 2, "chooses the tier itself"),
     (("resolve", "0123", "ours"), "", 3, "no conflict"),
+    (("resolve", "ours"), "", 2, "say which"),
+    (("resolve", "0123", "4567", "-"), text(), 2, "of one conflict"),
     (("conflicts", "--merged"), "", 2, "say which"),
     (("conflicts", "--ours"), "", 2, "say which"),
 ]  # fmt: skip
@@ -773,6 +775,18 @@ def test_the_same_conflict_again_is_one(hand, disputed):
     hand("resolve", one, "theirs")
     hand.put("qa", disputed.ours, sha(text()), code=44)
     assert hand.conflict()["id"] != one
+
+
+def test_several_conflicts_are_decided_at_once(hand, disputed):
+    for number in range(3):
+        hand.put("qa", text(f"mine {number}"), sha(text()), code=44)
+    ids = [one["id"] for one in hand.ask("conflicts")["conflicts"]]
+    said = hand("resolve", *ids[2:], "ours", code=44)
+    assert "1 of 2 are decided" in said
+    assert disputed.path.read_text() == text("mine 1")
+    assert hand("resolve", ids[0], ids[1], ids[0], ids[3], "theirs").count("unchanged  ") == 3
+    assert hand.ask("conflicts")["conflicts"] == []
+    assert disputed.path.read_text() == text("mine 1")
 
 
 def test_both_write_the_same_and_one_writes_twice_without_a_conflict(world):  # noqa: F811

@@ -14,7 +14,7 @@ from holdfast.cli import definition_writing as writing
 from holdfast.cli import terminal
 from holdfast.cli.app import COMMANDS, Context
 from holdfast.cli.definitions import near
-from holdfast.errors import DefinitionRefused, UsageError
+from holdfast.errors import DefinitionRefused, HoldfastError, UsageError
 from holdfast.visible import visible
 
 if TYPE_CHECKING:
@@ -201,17 +201,16 @@ def _say_lines(label: str, lines: list[str]) -> None:
     "resolve",
     help=COMMANDS["definitions resolve"][1]
     + "\n\n`ours` is what was to be written, `theirs` what lies there, `merge` both, where they do not contradict each other; a FILE holds another "
-    "text (- is standard input). If the file was changed again since, nothing is written, unless --base says what lies there now.",
+    "text (- is standard input). If the file was changed again since, nothing is written, unless --base says what lies there now. Several IDs are decided one after "
+    "the other, up to the first that cannot be.",
 )
-@click.argument("begins", metavar="ID")
-@click.argument("choice", metavar="ours|theirs|merge|FILE", type=click.Path())
-@click.option("--base", metavar="SHA256", help="What may be written over, or `absent`.")
+@click.argument("words", metavar="ID... ours|theirs|merge|FILE", nargs=-1, required=True, type=click.Path())
+@click.option("--base", metavar="SHA256", help="Of one ID: what may be written over, or `absent`.")
 @writing.told
 @click.pass_obj
 def resolve(
     context: Context,
-    begins: str,
-    choice: str,
+    words: tuple[str, ...],
     base: str | None,
     reason: str | None,
     author: str | None,
@@ -220,19 +219,32 @@ def resolve(
 ) -> None:
     from holdfast import defining_writes
 
+    *begins, choice = words
+    if not begins:
+        raise UsageError("say which conflict, and what is to become of it", hint="`resolve ID ours`")
     over = None if base is None else writing.base_of(base) or ""
     content = None
     if choice not in {defining_writes.OURS, defining_writes.THEIRS, defining_writes.MERGE}:
         content, choice = writing.given(choice), defining_writes.TEXT
+    if len(begins) > 1 and (content is not None or over is not None):
+        raise UsageError("a FILE and --base are of one conflict", hint="decide them one by one")
     writer = writing.writer(context, cwd, author, reason)
-    one = defining_writes.conflict_of(context.home, begins)
+    found = {one.id: one for one in (defining_writes.conflict_of(context.home, each) for each in begins)}
 
     def act() -> list[Written]:
-        done = writer.resolve(one, choice, content, over)
-        return [] if done is None else [done]
+        done: list[Written] = []
+        for number, one in enumerate(found.values()):
+            try:
+                made = writer.resolve(one, choice, content, over)
+            except HoldfastError as exc:
+                if number:
+                    exc.hint = f"{f'{exc.hint}; ' if exc.hint else ''}{number} of {len(found)} are decided, the first ones"
+                raise
+            done += [] if made is None else [made]
+        return done
 
     writing.carried_out(context, cwd, act, as_json=as_json)
-    if choice == defining_writes.THEIRS and not as_json:
+    for one in found.values() if choice == defining_writes.THEIRS and not as_json else ():
         click.echo(
             terminal.plain(
                 f"unchanged  {near(one.path, shapes.directory(cwd))} ({one.name[:60]}, {one.tier})"
