@@ -55,7 +55,7 @@ class Hand:
     def __init__(self, world):  # noqa: F811 - the fixture's value
         self.world, self.project = world, world.project
 
-    def __call__(self, *args, given="", code=0, cwd=None, **env):
+    def __call__(self, *args, given="", code=0, cwd=None, of=("definitions",), **env):
         """Run the command; what it prints, and where it fails what it says. It runs in this process: one of its own costs ten times as much."""
         streams = [io.TextIOWrapper(io.BytesIO(given.encode()), "utf-8")]
         streams += [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
@@ -67,7 +67,7 @@ class Hand:
                 patched.setenv(name, value)
             patched.chdir(cwd or self.project)
             with pytest.raises(SystemExit) as ended:
-                main(["definitions", *map(str, args)])
+                main([*of, *map(str, args)])
         gc.set_threshold(*threshold)
         door.close()
         out, said = (stream.buffer.getvalue().decode() for stream in streams[1:])
@@ -595,10 +595,13 @@ def test_a_conflict_is_listed_shown_and_decided_with_the_command(hand, disputed)
         sha(disputed.theirs), sha(disputed.ours), sha(text()),
     ]  # fmt: skip
     assert one["id"][:8] in hand("conflicts")
+    assert "1 definition in a conflict to be decided" in hand("list")
+    assert "1 conflict about definitions to be decided" in hand(of=())
     assert "both can be merged" in hand("conflicts", one["id"][:8])
     hand("resolve", one["id"][:8], "-", "--reason", "both are right", given=text("Look thrice."))
     assert disputed.path.read_text() == text("Look thrice.")
     assert "no conflict waits" in hand("conflicts")
+    assert "to be decided" not in hand("list") + hand(of=())
     after = hand.conflict("--all")
     assert (after["state"], after["choice"], after["resolved_sha256"], after["resolved_reason"]) == (
         "resolved", "text", sha(text("Look thrice.")), "both are right",

@@ -103,6 +103,9 @@ def list_(
         )
     elif gone is None:
         _say_list(context, found, shown, used)
+        if waiting := sum(state_of(one) == states.CONFLICTED for one in shown):
+            number = terminal.some(waiting, "definition")
+            click.echo(f"\n{number} in a conflict to be decided: `holdfast definitions conflicts`")
     else:
         _say_gone(found, gone)
 

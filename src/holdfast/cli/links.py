@@ -13,7 +13,7 @@ from holdfast.cli.columns import Cell
 from holdfast.definitions import tools
 from holdfast.definitions.findings import CHANGED, ERROR, NOTE, WARNING
 from holdfast.definitions.used import Lying, Run, Used
-from holdfast.store import queries, uses
+from holdfast.store import definitions, queries, uses
 from holdfast.visible import visible
 
 if TYPE_CHECKING:
@@ -170,10 +170,11 @@ def runs(db: apsw.Connection) -> list[Run]:
 
 
 def overview(home: Home, db: apsw.Connection, sessions: list[Json]) -> Json:
-    """What is to be told of definitions: of agents of the sessions that are at work, and which definitions were never used."""
+    """What is to be told of definitions: of agents that are at work, which were never used, and of writes that wait for a decision."""
     named = {one["id"]: found for one in sessions if (found := _at_work(db, one))}
     alarms = _alarms(home, db, named) if named else []
-    return {"alarms": alarms, "never_used": list(_never_used(db))}
+    waiting = len(definitions.conflicts(db))
+    return {"alarms": alarms, "never_used": list(_never_used(db)), "conflicts": waiting}
 
 
 def _at_work(db: apsw.Connection, session: Json) -> list[uses.Use]:
@@ -227,6 +228,9 @@ def say_overview(out: Any, found: dict[str, Any]) -> None:  # noqa: ANN401 - ric
         out.print(line.append_text(terminal.cell(one["text"], 300)))
     if len(found["alarms"]) > 5:
         out.print(f"  … and {len(found['alarms']) - 5} more")
+    if found["conflicts"]:
+        number = terminal.some(found["conflicts"], "conflict")
+        out.print(f"\n{number} about definitions to be decided: holdfast definitions conflicts")
     if found["never_used"]:
         number = terminal.some(len(found["never_used"]), "definition")
         out.print(f"\n{number} never used, as far as is recorded: holdfast definitions list")

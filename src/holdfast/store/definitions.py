@@ -151,23 +151,25 @@ class Conflict(NamedTuple):
 def conflicts(db: apsw.Connection, *, resolved: bool = False) -> list[Conflict]:
     """Those of this home that wait for a decision, the oldest first; `resolved`: the others too."""
     rows: Any = db.execute(statements("queries")["definition_conflicts"])
-    every_one = (_followed(db, Conflict(*row[2:]), row[:2]) for row in rows)
+    found = [(Conflict(*row[2:]), row[:2]) for row in rows]
+    moves = _rows(db, "definitions_moved") if any(one.is_open for one, _ in found) else []
+    every_one = (_followed(db, one, at, moves) for one, at in found)
     return [one for one in every_one if resolved or one.is_open]
 
 
-def _followed(db: apsw.Connection, one: Conflict, at: tuple[int, int]) -> Conflict:
+def _followed(db: apsw.Connection, one: Conflict, at: tuple[int, int], moves: list[Revision]) -> Conflict:
     """A conflict, and what became of its file since that place in the journal, until somebody decides."""
     while one.is_open:
-        later = (
+        there = _rows(db, "definitions_at_path", {"path": one.path})
+        later = [
             each
-            for each in of_path(db, one.path)
-            if each.host is None and (each.segment, each.offset_bytes) > at
-        )
-        found = next(
-            (each for each in later if one.path == each.path_before or each.sha256 == one.ours), None
-        )
-        if found is None:
+            for each in (*there, *moves)
+            if (each.segment, each.offset_bytes) > at
+            and (one.path == each.path_before or (one.path, one.ours) == (each.path, each.sha256))
+        ]
+        if not later:
             break
+        found = min(later, key=lambda each: (each.segment, each.offset_bytes))
         at = found.segment, found.offset_bytes
         if one.path == found.path_before:
             one = one._replace(

@@ -548,6 +548,12 @@ FROM places AS p CROSS JOIN definition_revision AS r ON r.path = p.path ORDER BY
 -- name: definitions_of_path
 SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason, host FROM definition_revision WHERE path = :path OR path_before = :path ORDER BY segment, offset_bytes, id;
 
+-- name: definitions_at_path
+SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason, host FROM definition_revision WHERE host IS NULL AND path = :path ORDER BY segment, offset_bytes, id;
+
+-- name: definitions_moved
+SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason, host FROM definition_revision WHERE host IS NULL AND path_before IS NOT NULL ORDER BY segment, offset_bytes, id;
+
 -- name: definitions_like
 -- Revisions of this home whose id or content begins so.
 SELECT id, segment, offset_bytes, time_us, operation, tool, name, tier, path, path_bytes, root, sha256, before_sha256, previous, path_before, name_before, size_bytes, changed_us, validity, score, batch, own, author, author_grade, reason, host FROM definition_revision
