@@ -23,7 +23,7 @@ from holdfast.definitions.validate import VALID, judge
 from holdfast.errors import BlobDamaged, HoldfastError
 from holdfast.store import definitions, looks, uses
 from holdfast.store.workspaces import Moves
-from holdfast.visible import printable_path
+from holdfast.visible import printable_path, visible
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -112,6 +112,17 @@ class Linking:
         if tool == tools.CUSTOM and not revisions and use.told is None:
             return None
         cwd = self._real(use.cwd) if host is None else use.cwd
+        past, found = self._found(use, tool, host, cwd)
+        if not use.agent:  # the main one
+            found = self._of_several(use, tool, host, cwd, found)
+        now = self._now(past, cwd) if host is None else None
+        parsed = None if found.revision is None else self._parse(found.revision)
+        ran = Ran(at_work, goes_on and self._keeps_texts(tool), use.models, self._tools_of(use, parsed))
+        found = doubted(found, tool, ran, parsed)
+        return Link(use, found, now, alarms(found, tool, ran, now, parsed))
+
+    def _found(self, use: Use, tool: str, host: str | None, cwd: str | None) -> tuple[Past, Effective]:
+        """What is recorded of a name's files, and which text an agent had under it."""
         began = self._began(use.session_id, use.started_us, use.session_us)
         start = Start(cwd, use.started_us, began.us, use.built_in, self._given(use, began), use.told)
         past = self._past(tool, use.name, host, cwd, (use.started_us, began.us))
@@ -122,11 +133,20 @@ class Linking:
             found = self._maybe_elsewhere(use.session_id, found)
         if host is None and tool == tools.CODEX and cwd is not None:
             found = self._declared_too(use.name, cwd, found)
-        now = self._now(past, cwd) if host is None else None
-        parsed = None if found.revision is None else self._parse(found.revision)
-        ran = Ran(at_work, goes_on and self._keeps_texts(tool), use.models, self._tools_of(use, parsed))
-        found = doubted(found, tool, ran, parsed)
-        return Link(use, found, now, alarms(found, tool, ran, now, parsed))
+        return past, found
+
+    def _of_several(
+        self, use: Use, tool: str, host: str | None, cwd: str | None, found: Effective
+    ) -> Effective:
+        """The same of a main agent, if it had one name all the time; else each text that it had under one of them."""
+        names = uses.names_of_main(self._db, use.session_id)
+        if len(names) < 2:
+            return found
+        every = [self._found(use._replace(name=name), tool, host, cwd)[1] for name in names]
+        texts = [text for one in every for text in (one.revision, *one.either) if text is not None]
+        either = tuple({text.sha256: text for text in texts}.values())
+        why = f"it was started under several names, one after the other: {visible(', '.join(names))}"
+        return Effective(FILE if either else NOT_FOUND, UNKNOWN, "several-names", why, either=either)
 
     def _began(self, session: int, at_us: int | None, first_us: int | None, most: int = _MOST_LEFT) -> _Began:
         """When the process began that a session ran in at a moment.

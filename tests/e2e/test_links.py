@@ -355,6 +355,19 @@ def test_a_main_agent_that_was_started_under_a_name_ran_with_its_text(world, hom
     assert (main["id"], said(main["definition"])) == ("", ("file", sha(world.qa), "observed", "looks", []))
 
 
+def test_a_main_agent_that_was_resumed_under_another_name_had_either_text(world, home):
+    world.put(LONG_AGO)
+    web = put(world.qa.with_name("web.md"), text("web"), LONG_AGO)
+    world.look(5)
+    name = world.session(30)
+    for source, agent_type in (("startup", "web"), ("resume", "qa")):
+        said_by_hook = {"hook_event_name": "SessionStart", "source": source, "agent_type": agent_type}
+        world.hook(30, home, session_id=name, **said_by_hook)
+    main = world.asked(60, "show", name)["agents"][0]["definition"]
+    assert said(main) == ("file", None, "unknown", "several-names", [])
+    assert {one["sha256"][:8] for one in main["either"]} == {sha(world.qa), sha(web)}
+
+
 def test_an_agent_at_work_on_an_older_text_is_an_alarm_everywhere(world):
     world.put(LONG_AGO)
     before = sha(world.qa)

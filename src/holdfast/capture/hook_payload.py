@@ -88,7 +88,7 @@ class Payload:
 
     def session_start(self) -> None:
         cwd, reason = text_in(self._said.get("cwd")), text_in(self._said.get("source"))
-        self._add("session.started", ev.SessionStarted(cwd=cwd, reason=reason))
+        self._add("session.started", ev.SessionStarted(cwd=cwd, reason=reason, agent_type=self._type()))
         self._sign("began", reason)
 
     def session_end(self) -> None:

@@ -33,7 +33,7 @@ class SessionNoted(Data, kw_only=True, omit_defaults=True):
 
 class SessionStarted(Data, kw_only=True, omit_defaults=True):
     """`reason` is why it began: startup, resume, clear, fork. `goal` is what the user wants of it. `forked_from` is
-    the native id of the session that it goes on from.
+    the native id of the session that it goes on from. `agent_type` is the name under which its main agent was started.
     """
 
     title: str | None = None
@@ -41,6 +41,7 @@ class SessionStarted(Data, kw_only=True, omit_defaults=True):
     cwd: str | None = None
     reason: str | None = None
     forked_from: str | None = None
+    agent_type: str | None = None
 
 
 class SessionEnded(Data, kw_only=True, omit_defaults=True):

@@ -93,6 +93,11 @@ def last(db: apsw.Connection) -> list[tuple[str, str, str | None, int | None]]:
     return list(db.execute(_SQL["uses_last"]))
 
 
+def names_of_main(db: apsw.Connection, session: int) -> list[str]:
+    """Under which names the main agent of a session was started, one after the other."""
+    return [name for (name,) in db.execute(_SQL["names_of_main"], {"session_id": session})]
+
+
 def hosts(db: apsw.Connection, session: int) -> list[str]:
     """On which hosts processes of a session ran, as far as that is recorded."""
     return [host for (host,) in db.execute(_SQL["hosts_of_session"], {"session_id": session})]

@@ -39,6 +39,10 @@ SELECT cwd_us, cwd FROM session WHERE id = :session_id AND cwd IS NOT NULL
 UNION ALL SELECT * FROM (SELECT coalesce(time_us, position) AS us, data ->> 'cwd' FROM event
     WHERE session_id = :session_id AND kind = 'session.started' AND NOT inherited AND data ->> 'cwd' IS NOT NULL ORDER BY us);
 
+-- name: names_of_main
+SELECT DISTINCT data ->> 'agent_type' FROM event WHERE session_id = :session_id AND kind = 'session.started' AND NOT inherited
+    AND data ->> 'agent_type' IS NOT NULL ORDER BY 1;
+
 -- name: uses_last
 -- When agents of each name started last, by directory; those that a tool brought along itself ran with no definition.
 SELECT s.source, k.agent_type, s.cwd, max(coalesce(a.first_us, a.last_us)) FROM agent_kind AS k
