@@ -42,6 +42,7 @@ _LONG_OPEN_US = 12 * 3_600_000_000  # that a session's process may have run befo
 _ONE_LIFE_US = 60_000_000  # after a process began, within which a hook tells of the same one
 _MOST_LEFT = 50  # sessions that one process left one after the other
 _PROCESS, _CLEAR = "process", "clear"
+_NO_ROLE = "it was started without a role, and Codex takes `default` then"
 _OLDER = "its process had another session before, when it began is not recorded, and the file held another text once"
 
 
@@ -115,6 +116,8 @@ class Linking:
         past, found = self._found(use, tool, host, cwd)
         if not use.agent:  # the main one
             found = self._of_several(use, tool, host, cwd, found)
+        if not use.is_named and found.grade == OBSERVED:
+            found = replace(found, grade=INFERRED, rule="no-role", why=_NO_ROLE)
         now = self._now(past, cwd) if host is None else None
         parsed = None if found.revision is None else self._parse(found.revision)
         ran = Ran(at_work, goes_on and self._keeps_texts(tool), use.models, self._tools_of(use, parsed))

@@ -368,6 +368,26 @@ def test_a_main_agent_that_was_resumed_under_another_name_had_either_text(world,
     assert {one["sha256"][:8] for one in main["either"]} == {sha(world.qa), sha(web)}
 
 
+def test_an_agent_that_codex_started_without_a_role_has_the_one_that_codex_takes_then(world, tmp_path):
+    codex, world.day = tmp_path / "user" / ".codex", "2026-11-21"
+    recording = ROOT / "tests" / "data" / "codex" / "multi-agent-v2" / "sessions"
+    for path in recording.rglob("*.jsonl"):
+        copy = codex / path.relative_to(recording.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(path.read_text("utf-8").replace("/home/dev/demo", str(world.work)), "utf-8")
+    heads = [path.read_text("utf-8").partition("\n")[0] for path in codex.rglob("*.jsonl")]
+    [name] = {json.loads(head)["payload"]["session_id"] for head in heads}
+    role = 'name = "{}"\ndescription = "d"\ndeveloper_instructions = "x"\n'
+    ours = put(codex / "agents" / "default.toml", role.format("default"), LONG_AGO, world.day)
+    put(codex / "agents" / "idle.toml", role.format("idle"), LONG_AGO, world.day)
+    world.look(600)
+    found = [one["definition"] for one in world.asked(800, "show", name)["agents"] if one["id"]]
+    assert {said(one)[:4] for one in found} == {("file", sha(ours), "inferred", "no-role")}
+    assert world.asked(801)["definitions"]["never_used"] == [{"tool": "codex", "name": "idle"}]
+    [told] = world.asked(802, "definitions", "outcomes", "default")["definitions"]
+    assert (told["runs"], told["texts"][0]["grades"]) == (2, {"observed": 0, "inferred": 2})
+
+
 def test_an_agent_at_work_on_an_older_text_is_an_alarm_everywhere(world):
     world.put(LONG_AGO)
     before = sha(world.qa)

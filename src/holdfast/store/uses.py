@@ -36,6 +36,7 @@ class Use(NamedTuple):
         built_in: what its tool says of that; None: nothing.
         told: SHA-256 of the text that it was given, as whoever started it says.
         models: that answered it; where no answer is recorded, what was said of it.
+        is_named: whether the name was told; else it is the one that its tool takes then.
     """
 
     session_id: int
@@ -50,6 +51,7 @@ class Use(NamedTuple):
     models: tuple[str, ...]
     started_us: int | None
     last_us: int | None
+    is_named: bool = True
 
 
 def of_session(db: apsw.Connection, session: int) -> list[Use]:
@@ -78,7 +80,11 @@ def _uses(db: apsw.Connection, statement: str, values: dict[str, Any]) -> list[U
 
 def _read(row: Use) -> Use:
     models = tuple(sorted(model for model in json.loads(str(row.models)) if model is not None))
-    return row._replace(built_in=None if row.built_in is None else bool(row.built_in), models=models)
+    return row._replace(
+        built_in=None if row.built_in is None else bool(row.built_in),
+        models=models,
+        is_named=bool(row.is_named),
+    )
 
 
 def _place(use: Use, places: list[Any], moves: Moves) -> str | None:

@@ -11,13 +11,14 @@ UNION SELECT from_us, to_us, reach FROM (SELECT from_us, to_us, reach FROM defin
 SELECT roots FROM definition_reach WHERE id = :reach;
 
 -- name: uses_of_session
--- Agents of a session under the names of their types.
+-- Agents of a session under the names of their types. One that Codex started without a role has the one that Codex takes then.
 SELECT a.session_id, s.native, s.source, s.cwd, CASE WHEN s.forked_from IS NULL THEN s.first_us
     ELSE coalesce((SELECT min(start_us) FROM span WHERE session_id = s.id AND NOT inherited), s.first_us) END AS began_us, a.agent,
-    CASE WHEN a.agent = '' THEN nullif(a.agent_type, 'main') ELSE k.agent_type END, a.built_in, a.definition,
+    CASE WHEN a.agent = '' THEN nullif(a.agent_type, 'main') WHEN k.agent_type = '' AND s.source = 'codex' AND a.depth > 0 THEN 'default'
+        ELSE k.agent_type END, a.built_in, a.definition,
     coalesce((SELECT nullif(json_group_array(DISTINCT d.model), '[]') FROM llm_day AS d
         WHERE d.session_id = a.session_id AND d.agent = a.agent AND d.model <> ''), json_array(a.model)),
-    coalesce(a.first_us, (SELECT min(position) FROM told_span AS t WHERE t.session_id = a.session_id AND t.agent = a.agent)), a.last_us
+    coalesce(a.first_us, (SELECT min(position) FROM told_span AS t WHERE t.session_id = a.session_id AND t.agent = a.agent)), a.last_us, a.agent = '' OR k.agent_type <> ''
 FROM agent_kind AS k JOIN agent AS a ON a.session_id = k.session_id AND a.agent = k.agent JOIN session AS s ON s.id = a.session_id
 WHERE k.session_id = :session_id AND k.known
 ORDER BY a.agent <> '', a.first_us NULLS LAST, a.agent;
@@ -27,10 +28,12 @@ SELECT a.session_id, s.native, s.source, s.cwd, CASE WHEN s.forked_from IS NULL 
     ELSE coalesce((SELECT min(start_us) FROM span WHERE session_id = s.id AND NOT inherited), s.first_us) END AS began_us, a.agent, :name, a.built_in, a.definition,
     coalesce((SELECT nullif(json_group_array(DISTINCT d.model), '[]') FROM llm_day AS d
         WHERE d.session_id = a.session_id AND d.agent = a.agent AND d.model <> ''), json_array(a.model)),
-    coalesce(a.first_us, (SELECT min(position) FROM told_span AS t WHERE t.session_id = a.session_id AND t.agent = a.agent)), a.last_us
+    coalesce(a.first_us, (SELECT min(position) FROM told_span AS t WHERE t.session_id = a.session_id AND t.agent = a.agent)), a.last_us, a.agent_type IS NOT NULL OR :name <> 'default'
 FROM agent AS a JOIN session AS s ON s.id = a.session_id
 WHERE (a.session_id, a.agent) IN (SELECT session_id, agent FROM agent_kind WHERE agent_type = :name AND known AND agent <> '')
     OR (a.agent = '' AND a.agent_type = :name)
+    OR (:name = 'default' AND s.source = 'codex' AND a.depth > 0
+        AND (a.session_id, a.agent) IN (SELECT session_id, agent FROM agent_kind WHERE agent_type = '' AND known AND agent <> ''))
 ORDER BY a.first_us NULLS LAST, a.session_id, a.agent;
 
 -- name: places_of_session
@@ -49,7 +52,10 @@ SELECT s.source, k.agent_type, s.cwd, max(coalesce(a.first_us, a.last_us)) FROM 
 JOIN agent AS a ON a.session_id = k.session_id AND a.agent = k.agent JOIN session AS s ON s.id = k.session_id
 WHERE k.known AND k.agent <> '' AND k.agent_type <> '' AND a.built_in IS NOT 1 GROUP BY s.source, k.agent_type, s.cwd
 UNION ALL SELECT s.source, a.agent_type, s.cwd, max(coalesce(a.first_us, a.last_us)) FROM agent AS a JOIN session AS s ON s.id = a.session_id
-WHERE a.agent = '' AND a.agent_type <> 'main' GROUP BY s.source, a.agent_type, s.cwd;
+WHERE a.agent = '' AND a.agent_type <> 'main' GROUP BY s.source, a.agent_type, s.cwd
+UNION ALL SELECT s.source, 'default', s.cwd, max(coalesce(a.first_us, a.last_us)) FROM session AS s JOIN agent AS a ON a.session_id = s.id
+    JOIN agent_kind AS k ON k.session_id = a.session_id AND k.agent = a.agent
+WHERE s.source = 'codex' AND a.depth > 0 AND k.agent_type = '' AND k.known GROUP BY s.cwd;
 
 -- name: lives
 -- When processes of a session began, or an earlier one had ended: as they were seen, as they were started here, or as it was resumed here.
