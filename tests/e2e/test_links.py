@@ -512,7 +512,15 @@ def test_definitions_say_when_they_were_used_and_the_first_screen_which_never(wo
         ("qa", True, at(40)),
     ]
     assert [one["name"] for one in world.asked(100)["definitions"]["never_used"]] == ["idle"]
-    assert "1 definition never used, as far as is recorded" in world.hold(100)
+    assert "1 definition never used, as far as is recorded: idle\n" in world.hold(100)
+    for number in range(6):
+        put(world.qa.with_name(f"x{number}.md"), text(f"x{number}"), LONG_AGO)
+    world.look(101)
+    shown = " ".join(world.hold(102).split())
+    assert (
+        "7 definitions never used, as far as is recorded: idle, x0, x1, x2, x3, …: holdfast --json has all"
+        in shown
+    )
 
 
 def test_a_definition_is_used_by_agents_of_its_own_project_and_its_own_name_only(world, tmp_path):

@@ -29,6 +29,7 @@ _LOOK = {ERROR: "red", WARNING: "yellow", NOTE: "dim"}
 _MOST_TOLD = 20
 _MOST_HIDDEN = 3  # files that are named
 _MOST_NAMED = 2  # agents
+_MOST_UNUSED = 5  # definitions that the first screen names
 _ID_CHARS = 17  # of an agent's id
 _AGENT_AT_WORK = frozenset({"pending", "spawning", "running", "waiting", "paused"})
 
@@ -233,4 +234,8 @@ def say_overview(out: Any, found: dict[str, Any]) -> None:  # noqa: ANN401 - ric
         out.print(f"\n{number} about definitions to be decided: holdfast definitions conflicts")
     if found["never_used"]:
         number = terminal.some(len(found["never_used"]), "definition")
-        out.print(f"\n{number} never used, as far as is recorded: holdfast definitions list")
+        names = list(dict.fromkeys(visible(one["name"]) for one in found["never_used"]))
+        more = ", …: holdfast --json has all" if len(names) > _MOST_UNUSED else ""
+        line = f"{number} never used, as far as is recorded: {', '.join(names[:_MOST_UNUSED])}{more}"
+        out.print()
+        out.print(terminal.cell(line, 400))
