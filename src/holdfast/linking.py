@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from holdfast import clock, defining
-from holdfast.definitions import effective, tiers, tools
+from holdfast.definitions import effective, tiers, tools, versions
 from holdfast.definitions.alarms import Ran, alarms, doubted
 from holdfast.definitions.effective import FILE, NOT_FOUND, Effective, Stand, Start
 from holdfast.definitions.looking import Looked
@@ -55,12 +55,13 @@ class _Began(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An agent, what it ran with, which file counts today, and what is to be told of it."""
+    """An agent, what it ran with, which file counts today, what is to be told of it, and which version of how many it was, if that was asked."""
 
     use: Use
     found: Effective
     now: Stand | None
     findings: tuple[Finding, ...]
+    version: tuple[int, int] | None = None
 
 
 class Linking:
@@ -80,6 +81,7 @@ class Linking:
         self._today: dict[tuple[str, str, str], Stand] = {}
         self._directories: dict[str, str] = {}
         self._declared: dict[str, dict[str, str]] = {}  # roles by directory, and the config.toml that says so
+        self._numbers: dict[tuple[str, str], dict[str, int]] = {}
         self._by_name: dict[str, list[definitions.Revision]] = {}
         self._revisions: dict[tuple[str, str, str | None], list[Revision]] = {}
         self._parsed: dict[tuple[str, str], Parsed | None] = {}
@@ -282,6 +284,15 @@ class Linking:
     def _today_at(self, path: str, at_us: int) -> str:
         return self._moves.now(path, at_us) or path
 
+    def version(self, one: Revision) -> tuple[int, int] | None:
+        """Which version of its name a text is, as `definitions history` counts, and of how many; None: not known."""
+        key = (one.tool, one.name)
+        if key not in self._numbers:
+            rows = definitions.of_files_of(self._db, one.name, one.tool)
+            self._numbers[key] = versions.by_revision(versions.of_name(rows, one.name))
+        numbers = self._numbers[key]
+        return (numbers[one.id], max(numbers.values())) if one.id in numbers else None
+
     def _roots(self, reach: str) -> tuple[Reached, ...]:
         if reach not in self._reached:
             self._reached[reach] = tuple(_reached(root) for root in looks.reached(self._db, reach))
@@ -441,7 +452,8 @@ def of_session(
     for use in found:
         link = linking.link(use, at_work=use.agent in at_work, goes_on=goes_on)
         if link is not None:
-            out[use.agent] = link
+            text = link.found.revision
+            out[use.agent] = link if text is None else replace(link, version=linking.version(text))
     return out
 
 
@@ -461,6 +473,8 @@ def answer(link: Link) -> Json:
         "tier": found.tier,
         "sha256": found.sha256,
         "revision": None if found.revision is None else revision(found.revision),
+        "version": None if link.version is None else link.version[0],
+        "versions": None if link.version is None else link.version[1],
         "shadowed": [revision(one) for one in found.shadowed],
         "either": [revision(one) for one in found.either],
         "findings": told(link),

@@ -104,6 +104,7 @@ def test_a_text_that_lay_there_before_and_after_is_observed_and_a_rebuild_says_t
     found = world.definition(60, name)
     assert said(found) == ("file", sha(world.qa), "observed", "looks", [])
     assert found["revision"]["path"] == str(world.qa)
+    assert (found["version"], found["versions"]) == (1, 1)
     world.hold(61, "rebuild")
     assert world.definition(60, name) == found
 
@@ -420,6 +421,7 @@ def test_one_edit_is_told_once_though_some_agents_work_and_others_ended(world):
     codes = [one["definition"]["findings"][0]["code"] for one in world.asked(43, "show", name)["agents"][1:]]
     assert codes == ["stale-session", "stale"]
     shown = " ".join(world.hold(43, "show", name).split())
+    assert f"qa {before}? 1 of 2 project " in shown
     assert shown.count("warning: ") == 1
     assert f"? qa a{name[:8]}0, a{name[:8]}1: the file changed after the session began" in shown
     assert (

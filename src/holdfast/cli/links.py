@@ -84,13 +84,13 @@ def say(out: Any, links: dict[str, Json]) -> None:  # noqa: ANN401 - rich's Cons
     """The definitions of a session's agents, each text once, and what is to be told of them."""
     if not links:
         return
-    heads = ("definition", "text", "tier", "agents", "file")
+    heads = ("definition", "text", "version", "tier", "agents", "file")
     made = terminal.table(*heads, flexible=("agents", "file"))
-    rows: dict[tuple[str, str, str, str], list[str]] = {}
+    rows: dict[tuple[str, ...], list[str]] = {}
     for agent, link in links.items():
         rows.setdefault(_row(link), []).append(agent)
-    for (name, text, tier, path), agents in rows.items():
-        cells = (terminal.safe(name, 40, "bold"), terminal.safe(text), terminal.safe(tier))
+    for (name, text, version, tier, path), agents in rows.items():
+        cells = (terminal.safe(name, 40, "bold"), terminal.safe(text), version, terminal.safe(tier))
         made.add_row(*cells, _agents(agents), terminal.safe(path, 90))
     out.print("\nDefinitions")
     out.print(made)
@@ -121,9 +121,11 @@ def _told(links: dict[str, Json]) -> list[tuple[str, Json, list[str]]]:
     return list(out.values())
 
 
-def _row(link: Json) -> tuple[str, str, str, str]:
+def _row(link: Json) -> tuple[str, ...]:
     tier = link["tier"] if link["tier"] not in (None, tools.BUILT_IN) else ""
-    return link["name"], words(link), tier, "" if link["revision"] is None else link["revision"]["path"]
+    version = "" if link["version"] is None else f"{link['version']} of {link['versions']}"
+    path = "" if link["revision"] is None else link["revision"]["path"]
+    return link["name"], words(link), version, tier, path
 
 
 def _hidden(link: Json) -> Iterator[str]:

@@ -110,6 +110,21 @@ def _brings_content(one: Revision) -> bool:
     return one.sha256 is not None and one.sha256 != one.before_sha256
 
 
+def by_revision(versions: Sequence[Version]) -> dict[str, int]:
+    """The number of the content that a file had after each revision, by the revision's id."""
+    out: dict[str, int] = {}
+    of_content: dict[tuple[str, str], int] = {}
+    for one in versions:
+        if one.row.sha256 is None:
+            continue
+        content = (one.row.tool, one.row.sha256)
+        if one.number is not None:
+            of_content[content] = one.number
+        if content in of_content:
+            out[one.row.id] = of_content[content]
+    return out
+
+
 def lying(versions: Sequence[Version]) -> dict[str, Version]:
     """The last version of each file that is there, by path."""
     out: dict[str, Version] = {}
