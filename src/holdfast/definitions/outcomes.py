@@ -22,7 +22,7 @@ METHODS: Final = {
     "share": "Wilson score interval",
     "median": "order statistics of the sample (binomial)",
     "difference": "Newcombe's interval, method 10",
-    "difference of medians": "recovered from the intervals of both (Zou and Donner)",
+    "median_difference": "recovered from the intervals of both (Zou and Donner)",
 }
 _Z: Final = 1.959963984540054  # of the normal distribution, for 95 of 100
 _TAIL_OF: Final = 40  # 1/40 on either side
