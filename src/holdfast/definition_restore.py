@@ -17,6 +17,7 @@ from holdfast.definitions.swapping import NOTHING, Overtaken
 from holdfast.definitions.writing import Write
 from holdfast.errors import BlobDamaged, DefinitionRefused, NotFound, StoreError, UsageError
 from holdfast.journal.blobs import sync_directory, write_all
+from holdfast.redaction_rules import PLACEHOLDER
 from holdfast.visible import printable_path
 
 if TYPE_CHECKING:
@@ -115,18 +116,22 @@ def goal(home: Home, found: Iterable[Version], one: Version, to: str | None) -> 
         UsageError: that is inside the home.
     """
     content = contents(home).get(one.row)
-    _check_place(one.row, to)
     last = versions.now_at([each.row for each in found], one.row)
     path = _target(one.row, to) if to is not None else os.path.realpath(os.fsdecode(real_of(last)))
     return _goal(home, one.row, path, content, elsewhere=to is not None)
 
 
-def _check_place(row: Revision, to: str | None) -> None:
-    """Raises DefinitionRefused: where it lay is a path of another machine."""
-    if to is None and row.host is not None:
+def _check_place(row: Revision, path: str) -> None:
+    """Raises DefinitionRefused: where it lay is a path of another machine, or not known."""
+    if row.host is not None:
         raise DefinitionRefused(
             f"{row.path}: it was seen there {versions.elsewhere(row.host)}, and not here",
             hint="name a place here with --to",
+        )
+    if PLACEHOLDER.search(path):
+        raise DefinitionRefused(
+            f"{row.path}: where it lay is not known, because redaction took something out of the path",
+            hint="name the file with --to",
         )
 
 
@@ -139,6 +144,8 @@ def _target(row: Revision, to: str) -> str:
 def _goal(home: Home, row: Revision, path: str, content: bytes, *, elsewhere: bool) -> Goal:
     if Path(path).is_relative_to(home.path.resolve()):
         raise UsageError(f"{printable_path(path)} lies inside the home", hint="name a place outside of it")
+    if not elsewhere:
+        _check_place(row, path)
     root = root_of(home, row.tool, path, None if elsewhere else row.root)
     if root is None and not elsewhere:
         raise DefinitionRefused(
@@ -330,7 +337,6 @@ def goals_of(
     for row in chosen:
         try:
             content = kept.get(row)
-            _check_place(row, to)
             goals.append(_goal(home, row, places[row.id], content, elsewhere=to is not None))
         except (DefinitionRefused, NotFound, BlobDamaged) as exc:
             left.append((row.path, str(exc).removeprefix(f"{row.path}: ")))

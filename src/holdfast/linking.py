@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from holdfast.store.uses import Given, Life, Use
 
 Json = dict[str, Any]
+_TAKEN_OUT = "[REDACTED:"  # of a directory by redaction: what lies in it, its path does not say
 _SEVERAL = "several"  # hosts: of which none is asked
 _WAIT_MS = 200  # for another process that looks at definitions, before an answer is given without
 _LONG_OPEN_US = 12 * 3_600_000_000  # that a session's process may have run before the session's first record
@@ -129,8 +130,9 @@ class Linking:
     def _found(self, use: Use, tool: str, host: str | None, cwd: str | None) -> tuple[Past, Effective]:
         """What is recorded of a name's files, and which text an agent had under it."""
         began = self._began(use.session_id, use.started_us, use.session_us)
-        start = Start(cwd, use.started_us, began.us, use.built_in, self._given(use, began), use.told)
         past = self._past(tool, use.name, host, cwd, (use.started_us, began.us))
+        where = None if cwd is not None and _TAKEN_OUT in cwd and not past.looks else cwd
+        start = Start(where, use.started_us, began.us, use.built_in, self._given(use, began), use.told)
         found = effective.effective(past, start)
         if found.origin == FILE:
             found = self._process_unknown(past, began, found)

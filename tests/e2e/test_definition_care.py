@@ -172,6 +172,58 @@ def test_what_lies_there_is_kept_again(world, home, qa, lost):  # noqa: F811
     assert [one["operation"] for one in history(world.project)] == ["create", "modify", "modify", "restore"]
 
 
+# ── redaction ──
+
+
+def test_what_redaction_would_take_out_of_paths_and_names_stays(world, home):  # noqa: F811
+    """By these a file is found: after a boot too, and after what is recorded was redacted by new rules."""
+    project = world.project / "ann.smith@corp.com"
+    (project / ".git").mkdir(parents=True)
+    path = project / ".claude" / "agents" / "badge no. 123-456789.md"
+    path.parent.mkdir(parents=True)
+    holdfast(project, "redact", "emails", "on")
+    for text in (b"1", b"2"):
+        path.write_bytes(b"---\nname: bob@corp.com\ndescription: d\n---\nAsk carl@corp.com. %b\n" % text)
+        looked(project)
+    (home / "definitions" / "index").unlink()  # as after a boot
+    looked(project)
+    own = ("--kind", "badge", "--pattern", "badge no\\. (?P<secret>[0-9]{3}-[0-9]{6})")
+    holdfast(project, "redact", "add", *own)
+    holdfast(project, "definitions", "snapshot", "--message", "of badge no. 987-654321")
+    asked(project, "redact", "apply", "--yes")
+    (home / "definitions" / "index").unlink()
+    asked(project, "restore", "definition", "bob@corp.com", "--yes")
+    assert path.read_bytes().endswith(b" 1\n")
+    found = history(project, "bob@corp.com")
+    assert [(one["operation"], one["path"], one["root"]) for one in found] == [
+        (operation, str(path), str(path.parent)) for operation in ("create", "modify", "restore")
+    ]
+    [taken] = asked(project, "definitions", "snapshots")["snapshots"]
+    assert "[REDACTED:badge:" in taken["message"]
+    assert faults(project, 0) == []
+
+
+def test_nothing_is_written_to_a_path_that_redaction_made(world, home, qa, tmp_path):  # noqa: F811
+    """As homes have it that were redacted before paths stayed."""
+    place = tmp_path / "[REDACTED:email:04e0]" / ".claude" / "agents" / "old.md"
+    told = {"name": "old", "operation": "create", "tool": "claude", "tier": "project"}
+    told |= {"path": str(place), "root": str(place.parent), "hash_after": history(world.project)[0]["sha256"]}
+    event = {"kind": "definition.revised", "session": "holdfast.definitions", "fields": told}
+    subprocess.run(
+        [sys.executable, "-m", "holdfast", "record"],
+        input=json.dumps(event).encode(),
+        check=True,
+        capture_output=True,
+    )
+    words = ("restore", "definition", "old", "--revision", "1", "--yes")
+    assert "--to" in holdfast(world.project, *words, code=43)
+    assert not place.exists()
+    to = tmp_path / "old.md"
+    holdfast(world.project, *words, "--to", str(to))
+    assert to.read_bytes() == ONE
+    del home, qa
+
+
 # ── leaving, and what takes nothing along ──
 
 

@@ -311,6 +311,24 @@ def test_a_session_of_another_machine_ran_with_what_lay_there(
     assert found["findings"] == []
 
 
+def test_in_a_directory_whose_path_redaction_takes_apart_only_a_look_says_what_lay_there(world):
+    """Of sessions the directory is recorded without what was taken out, of definitions whole."""
+    world.hold(1, "redact", "emails", "on")
+    world.work = world.work / "ann.smith@corp.com"
+    (world.work / ".git").mkdir(parents=True)
+    world.qa = world.work / ".claude" / "agents" / "qa.md"
+    world.put(LONG_AGO)
+    world.put(LONG_AGO, "Another text.", path=world.of_user)
+    name = world.session(30, Agent("qa", 40))
+    (world.work / "inside").mkdir()
+    world.hold(3, "definitions", "list", "--cwd", str(world.work / "inside"))
+    found = world.definition(60, name)
+    assert (found["grade"], found["rule"], found["sha256"]) == ("unknown", "no-directory", None)
+    for minute in (5, 45):
+        world.look(minute)
+    assert said(world.definition(60, name)) == ("file", sha(world.qa), "observed", "looks", [])
+
+
 def test_what_ran_here_is_not_told_otherwise_by_what_was_imported(world, tmp_path, monkeypatch):
     own = os.environ["HOLDFAST_HOME"]
     monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path / "another-home"))

@@ -173,6 +173,18 @@ def test_ids_and_hashes_are_left_alone(seed):
     assert ENGINE.clean(body).body == body
 
 
+def test_paths_and_names_of_definitions_are_left_alone_where_holdfast_tells_of_them():
+    told = {"path": f"/w/{TOKEN}/qa.md", "root": f"/w/{TOKEN}", "name": TOKEN, "reason": f"it was {TOKEN}"}
+    ours = {"session": "holdfast.definitions", "kind": "definition.revised", "fields": told}
+    for body, left in (
+        (ours, {"path", "root", "name"}),
+        (ours | {"kind": "note"}, set()),
+        ({"x": 1} | ours, set()),
+    ):
+        cleaned = json.loads(ENGINE.clean(json.dumps(body, separators=(",", ":")).encode()).body)["fields"]
+        assert {name for name, value in cleaned.items() if TOKEN in value} == left
+
+
 # ── placeholders ──
 
 

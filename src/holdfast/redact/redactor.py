@@ -72,6 +72,10 @@ _LEAST_TAIL_BYTES = 8 << 10
 _LONG_PIECE_BYTES = 64 << 10
 _LONGEST_HELD_BYTES = 4 * _PIECE_BYTES
 _PLACEHOLDER = re.compile(rb"\[REDACTED:[a-z0-9-]{1,40}:[0-9a-f]{4}\]")
+_OF_DEFINITION = re.compile(
+    rb'\{"session":"holdfast\.definitions","kind":"definition\.'
+)  # as Holdfast writes them
+_IDENTITIES = frozenset((b"path", b"path_before", b"root", b"name", b"name_before"))
 _BINARY = re.compile(rb"[A-Za-z0-9+/=_\\-]{64,}\Z")
 
 
@@ -133,10 +137,11 @@ class Redactor:
         found = [*self.places(body, hits), *known]
         if any(number == self._finder.stream_mark for number, _ in hits):
             found += self._pieces(body)
+        found = _but_identities(body, _repeated(body, united(found)))
         if not found:
             return Cleaned(body, {})
         kinds: Counter[str] = Counter()
-        return Cleaned(self._replaced(body, _repeated(body, united(found)), kinds), kinds)
+        return Cleaned(self._replaced(body, found, kinds), kinds)
 
     def _replaced(self, body: bytes, found: list[Found], kinds: Counter[str]) -> bytes:
         parts: list[bytes] = []
@@ -320,6 +325,14 @@ class Redactor:
             found += self._in_field(text, start, end, look)
             start = end
         return united(found)
+
+
+def _but_identities(body: bytes, found: list[Found]) -> list[Found]:
+    """Without what stands in a definition's path or name: by these its file is found and given back, so no other may stand for them."""
+    if not found or not _OF_DEFINITION.match(body):
+        return found
+    exact = [(member.start, member.end) for member in members(body) if member.name in _IDENTITIES]
+    return [one for one in found if not any(start <= one.start and one.end <= end for start, end in exact)]
 
 
 def _clear_cut(held: bytes, found: list[Found]) -> int:
