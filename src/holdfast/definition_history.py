@@ -67,22 +67,28 @@ class History:
 
     def meant(self, here: Found) -> list[list[Version]]:
         """The files that are meant in a directory: the one that counts there, with those that were removed there since it changed; else the only one that
-        was removed there; else all.
+        was removed there; else all that were seen here; else all.
         """
-        there = versions.files(self.versions)
+        every = versions.files(self.versions)
+        there = [each for each in every if any(one.is_here for one in each)] or every
         counting = {printable_path(one.shown.file.real) for one in here.definitions if one.name == self.name}
-        counts = [each for each in there if each[-1].row.sha256 and each[-1].row.path in counting]
+        counts = [each for each in there if _last(each).sha256 and _last(each).path in counting]
         roots = {(root.tool, printable_path(root.real)) for root in here.roots}
-        lay = [each for each in there if not each[-1].row.sha256 and _root_of(each) in roots]
+        lay = [each for each in there if not _last(each).sha256 and _root_of(each) in roots]
         if not counts:
             return lay if len(lay) == 1 else there
         position = {one.row.id: number for number, one in enumerate(self.versions)}
-        since = max(position[each[-1].row.id] for each in counts)
-        return counts + [each for each in lay if position[each[-1].row.id] > since]
+        since = max(position[_last(each).id] for each in counts)
+        return counts + [each for each in lay if position[_last(each).id] > since]
+
+
+def _last(file: list[Version]) -> Revision:
+    """What became of a file last, here if it was ever seen here."""
+    return next((one.row for one in reversed(file) if one.is_here), file[-1].row)
 
 
 def _root_of(file: list[Version]) -> tuple[str, str | None]:
-    return file[-1].row.tool, file[-1].row.root
+    return _last(file).tool, _last(file).root
 
 
 def places(files: Iterable[list[Version]]) -> str:

@@ -91,7 +91,9 @@ def wanted(found: list[Version]) -> Version:
     last = versions.last_change(found)
     before = versions.before(found, last)
     if last.row.before_sha256 is None:
-        others = (one for one in reversed(found) if one.row.sha256 not in (None, last.row.sha256))
+        others = (
+            one for one in reversed(found) if one.is_here and one.row.sha256 not in (None, last.row.sha256)
+        )
         before = next(others, None)
     if before is None or before.row.sha256 is None:
         raise UsageError(

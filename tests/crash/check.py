@@ -45,6 +45,7 @@ _HOME_NAMES = {
     "forgotten",
     "backups",
     "blobs",
+    "definitions",
     "home.json",
     "host-id",
     "inbox",

@@ -86,6 +86,12 @@ class Watched:
             lambda: len(self.of(directory)) >= number, f"{number} changes, not {self.of(directory)}", limit_s
         )
 
+    def alarms_of(self, what: str) -> list[bool]:
+        """Each alarm that was recorded, whether it says that it is over, once that one is: what is said is recorded a moment later."""
+        over = lambda: [one.get("is_over", False) for one in self.alarms if one["what"] == what]  # noqa: E731
+        until(lambda: self.told() is not None and True in over(), f"the end of {what}")
+        return over()
+
     def until_holds(self, content: bytes) -> None:
         wanted = sha256(content)
         until(lambda: any(one.get("hash_after") == wanted for one in self.told()), "a content")

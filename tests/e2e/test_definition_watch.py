@@ -203,8 +203,7 @@ def test_more_changes_than_the_system_keeps_are_all_found_and_told(home, world):
         seen.settle()
         assert len(seen.told()) == before + number
         assert seen.status()["overflows"] >= 1
-        alarms = [(one["what"], one.get("is_over", False)) for one in seen.alarms]
-        assert alarms == [("overflow", False), ("overflow", True)]
+        assert seen.alarms_of("overflow") == [False, True]
         seen.assert_sound()
 
 
@@ -226,9 +225,7 @@ def test_a_watch_that_ends_is_told_and_begun_anew(home, world, run, mode, file):
         seen.until(agents, 1)
         seen.process.notes_until("definitions: over")
         until(lambda: seen.status()["problem"] is None, "its recovery")
-        seen.told()
-        alarms = [(one["what"], one.get("is_over", False)) for one in seen.alarms]
-        assert alarms == [("watch", False), ("watch", True)]
+        assert seen.alarms_of("watch") == [False, True]
         assert seen.of(agents) == [("create", f"{file}.md")]
 
 
@@ -241,9 +238,7 @@ def test_that_watching_fails_is_over_once_it_has_looked_at_everything(home, worl
             seen.process.notes_until("looks in vain")
         (agents / "keep.md").unlink()
         seen.process.notes_until("definitions: over")
-        seen.told()
-        alarms = [(one["what"], one.get("is_over", False)) for one in seen.alarms]
-        assert alarms == [("watch", False), ("watch", True)]
+        assert seen.alarms_of("watch") == [False, True]
 
 
 def test_blindness_is_told_wherever_somebody_looks(home, world, run):  # noqa: F811
