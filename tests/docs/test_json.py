@@ -367,6 +367,8 @@ def _ask_about_definitions(ask, place, claude):
         os.utime(root / "agents" / "ops.md", (1e9, 1e9))
     says = "name: rich\ndescription: x\ntools: Read\nmodel: opus\ntype: t\ncapabilities: [c]\nspecialisations: [s]\n"
     (claude / "agents" / "rich.md").write_text(f"---\n{says}---\nDo it.\n")
+    for stem in ("twin", "twin-2"):
+        (claude / "agents" / f"{stem}.md").write_text("---\nname: twin\ndescription: x\n---\n")
     (claude / "agents" / "linked.md").symlink_to("rich.md")
     (claude / "agents" / "loop.md").symlink_to("loop.md")
     (claude / "agents" / "none.md").write_bytes(b"no \xff")
@@ -421,7 +423,7 @@ def _ask_about_revisions(ask, place):
     ask("definitions", "history", "lead", cwd=work)
     path.with_name("came.md").write_text("---\nname: came\ndescription: x\n---\nDo it.\n")
     ask("record", stdin="".join(json.dumps(event) + "\n" for event in _of_another_home()))
-    ask("definitions", "history", "lead", cwd=work)
+    ask("definitions", "history", "lead", "--all", cwd=work)
     ask("definitions", "snapshots")
     ask("definitions", "snapshots", "last")
     ask(*restore, "--snapshot", "last", "--to", str(place / "given back"), "--yes", cwd=work)
@@ -519,6 +521,11 @@ def _ask_about_texts_in_use(ask, claude, work):
     ask("show", name, cwd=work)
     ask("tree", name, cwd=work)
     ask(shape="holdfast", cwd=work)
+    other = work.with_name("defined too")
+    (other / ".git").mkdir(parents=True)
+    shutil.copytree(work / ".claude" / "agents", other / ".claude" / "agents")
+    ask("definitions", "list", cwd=other)
+    linked.session(claude / "projects", other, minutes + 4, [linked.Agent("ops", minutes + 5)])
     ask("definitions", "outcomes", "ops", cwd=work)
 
 
