@@ -62,6 +62,7 @@ def look(
     home: Home,
     directories: Iterable[str],
     *,
+    above: Iterable[str] = (),
     everywhere: bool = False,
     kept: Ledger | None = None,
     wait_ms: int = ledger.WAIT_MS,
@@ -71,6 +72,7 @@ def look(
     Args:
         home: where it is recorded.
         directories: absolute paths.
+        above: others, from which no answer is ever asked for: that nothing changed there is not recorded.
         everywhere: look into every directory, too, in which definitions were ever found.
         kept: of an earlier look; reads less.
         wait_ms: how long to wait for another process that looks or writes.
@@ -81,7 +83,7 @@ def look(
         StoreError, AppendFailed: the system refused; the next look finds the same.
     """
     there, now_us = roots_from(home, directories), home.now_us()
-    around = _together(there.values())
+    around = _together([*there.values(), *roots_from(home, above).values()])
     kept = kept or ledger_of(home)
     with kept.held(wait_ms) as held:
         before = known_roots(held.index)

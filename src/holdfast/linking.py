@@ -412,19 +412,19 @@ def declared(home: Home, cwd: str) -> dict[str, str]:
 
 def look(home: Home, directories: Iterable[str | None]) -> Looked:
     """Look at definitions from directories, or the nearest above that is there, and record what changed. Where that cannot be done now, nothing was looked at."""
-    there = [found for path in directories if path is not None and (found := _there(path)) is not None]
-    if not there or home.is_sample:
+    asked = dict.fromkeys(real(path) for path in directories if path is not None and path.startswith("/"))
+    there = [path for path in asked if os.path.isdir(path)]  # noqa: PTH112
+    above = {_above(path) for path in asked.keys() - there} - {*there}
+    if not asked or home.is_sample:
         return Looked()
     try:
-        return defining.look(home, list(dict.fromkeys(there)), wait_ms=_WAIT_MS)
+        return defining.look(home, there, above=sorted(above), wait_ms=_WAIT_MS)
     except (HoldfastError, OSError):  # what keeps it from being recorded is no reason not to answer
         return Looked()
 
 
-def _there(path: str) -> str | None:
-    """A directory, or the nearest one above that is there: of one that is gone, what lies elsewhere can still be told. None: it is no path."""
-    if not path.startswith("/"):
-        return None
+def _above(path: str) -> str:
+    """The nearest directory above one that is gone: what lies elsewhere can still be told."""
     while not os.path.isdir(path):  # noqa: PTH112
         path = os.path.dirname(path)  # noqa: PTH120
     return real(path)
