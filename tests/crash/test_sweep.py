@@ -120,10 +120,15 @@ def test_the_sweep_notices_a_writer_that_acknowledges_first(tmp_path):
     """Negative control: a writer that acknowledges before it writes is found out at each of its writes."""
     bench = sweep.Bench(tmp_path, "append", "control", child.ACK_FIRST)
     writes = [p for p in bench.points if p.syscall == "write" and p.file.startswith("journal/")]
+    found_out = 0
     for number, point in enumerate(writes[-3:]):
         trial = bench.trial(number, point)
+        if any(violation.startswith("not hit") for violation in trial.violations):
+            continue  # two records went out with one write this time, so that it was another one
         assert any("is not in the journal" in violation for violation in trial.violations), str(trial)
         assert any("0 times in the store" in violation for violation in trial.violations), str(trial)
+        found_out += 1
+    assert found_out
 
 
 def test_the_sweep_notices_a_migration_in_more_than_one_transaction(tmp_path):
