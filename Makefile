@@ -45,8 +45,11 @@ $(VENV)/.bench: $(VENV)/.dev
 run: $(VENV)/.run
 	@$(BIN)/holdfast $(ARGS)
 
+# one more than there are processors: tests wait for processes as often as they compute
+JOBS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))
+
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n auto --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

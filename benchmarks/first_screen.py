@@ -33,9 +33,9 @@ def main(options: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks first_screen", description=__doc__)
     parser.add_argument("--sessions", type=int, default=500, help="(default %(default)s)")
     parser.add_argument("--runs", type=int, default=15, help="(default %(default)s)")
-    parser.add_argument("--at-work", type=int, default=10, help="sessions (default %(default)s)")
-    parser.add_argument("--agents", type=int, default=20, help="of each of those (default %(default)s)")
-    parser.add_argument("--definitions", type=int, default=500, help="of the user (default %(default)s)")
+    parser.add_argument("--at-work", type=int, default=3, help="sessions (default %(default)s)")
+    parser.add_argument("--agents", type=int, default=3, help="of each of those (default %(default)s)")
+    parser.add_argument("--definitions", type=int, default=30, help="of the user (default %(default)s)")
     given = parser.parse_args(options)
     with tempfile.TemporaryDirectory(prefix="bench-screen-") as directory:
         projects = Path(directory, ".claude", "projects")

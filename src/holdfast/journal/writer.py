@@ -73,7 +73,7 @@ class Writer:
         segment_size_bytes: int = 64 << 20,
         inline_limit_bytes: int = 256 << 10,
         fsync_interval_s: float = 1.0,
-        redactor: Callable[[], redact.Redactor] = redact.Redactor,
+        redactor: Callable[[], redact.Redactor] = lambda: redact.Redactor(),  # noqa: PLW0108 - imported when it is called
     ) -> None:
         self.directory = directory
         self._blobs = blob_directory
