@@ -45,8 +45,8 @@ $(VENV)/.bench: $(VENV)/.dev
 run: $(VENV)/.run
 	@$(BIN)/holdfast $(ARGS)
 
-# one more than there are processors: tests wait for processes as often as they compute
-JOBS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))
+# two for each processor: tests wait for processes longer than they compute
+JOBS = $$(($$(getconf _NPROCESSORS_ONLN) * 2))
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
