@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from collections import Counter
 
 import pytest
 
@@ -118,9 +119,11 @@ def test_a_checkout_of_many_files_is_one_act(home, world):  # noqa: F811
             "delete": 10,
             "create": 10,
         }
-        batches = [one.get("batch") for one in told]
-        assert len({*batches} - {None}) == 1  # however many looks it took
-        assert batches.count(None) <= 1  # the first file, if it was seen alone
+        [(batch, changes)] = Counter(one.get("batch") for one in told).most_common(1)
+        assert batch is not None
+        assert (
+            changes > len(told) // 2
+        )  # however many looks it took; a machine that lets git wait makes a pause
         seen.assert_sound()
 
 
