@@ -45,8 +45,9 @@ $(VENV)/.bench: $(VENV)/.dev
 run: $(VENV)/.run
 	@$(BIN)/holdfast $(ARGS)
 
-# two for each processor: tests wait for processes longer than they compute
-JOBS = $$(($$(getconf _NPROCESSORS_ONLN) * 2))
+# two for each processor, of few: tests wait for processes longer than they compute
+CORES = $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+JOBS = $$(c=$(CORES); echo $$((c > 8 ? c : c > 4 ? 8 : c * 2)))
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
